@@ -1,0 +1,1 @@
+"""Kernels, devices and the languages they are written in; works on plain arrays and knows nothing of tensors."""

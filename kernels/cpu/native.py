@@ -1,0 +1,178 @@
+"""LLVM IR text becomes the address of a native function, through the disk cache.
+
+A cold compile parses the text, runs a light pass pipeline (the emitter has vectorised already) and emits an object; a warm one
+loads the object (about 0.6 ms). Every object lives in an engine of its own that is never disposed, so an address stays valid
+until the process ends and two objects may use the same names. llvmlite is imported at the first compile (30-80 ms).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tensorlite.kernels.cache import default_cache
+from tensorlite.kernels.cpu import host
+from tensorlite.kernels.errors import KernelError
+
+_lock = threading.RLock()
+_addresses: dict[tuple[str, tuple[str, ...]], tuple[int, ...]] = {}
+_providers: dict[str, Callable[[], int]] = {}
+_provided: set[str] = set()
+_machine: Any = None
+# Constants beside the code, reached from the instruction pointer; where that is safe: with a call of an outside function this
+# kind of x86 code needs a table that llvmlite's memory manager makes no room for (it aborts), hence the other kind.
+_NEAR = {"opt": 2, "reloc": "pic", "codemodel": "small"}
+_FAR = {"opt": 2, "reloc": "default", "codemodel": "jitdefault"}
+
+
+def compile(ir: str | Callable[[], str], key: str, name: str = "kernel", speed: int = 2) -> int:
+    """Return the address of the function ``name`` in ``ir``, compiled for this machine at most once.
+
+    ``key`` names the kernel in the caches. A text is hashed together with its key; a function that returns the text is called
+    only when nothing is cached, and then the key alone must say everything that the text depends on (the version of
+    our own sources is added to it here). ``speed`` is LLVM's optimisation level, 0 to 3. Threads may call at once.
+    """
+    return compile_all(ir, key, (name,), speed)[0]
+
+
+def compile_all(ir: str | Callable[[], str], key: str, names: tuple[str, ...], speed: int = 2) -> tuple[int, ...]:
+    """Return the addresses of several functions of one module, which share its globals; otherwise as ``compile``."""
+    if isinstance(ir, str):
+        key = f"{key}\n{ir}"
+    memo = (key, names)
+    addresses = _addresses.get(memo)
+    if addresses is not None:
+        return addresses
+    with _lock:
+        if memo not in _addresses:
+            stamp = "" if isinstance(ir, str) else host.sources_stamp()
+            full_key = f"{host.identity()} {_NEAR} {_FAR} speed {speed}\n{stamp}\n{key}"
+            _addresses[memo] = _load(_object(ir, full_key, speed), names)
+        return _addresses[memo]
+
+
+def provide(name: str, address: Callable[[], int]) -> None:
+    """Make the external symbol ``name`` available to kernels; ``address`` is asked once, when the first kernel needs it."""
+    _providers[name] = address
+
+
+def emit_object(ir: str, speed: int = 2) -> bytes:
+    """Return the relocatable object that ``ir`` compiles to on this machine, caches aside."""
+    with _lock:
+        module = _optimise(ir, speed)
+        code = bytes(_target_machine().emit_object(module))
+        if any(undefined_symbols(code)):
+            code = bytes(_new_target_machine(_FAR).emit_object(_optimise(ir, speed)))
+        return code
+
+
+def emit_assembly(ir: str, triple: str | None = None, cpu: str = "", features: str = "") -> str:
+    """Return ``ir`` as assembly for this machine, or for another ``triple`` (AArch64, NVPTX as PTX text, ...)."""
+    with _lock:
+        if triple is None:
+            return str(_target_machine().emit_assembly(_parse(ir)))
+        binding = _binding()
+        binding.initialize_all_targets()
+        binding.initialize_all_asmprinters()
+        machine = binding.Target.from_triple(triple).create_target_machine(cpu=cpu, features=features, opt=2)
+        return str(machine.emit_assembly(_parse(ir)))
+
+
+def _object(ir: str | Callable[[], str], key: str, speed: int) -> bytes:
+    cache = default_cache()
+    cached = cache.get(key)
+    if cached is not None:
+        return cached
+    code = emit_object(ir if isinstance(ir, str) else ir(), speed)
+    cache.put(key, code)
+    return code
+
+
+def _binding() -> Any:
+    from llvmlite import binding  # 30-80 ms: only when a kernel is compiled or loaded
+
+    return binding
+
+
+def _target_machine() -> Any:
+    """The machine that emits objects; made once, used under the lock."""
+    global _machine
+    if _machine is None:
+        _machine = _new_target_machine(_NEAR if host.is_x86() else _FAR)
+    return _machine
+
+
+def _new_target_machine(options: dict[str, Any]) -> Any:
+    binding = _binding()
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    target = binding.Target.from_default_triple()
+    return target.create_target_machine(cpu=host.cpu_name(), features=host.llvm_features(), **options)
+
+
+def _parse(ir: str) -> Any:
+    try:
+        module = _binding().parse_assembly(ir)
+        module.verify()
+    except RuntimeError as error:
+        raise KernelError(f"native.compile: LLVM refuses the kernel's text: {error}") from None
+    return module
+
+
+def _optimise(ir: str, speed: int) -> Any:
+    module, binding, machine = _parse(ir), _binding(), _target_machine()
+    options = binding.create_pipeline_tuning_options(speed_level=speed)
+    options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
+    builder = binding.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)
+    return module
+
+
+def _load(code: bytes, names: tuple[str, ...]) -> tuple[int, ...]:
+    binding = _binding()
+    machine = _new_target_machine(_FAR)
+    # llvmlite's memory manager keeps the sections of an object side by side; with LLVM's own, a constant pool can land
+    # more than 2 GiB from its code once large arrays are mapped between, and relocations overflow without a word.
+    engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine, use_lmm=True)
+    _resolve(code)  # after the first engine, which makes the symbols of the process visible
+    engine.add_object_file(binding.object_file.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    addresses = tuple(int(engine.get_function_address(name)) for name in names)
+    engine.detach()
+    if not all(addresses):
+        raise KernelError(f"native.compile: the object defines no function named {names[addresses.index(0)]!r}")
+    return addresses
+
+
+def _resolve(code: bytes) -> None:
+    """Raise unless every symbol that the object needs exists: LLVM would end the process instead."""
+    binding = _binding()
+    for symbol in undefined_symbols(code):
+        if symbol in _providers and symbol not in _provided:
+            binding.add_symbol(symbol, _providers[symbol]())
+            _provided.add(symbol)
+        if symbol not in _provided and binding.address_of_symbol(symbol) is None:
+            raise KernelError(f"native.compile: the kernel calls {symbol!r}, which this process does not have")
+
+
+def undefined_symbols(code: bytes) -> Iterator[str]:
+    """Yield the names that a 64-bit little-endian ELF object needs from outside; nothing for other formats."""
+    if code[:6] != b"\x7fELF\x02\x01":
+        return
+    table, entry_size, count = struct.unpack_from("<Q", code, 40)[0], *struct.unpack_from("<HH", code, 58)
+    sections = [struct.unpack_from("<IIQQQQII", code, table + index * entry_size) for index in range(count)]
+    for _, kind, _, _, offset, size, link, _ in sections:
+        if kind != 2:  # SHT_SYMTAB
+            continue
+        names = sections[link][4]
+        for position in range(offset + 24, offset + size, 24):  # the first symbol is null
+            name, _, _, section = struct.unpack_from("<IBBH", code, position)
+            if section == 0:
+                yield code[names + name : code.index(b"\0", names + name)].decode()
+
+
+if hasattr(os, "register_at_fork"):  # a child must not find LLVM in the middle of a compile
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)

@@ -1,0 +1,1 @@
+"""CUDA on CuPy; the only folder that may import it."""
