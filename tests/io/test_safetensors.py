@@ -19,10 +19,11 @@ from tensorlite.io import FormatError, read_metadata
 from tensorlite.io import safetensors as own
 
 DTYPES = list(own.NAMES)
+NUMPY_DTYPES = [dtype for dtype in DTYPES if dtype != ml_dtypes.bfloat16]
 
 
 def some_array(dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 2 if dtype == bool else 100, shape).astype(dtype)
+    return np.random.default_rng(0).integers(0, 2 if dtype == np.bool_ else 100, shape).astype(dtype)
 
 
 def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
@@ -44,8 +45,7 @@ def test_what_is_written_is_read(tmp_path, dtype, shape):
 
 @given(arrays=st.dictionaries(
     st.text(st.characters(exclude_categories=["Cs"])).filter(lambda name: name != own.METADATA),
-    hnp.arrays(st.sampled_from([d for d in DTYPES if d != ml_dtypes.bfloat16]), hnp.array_shapes(min_dims=0, min_side=0)),
-    max_size=4))
+    hnp.arrays(st.sampled_from(NUMPY_DTYPES), hnp.array_shapes(min_dims=0, min_side=0)), max_size=4))
 def test_any_names_and_arrays_round_trip(tmp_path_factory, arrays):
     path = tmp_path_factory.mktemp("safetensors") / "x"
     own.write(path, arrays)
@@ -58,7 +58,7 @@ def test_strided_and_big_endian_arrays_are_stored_by_value(tmp_path):
     assert_same(own.read(tmp_path / "x")[0], {"turned": grid.T.copy(), "sliced": grid[:, ::2].copy(), "big": grid})
 
 
-@pytest.mark.parametrize("dtype", [d for d in DTYPES if d != ml_dtypes.bfloat16], ids=str)
+@pytest.mark.parametrize("dtype", NUMPY_DTYPES, ids=str)
 def test_the_library_reads_ours_and_we_read_its(tmp_path, dtype):
     library = pytest.importorskip("safetensors.numpy", reason="the dev extra brings safetensors")
     arrays = {"a": some_array(dtype, (2, 3)), "b": some_array(np.dtype("int64"), (4,)), "c": some_array(dtype, (0, 3))}
@@ -105,7 +105,7 @@ def entry(begin: int, end: int, dtype: object = "U8", shape: object = None) -> d
 
 DAMAGED = {
     "empty": (b"", "cut short: a safetensors file begins with 8 bytes, this one has 0"),
-    "pickle": (b"PK\x03\x04" + bytes(40), "is not safetensors but looks like a pickle of PyTorch, which could run any "
+    "pickle": (b"PK\x03\x04\x00\x00\x08\x08" + bytes(40), "is not safetensors but looks like a pickle of PyTorch, which could run any "
                "code\n  fix: convert it where it was made, with safetensors.torch.save_file"),
     "page": (b"<!DOCTYPE html><html>", "its first 8 bytes ask for a header of 5789751444030890300 bytes, at most "
              "100000000 are allowed: damaged, or not safetensors"),
@@ -147,7 +147,8 @@ BAD_HEADERS = {
                    f"tensor 'a', float32[{2**62}, {2**62}], needs {2**126} bytes, its data_offsets give 4"),
     "overlap": (({"a": entry(0, 4), "b": entry(2, 6)}, b"123456"), "tensors 'a' and 'b' overlap: the second begins at "
                 "byte 2, the first ends at 4"),
-    "hole": (({"a": entry(0, 4), "b": entry(6, 8)}, b"12345678"), "bytes 4 to 6, before tensor 'b', belong to no tensor"),
+    "hole": (({"a": entry(0, 4), "b": entry(6, 8)}, b"12345678"), "bytes 4 to 6, before tensor 'b', belong to no "
+             "tensor"),
     "data cut short": (({"a": entry(0, 4)}, b"12"), "cut short: expected 4 bytes of data, found 2"),
     "over-long": (({"a": entry(0, 4)}, b"123456"), "over-long: expected 4 bytes of data, found 6"),
 }
