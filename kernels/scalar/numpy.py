@@ -1,0 +1,183 @@
+"""Functions of the scalar language on whole arrays, through NumPy or whatever spells like it (``xp``).
+
+A function is turned into straight-line Python once for each combination of dtypes; a single atom is the ufunc itself.
+Atoms that NumPy lacks are spelled with it: ``fma`` rounds twice here, ``erf`` and ``erfc`` use their float64 definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tensorlite.kernels.scalar.definitions import definition
+from tensorlite.kernels.scalar.expr import Atom, Call, Const, Expr, Function, Var, postorder
+from tensorlite.kernels.scalar.typing import BOOL, FLOAT64, DType, kind, operand_type, resolve, settle
+
+ArrayFunction = Callable[..., Any]
+
+
+def numpy_ufunc(function: Function, xp: Any = np) -> ArrayFunction | None:
+    """Return the ufunc of ``xp`` that is ``function``: one atom of the parameters in their order; else None.
+
+    >>> from tensorlite.kernels.scalar import add, trace
+    >>> numpy_ufunc(trace(lambda a, b: a + b))
+    <ufunc 'add'>
+    """
+    body = function.body
+    if not isinstance(body, Call) or body.atom.numpy is None or body.atom.name in _SPELLED:
+        return None
+    if body.args != tuple(Var(name) for name in function.parameters):
+        return None
+    return getattr(xp, body.atom.numpy)
+
+
+def numpy_function(function: Function) -> ArrayFunction:
+    """Return ``f(xp, *arrays) -> array`` that computes ``function``; arrays of one dtype, conditions bool.
+
+    The result has the dtype that ``infer`` gives: constants take that of the arrays, whatever it is.
+
+    >>> import numpy as np
+    >>> from tensorlite.kernels.scalar import exp, trace
+    >>> numpy_function(trace(lambda x: 1 / (1 + exp(-x))))(np, np.float32([0]))
+    array([0.5], dtype=float32)
+    """
+    if "numpy" not in function.memo:
+        function.memo["numpy"] = _single(function) or _dispatcher(function)
+    return function.memo["numpy"]
+
+
+def _single(function: Function) -> ArrayFunction | None:
+    if numpy_ufunc(function) is None:
+        return None
+    parameters = ", ".join(function.parameters)
+    name = function.body.atom.numpy  # type: ignore[attr-defined]
+    return eval(f"lambda xp, {parameters}: xp.{name}({parameters})")
+
+
+def _dispatcher(function: Function) -> ArrayFunction:
+    table = _Table(function)
+    keys = "".join(f", {name}.dtype" for name in function.parameters)
+    parameters = ", ".join(function.parameters)
+    return eval(f"lambda xp, {parameters}: _table[xp{keys}]({parameters})", {"_table": table})
+
+
+class _Table(dict[Any, ArrayFunction]):
+    """Compiled variants by (xp, dtypes of the arrays)."""
+
+    def __init__(self, function: Function) -> None:
+        super().__init__()
+        self.parameters, self.body = function.parameters, function.body  # not the function: it owns this table
+
+    def __missing__(self, key: tuple[Any, ...]) -> ArrayFunction:
+        xp, *dtypes = key if isinstance(key, tuple) else (key,)
+        variables = dict(zip(self.parameters, dtypes, strict=True))
+        self[key] = compiled = _Source(xp, self.body, variables).compile(self.parameters)
+        return compiled
+
+
+class _Source:
+    """The straight-line source of one body for given dtypes, and the names that it uses."""
+
+    def __init__(self, xp: Any, body: Expr, variables: dict[str, DType]) -> None:
+        self.xp, self.body, self.variables = xp, body, variables
+        self.types = resolve(body, variables)
+        self.names: dict[Any, str] = {}
+        self.globals: dict[str, Any] = {}
+        self.lines: list[str] = []
+
+    def compile(self, parameters: tuple[str, ...]) -> ArrayFunction:
+        for node in postorder(self.body):
+            if isinstance(node, Var):
+                self.names[node] = node.name
+            elif isinstance(node, Call):
+                self.names[node] = f"_{len(self.names)}"
+                self.lines.append(f"{self.names[node]} = {self.spell(node)}")
+        result = self.operand(self.body, settle(self.types[self.body], self.variables))
+        used = {node.name for node in postorder(self.body) if isinstance(node, Var)}
+        if used != set(parameters):
+            result = self.call(_broadcast, result, *parameters)
+        source = "\n    ".join([f"def compiled({', '.join(parameters)}):", *self.lines, f"return {result}"])
+        exec(compile(source, "<scalar function>", "exec"), self.globals)
+        return self.globals["compiled"]
+
+    def spell(self, node: Call) -> str:
+        types = tuple(self.types[arg] for arg in node.args)
+        dtype = settle(operand_type(node.atom, types), self.variables)
+        wanted = [BOOL if node.atom.name == "where" and i == 0 else dtype for i in range(len(types))]
+        operands = [self.operand(*pair) for pair in zip(node.args, wanted, strict=True)]
+        if node.atom.name in _SPELLED:
+            return self.call(_SPELLED[node.atom.name](self.xp, dtype, node.atom), *operands)
+        if node.atom.dtype is not None:
+            method = "astype" if node.atom.name.startswith("cast") else "view"
+            return f"{operands[0]}.{method}({self.bind(node.atom.dtype)})"
+        assert node.atom.numpy is not None
+        return self.call(getattr(self.xp, node.atom.numpy), *operands)
+
+    def operand(self, node: Expr, dtype: DType) -> str:
+        if isinstance(node, Const):
+            value = np.asarray(node.value, dtype)
+            return self.bind(value if self.xp is np else self.xp.asarray(value), (type(node.value), repr(node.value), dtype))
+        return self.names[node]
+
+    def call(self, function: ArrayFunction, *operands: str) -> str:
+        return f"{self.bind(function)}({', '.join(operands)})"
+
+    def bind(self, value: Any, key: Any = None) -> str:
+        name = self.names.setdefault(key or ("bound", id(value)), f"_c{len(self.globals)}")
+        self.globals[name] = value
+        return name
+
+
+def _broadcast(result: Any, *arrays: Any) -> Any:
+    """Give a result that does not depend on every array the shape that they have together."""
+    shape = np.broadcast_shapes(*(array.shape for array in arrays))
+    return result if result.shape == shape else np.broadcast_to(result, shape).copy()
+
+
+def _where(xp: Any, dtype: DType, atom: Atom) -> ArrayFunction:
+    return xp.where
+
+
+def _same(xp: Any, dtype: DType, atom: Atom) -> ArrayFunction:
+    return getattr(xp, atom.name) if kind(dtype) == "c" else lambda x: x
+
+
+def _imag(xp: Any, dtype: DType, atom: Atom) -> ArrayFunction:
+    return xp.imag if kind(dtype) == "c" else xp.zeros_like
+
+
+def _angle(xp: Any, dtype: DType, atom: Atom) -> ArrayFunction:
+    return xp.angle if kind(dtype) == "c" else lambda x: xp.arctan2(xp.zeros_like(x), x)
+
+
+def _rsqrt(xp: Any, dtype: DType, atom: Atom) -> ArrayFunction:
+    one = xp.asarray(np.asarray(1, dtype))
+    return lambda x: one / xp.sqrt(x)
+
+
+def _fma(xp: Any, dtype: DType, atom: Atom) -> ArrayFunction:
+    return lambda a, b, c: a * b + c
+
+
+def _defined(xp: Any, dtype: DType, atom: Atom) -> ArrayFunction:
+    """Compute in float64 by the atom's definition there."""
+    function = definition(atom.name, FLOAT64, ())
+    assert function is not None
+    double = numpy_function(function)
+    return lambda *arrays: double(xp, *(array.astype(FLOAT64) for array in arrays)).astype(dtype)
+
+
+_SPELLED: dict[str, Callable[[Any, DType, Atom], ArrayFunction]] = {
+    "where": _where,
+    "real": _same,
+    "conj": _same,
+    "imag": _imag,
+    "angle": _angle,
+    "rsqrt": _rsqrt,
+    "fma": _fma,
+    "erf": _defined,
+    "erfc": _defined,
+}
+
