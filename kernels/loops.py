@@ -1,0 +1,317 @@
+"""Loops: the typed, immutable form in which every generated kernel is written, checked, printed and emitted.
+
+A kernel runs in the SPMD style: each of ``threads`` threads executes the whole body, and takes its share of every parallel loop.
+Values are named once (``Let``, ``Load``, loop indices); only a ``Local`` changes, by ``Assign``. Expressions are
+``scalar.Typed``; a builder may write ``scalar.Expr`` instead, and ``build`` types them. ``interp.py`` says what each statement
+means, ``verify.py`` what a kernel must fulfil, ``loop_text.py`` prints it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tensorlite.kernels import scalar as s
+from tensorlite.kernels.scalar.primitive import constant as make_constant
+from tensorlite.kernels.scalar.primitive import from_carrier
+
+DType: TypeAlias = np.dtype[Any]
+Value: TypeAlias = s.Expr | s.Typed | bool | int | float
+Block: TypeAlias = "tuple[Statement, ...]"
+
+INDEX = np.dtype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """An array in memory, seen as one dimension of elements; bools are bytes 0 and 1.
+
+    ``exclusive``: no other buffer of the kernel overlaps it. One that is not may be another buffer itself, element for element,
+    as where a result replaces an operand. ``alignment`` is in bytes, where it is more than that of the elements.
+    """
+
+    name: str
+    dtype: DType
+    writable: bool = False
+    exclusive: bool = True
+    alignment: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A number given at each call: an extent, a stride, or a float such as epsilon. It travels in eight bytes."""
+
+    name: str
+    dtype: DType = INDEX
+
+
+@dataclass(frozen=True, slots=True)
+class Let:
+    """Give ``value`` a name."""
+
+    name: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Name the element ``buffer[index]``."""
+
+    name: str
+    buffer: str
+    index: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Write ``buffer[index]``. ``streaming`` goes past the caches; vectors must then fall on multiples of their size."""
+
+    buffer: str
+    index: Value
+    value: Value
+    streaming: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """Declare a variable that ``Assign`` may change, and its first value."""
+
+    name: str
+    initial: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """Change a local."""
+
+    name: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """Declare a small array of undefined content, of this thread's own; a parallel loop's iteration starts anew."""
+
+    name: str
+    dtype: DType
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class If:
+    """Run ``body`` where ``condition`` holds, a bool that is the same for all lanes."""
+
+    condition: Value
+    body: Block
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier:
+    """Wait until all threads are here, and see what they stored."""
+
+
+class Kind(StrEnum):
+    """How the iterations of a loop are executed."""
+
+    SERIAL = "serial"
+    PARALLEL = "parallel"  # contiguous shares of the iterations, one a thread; nothing passes between iterations
+    VECTOR = "vector"  # lane l of W takes the iterations l, l + W, l + 2 W, ...
+    UNROLL = "unroll"  # one copy of the body for each of a constant number of iterations
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """Locals of which each lane of a vector loop has its own copy, merged after the loop by a fixed tree.
+
+    Each copy starts from ``identity``. ``merge`` gives the locals' new values from two copies: the left one under the locals' names,
+    the right one under ``right(name)``. Lanes 0 ... W/2 - 1 take in lanes W/2 ... W - 1, and so on by halves;
+    what the local held before the loop is the left operand of the last merge.
+    """
+
+    locals: tuple[str, ...]
+    identity: tuple[Value, ...]
+    merge: tuple[Value, ...]
+
+
+def right(name: str) -> str:
+    """Return the name that a merge gives to the right copy of a local."""
+    return f"{name}_right"
+
+
+@dataclass(frozen=True, slots=True)
+class For:
+    """Run ``body`` for ``index`` from 0 to ``extent`` - 1. ``lanes``, a power of two, and ``reductions`` belong to vector loops."""
+
+    index: str
+    extent: Value
+    body: Block
+    kind: Kind = Kind.SERIAL
+    lanes: int = 1
+    reductions: tuple[Reduction, ...] = ()
+
+
+Statement: TypeAlias = Let | Load | Store | Local | Assign | Scratch | If | Barrier | For
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A named loop nest over buffers and numbers. An argument block holds one 8-byte slot for each parameter, in order."""
+
+    name: str
+    parameters: tuple[Buffer | Parameter, ...]
+    body: Block
+
+    @property
+    def buffers(self) -> dict[str, Buffer]:
+        """The buffers among the parameters, by name."""
+        return {p.name: p for p in self.parameters if isinstance(p, Buffer)}
+
+
+def parallel(index: str, extent: Value, *body: Statement) -> For:
+    """Return a parallel loop."""
+    return For(index, extent, body, Kind.PARALLEL)
+
+
+def vector(index: str, extent: Value, lanes: int, *body: Statement, reductions: tuple[Reduction, ...] = ()) -> For:
+    """Return a vector loop."""
+    return For(index, extent, body, Kind.VECTOR, lanes, reductions)
+
+
+def serial(index: str, extent: Value, *body: Statement) -> For:
+    """Return a serial loop."""
+    return For(index, extent, body)
+
+
+def unroll(index: str, extent: int, *body: Statement) -> For:
+    """Return a loop that is unrolled whole."""
+    return For(index, extent, body, Kind.UNROLL)
+
+
+def walk(block: Block) -> Iterator[Statement]:
+    """Yield every statement, the enclosing before the enclosed."""
+    for statement in block:
+        yield statement
+        if isinstance(statement, (For, If)):
+            yield from walk(statement.body)
+
+
+# Typing
+
+
+def build(name: str, parameters: tuple[Buffer | Parameter, ...], body: Block) -> Kernel:
+    """Return a kernel whose expressions are all typed: ``scalar.Expr`` by ``scalar.lower``, index expressions by ``index``."""
+    types = {p.name: p.dtype for p in parameters if isinstance(p, Parameter)}
+    buffers = {p.name: p.dtype for p in parameters if isinstance(p, Buffer)}
+    return Kernel(name, parameters, _type_block(body, types, buffers))
+
+
+def _type_block(block: Block, types: dict[str, DType], buffers: dict[str, DType]) -> Block:
+    return tuple(_TYPERS[type(statement)](statement, types, buffers) for statement in block)
+
+
+def _typed(value: Value, types: dict[str, DType], dtype: DType | None = None) -> s.Typed:
+    """Type ``value``; a bare number needs the ``dtype`` of the place that it goes to."""
+    if isinstance(value, s.Typed):
+        return value
+    expr = s.as_expr(value)
+    if isinstance(expr, s.Const) and dtype is not None:
+        return constant(expr.value, dtype)
+    return s.lower(expr, {name: types[name] for name in s.free_variables(expr)})
+
+
+def constant(value: bool | int | float, dtype: Any) -> s.Typed:
+    """Return a number of that dtype, as a typed expression.
+
+    >>> constant(1, np.float32)
+    <const float32 of 1 nodes>
+    """
+    dtype = np.dtype(dtype)
+    return from_carrier(make_constant(value, dtype), dtype)
+
+
+def _type_let(let: Let, types: dict[str, DType], _: dict[str, DType]) -> Let:
+    value = _typed(let.value, types)
+    types[let.name] = value.dtype
+    return Let(let.name, value)
+
+
+def _type_load(load: Load, types: dict[str, DType], buffers: dict[str, DType]) -> Load:
+    types[load.name] = buffers[load.buffer]
+    return replace(load, index=index(load.index))
+
+
+def _type_store(store: Store, types: dict[str, DType], buffers: dict[str, DType]) -> Store:
+    return replace(store, index=index(store.index), value=_typed(store.value, types, buffers[store.buffer]))
+
+
+def _type_local(local: Local, types: dict[str, DType], _: dict[str, DType]) -> Local:
+    initial = _typed(local.initial, types)
+    types[local.name] = initial.dtype
+    return Local(local.name, initial)
+
+
+def _type_assign(assign: Assign, types: dict[str, DType], _: dict[str, DType]) -> Assign:
+    return Assign(assign.name, _typed(assign.value, types, types[assign.name]))
+
+
+def _type_scratch(scratch: Scratch, _: dict[str, DType], buffers: dict[str, DType]) -> Scratch:
+    buffers[scratch.name] = scratch.dtype
+    return scratch
+
+
+def _type_if(statement: If, types: dict[str, DType], buffers: dict[str, DType]) -> If:
+    return If(_typed(statement.condition, types), _type_block(statement.body, types, buffers))
+
+
+def _type_for(loop: For, types: dict[str, DType], buffers: dict[str, DType]) -> For:
+    types[loop.index] = INDEX
+    reductions = tuple(_type_reduction(reduction, types) for reduction in loop.reductions)
+    return replace(loop, extent=index(loop.extent), body=_type_block(loop.body, types, buffers), reductions=reductions)
+
+
+def _type_reduction(reduction: Reduction, types: dict[str, DType]) -> Reduction:
+    dtypes = [types[name] for name in reduction.locals]
+    both = {**types, **{right(name): types[name] for name in reduction.locals}}
+    identity = tuple(_typed(value, types, dtype) for value, dtype in zip(reduction.identity, dtypes, strict=True))
+    merge = tuple(_typed(value, both, dtype) for value, dtype in zip(reduction.merge, dtypes, strict=True))
+    return Reduction(reduction.locals, identity, merge)
+
+
+_TYPERS: dict[type, Callable[..., Statement]] = {
+    Let: _type_let,
+    Load: _type_load,
+    Store: _type_store,
+    Local: _type_local,
+    Assign: _type_assign,
+    Scratch: _type_scratch,
+    If: _type_if,
+    Barrier: lambda barrier, *_: barrier,
+    For: _type_for,
+}
+
+_INDEX_OPS = {
+    "add": "add",
+    "subtract": "sub",
+    "multiply": "mul",
+    "floor_divide": "div",
+    "remainder": "rem",
+    "minimum": "min",
+    "maximum": "max",
+}
+
+
+def index(value: Value) -> s.Typed:
+    """Type an index expression: int64 throughout; ``//`` and ``%`` are the machine's, for operands that are not negative."""
+    if isinstance(value, s.Typed):
+        return value
+    node = s.as_expr(value)
+    if isinstance(node, s.Var):
+        return s.Typed("var", (), INDEX, node.name)
+    if isinstance(node, s.Const):
+        return s.Typed("const", (), INDEX, int(node.value))  # type: ignore[arg-type]
+    assert isinstance(node, s.Call) and node.atom.name in _INDEX_OPS, f"not an index expression: {node!r}"
+    return s.Typed(_INDEX_OPS[node.atom.name], tuple(index(arg) for arg in node.args), INDEX)

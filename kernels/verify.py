@@ -1,0 +1,250 @@
+"""What a kernel must fulfil: every name defined once and of the right dtype, loops legal, no decidable race.
+
+The emitter and the interpreter trust what passed here. A kernel that does not pass is a mistake of ours, not of the user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from tensorlite.kernels import loops, scalar
+from tensorlite.kernels.errors import KernelError
+from tensorlite.kernels.loop_text import expression
+from tensorlite.kernels.loops import Kind
+
+BOOL = np.dtype(np.bool_)
+Indices = frozenset[str]
+
+
+class MalformedKernel(KernelError):
+    """A kernel breaks the rules of the loop language; please report it."""
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """What a statement sees. ``varies`` gives for each name the enclosing loops, by index, that its value may vary with."""
+
+    kernel: str
+    types: dict[str, loops.DType] = field(default_factory=dict)
+    varies: dict[str, Indices] = field(default_factory=dict)
+    locals: dict[str, int] = field(default_factory=dict)  # by name, how many loops enclose the declaration
+    buffers: dict[str, loops.Buffer] = field(default_factory=dict)
+    scratch: set[str] = field(default_factory=set)
+    loops: tuple[loops.For, ...] = ()
+    conditional: bool = False
+    taken: set[str] = field(default_factory=set)  # every name that the kernel has used so far
+
+    def inner(self, **changes: Any) -> _Scope:
+        """Return the scope of an enclosed block: what it defines stays within."""
+        return replace(self, types=dict(self.types), varies=dict(self.varies), locals=dict(self.locals),
+                       buffers=dict(self.buffers), scratch=set(self.scratch), **changes)  # fmt: skip
+
+    def enclosing(self, kind: Kind) -> loops.For | None:
+        """Return the enclosing loop of that kind, if any."""
+        return next((loop for loop in self.loops if loop.kind is kind), None)
+
+
+def verify(kernel: loops.Kernel) -> loops.Kernel:
+    """Return ``kernel`` if it is well formed; otherwise raise ``MalformedKernel``, which says what is wrong where."""
+    scope = _Scope(kernel.name)
+    for parameter in kernel.parameters:
+        _claim(parameter.name, scope)
+        if isinstance(parameter, loops.Buffer):
+            scope.buffers[parameter.name] = parameter
+        else:
+            _require(parameter.dtype.kind in "iuf", scope, f"{parameter.name} is {parameter.dtype}: not a number")
+            scope.types[parameter.name] = parameter.dtype
+            scope.varies[parameter.name] = frozenset()
+    _verify_block(kernel.body, scope)
+    return kernel
+
+
+def _verify_block(block: loops.Block, scope: _Scope) -> None:
+    for statement in block:
+        _VERIFIERS[type(statement)](statement, scope)
+
+
+def _require(holds: bool, scope: _Scope, message: str) -> None:
+    if not holds:
+        where = "".join(f", in {loop.kind} loop {loop.index}" for loop in scope.loops)
+        raise MalformedKernel(f"kernel {scope.kernel}{where}: {message}")
+
+
+def _claim(name: str, scope: _Scope) -> None:
+    _require(name.isidentifier(), scope, f"{name!r} is not a name")
+    _require(name not in scope.taken, scope, f"{name} is defined twice")
+    scope.taken.add(name)
+
+
+def _define(name: str, dtype: loops.DType, varies: Indices, scope: _Scope) -> None:
+    _claim(name, scope)
+    scope.types[name] = dtype
+    scope.varies[name] = varies
+
+
+def _value(value: loops.Value, scope: _Scope, dtype: loops.DType | None = None, what: str = "value") -> Indices:
+    """Check an expression; return the loops that it may vary with."""
+    _require(isinstance(value, scalar.Typed), scope, f"{what} {value!r} is not typed: use loops.build")
+    assert isinstance(value, scalar.Typed)
+    if dtype is not None:
+        _require(value.dtype == dtype, scope, f"{what} {expression(value)} is {value.dtype}, not {dtype}")
+    varies: Indices = frozenset()
+    for node in scalar.postorder(value):
+        _require(node.op in scalar.PRIMITIVES, scope, f"{node.op} is not a primitive")
+        _require(len(node.args) == scalar.PRIMITIVES[node.op][0], scope, f"{node.op} of {len(node.args)} operands")
+        if node.op == "var":
+            name = str(node.value)
+            _require(name in scope.types, scope, f"{name} is not defined")
+            _require(node.dtype == scope.types[name], scope, f"{name} is {scope.types[name]}, used as {node.dtype}")
+            varies |= scope.varies[name]
+    return varies
+
+
+def _require_uniform(varies: Indices, scope: _Scope, what: str) -> None:
+    loop = scope.enclosing(Kind.VECTOR)
+    _require(loop is None or loop.index not in varies, scope, f"{what} may differ between lanes")
+
+
+def _verify_let(let: loops.Let, scope: _Scope) -> None:
+    varies = _value(let.value, scope)
+    _define(let.name, let.value.dtype, varies, scope)  # type: ignore[union-attr]
+
+
+def _verify_load(load: loops.Load, scope: _Scope) -> None:
+    _require(load.buffer in scope.buffers, scope, f"{load.name} is loaded from {load.buffer}, which is not a buffer")
+    varies = _value(load.index, scope, loops.INDEX, "index")
+    _define(load.name, scope.buffers[load.buffer].dtype, varies, scope)
+
+
+def _verify_store(store: loops.Store, scope: _Scope) -> None:
+    _require(store.buffer in scope.buffers, scope, f"store to {store.buffer}, which is not a buffer")
+    buffer = scope.buffers[store.buffer]
+    _require(buffer.writable, scope, f"store to {store.buffer}, which is not writable")
+    varies = _value(store.index, scope, loops.INDEX, "index")
+    _value(store.value, scope, buffer.dtype)
+    for loop in scope.loops:
+        shared = loop.kind is Kind.VECTOR or (loop.kind is Kind.PARALLEL and store.buffer not in scope.scratch)
+        if shared and loop.extent is not loops.index(1):
+            _require(loop.index in varies, scope, f"every iteration stores to the same {_place(store)}")
+    if store.buffer not in scope.scratch:
+        _refuse_race(store, scope)
+
+
+def _refuse_race(store: loops.Store, scope: _Scope) -> None:
+    """Refuse a store outside parallel loops, and ``out[c * 4 + i]`` in a parallel loop over c where i may reach 4."""
+    loop = scope.enclosing(Kind.PARALLEL)
+    _require(loop is not None, scope, f"every thread stores to {_place(store)}: use a parallel loop")
+    assert loop is not None and isinstance(store.index, scalar.Typed)
+    terms = _linear(store.index)
+    stride = terms.pop(loop.index, 0)
+    extents = {other.index: other.extent for other in scope.loops if other is not loop}
+    known = {name: e.value for name, e in extents.items() if isinstance(e, scalar.Typed) and e.op == "const"}
+    constant = terms.pop("", 0)
+    if stride and set(terms) <= set(known):
+        reach = sum(abs(factor) * (int(known[name]) - 1) for name, factor in terms.items())  # type: ignore[arg-type]
+        _require(reach < abs(stride), scope, f"iterations of {loop.index} overlap in {_place(store)} (from {constant})")
+
+
+def _place(store: loops.Store) -> str:
+    return f"{store.buffer}[{expression(store.index)}]"  # type: ignore[arg-type]
+
+
+def _linear(node: scalar.Typed) -> dict[str, int]:
+    """Return constant factors by variable, the constant term under ""; what is not linear is a variable of its own."""
+    if node.op == "const":
+        return {"": int(node.value)}  # type: ignore[arg-type]
+    parts = [_linear(arg) for arg in node.args]
+    if node.op in ("add", "sub"):
+        sign = 1 if node.op == "add" else -1
+        names = {**parts[0], **parts[1]}
+        return {name: parts[0].get(name, 0) + sign * parts[1].get(name, 0) for name in names}
+    if node.op == "mul" and any(set(part) == {""} for part in parts):
+        number, rest = parts if set(parts[0]) == {""} else parts[::-1]
+        return {name: number[""] * factor for name, factor in rest.items()}
+    return {str(node.value) if node.op == "var" else expression(node): 1}
+
+
+def _verify_local(local: loops.Local, scope: _Scope) -> None:
+    varies = _value(local.initial, scope) | {loop.index for loop in scope.loops}
+    _define(local.name, local.initial.dtype, varies, scope)  # type: ignore[union-attr]
+    scope.locals[local.name] = len(scope.loops)
+
+
+def _verify_assign(assign: loops.Assign, scope: _Scope) -> None:
+    _require(assign.name in scope.locals, scope, f"{assign.name} is assigned and is not a local")
+    scope.varies[assign.name] |= _value(assign.value, scope, scope.types[assign.name])
+    for loop in scope.loops[scope.locals[assign.name] :]:
+        _require(loop.kind is not Kind.PARALLEL, scope, f"{assign.name} is carried through parallel loop {loop.index}")
+        reduced = any(assign.name in reduction.locals for reduction in loop.reductions)
+        _require(loop.kind is not Kind.VECTOR or reduced, scope, f"{assign.name} is carried and not reduced by {loop.index}")
+
+
+def _verify_scratch(scratch: loops.Scratch, scope: _Scope) -> None:
+    _require(scope.enclosing(Kind.VECTOR) is None, scope, f"scratch {scratch.name} within a vector loop")
+    _claim(scratch.name, scope)
+    scope.buffers[scratch.name] = loops.Buffer(scratch.name, scratch.dtype, writable=True)
+    scope.scratch.add(scratch.name)
+
+
+def _verify_if(statement: loops.If, scope: _Scope) -> None:
+    _require_uniform(_value(statement.condition, scope, BOOL, "condition"), scope, "the condition")
+    _verify_block(statement.body, scope.inner(conditional=True))
+
+
+def _verify_barrier(_: loops.Barrier, scope: _Scope) -> None:
+    serial = all(loop.kind is Kind.SERIAL for loop in scope.loops)
+    _require(serial and not scope.conditional, scope, "a barrier that not all threads may reach")
+
+
+def _verify_for(loop: loops.For, scope: _Scope) -> None:
+    _require_uniform(_value(loop.extent, scope, loops.INDEX, "extent"), scope, f"the extent of {loop.index}")
+    _verify_kind(loop, scope)
+    body = scope.inner(loops=(*scope.loops, loop))
+    _define(loop.index, loops.INDEX, frozenset({loop.index}), body)
+    for reduction in loop.reductions:
+        _verify_reduction(reduction, scope)
+        for name in reduction.locals:
+            body.varies[name] |= {loop.index}
+    _verify_block(loop.body, body)
+
+
+def _verify_kind(loop: loops.For, scope: _Scope) -> None:
+    outside = all(other.kind is Kind.SERIAL for other in scope.loops) and not scope.conditional
+    power_of_two = loop.lanes > 1 and loop.lanes & (loop.lanes - 1) == 0
+    plain = loop.lanes == 1 and not loop.reductions
+    rules = {
+        Kind.SERIAL: (plain, "lanes and reductions are for vector loops"),
+        Kind.UNROLL: (plain and getattr(loop.extent, "op", "") == "const", "an unrolled extent must be constant"),
+        Kind.PARALLEL: (plain and outside, "a parallel loop that not all threads may reach"),
+        Kind.VECTOR: (power_of_two and scope.enclosing(Kind.VECTOR) is None, "one vector loop, its lanes a power of two"),
+    }
+    holds, rule = rules[loop.kind]
+    _require(holds, scope, f"{loop.kind} loop {loop.index}: {rule}")
+
+
+def _verify_reduction(reduction: loops.Reduction, scope: _Scope) -> None:
+    both = scope.inner()
+    for name in reduction.locals:
+        _require(name in scope.locals, scope, f"{name} is reduced and is not a local")
+        both.types[loops.right(name)] = scope.types[name]
+        both.varies[loops.right(name)] = frozenset()
+    for name, identity, merge in zip(reduction.locals, reduction.identity, reduction.merge, strict=True):
+        _value(identity, scope, scope.types[name], f"identity of {name}")
+        _value(merge, both, scope.types[name], f"merge of {name}")
+
+
+_VERIFIERS: dict[type, Callable[[Any, _Scope], None]] = {
+    loops.Let: _verify_let,
+    loops.Load: _verify_load,
+    loops.Store: _verify_store,
+    loops.Local: _verify_local,
+    loops.Assign: _verify_assign,
+    loops.Scratch: _verify_scratch,
+    loops.If: _verify_if,
+    loops.Barrier: _verify_barrier,
+    loops.For: _verify_for,
+}
