@@ -27,7 +27,7 @@ from tensorlite.kernels.scalar.primitive import (
     to_carrier,
 )
 from tensorlite.kernels.scalar.typed import Typed
-from tensorlite.kernels.scalar.typing import DType, Type, infer, kind, operand_type, resolve, settle
+from tensorlite.kernels.scalar.typing import DType, infer, kind, operand_dtypes, operand_type, resolve, settle
 
 
 class NoLowering(Exception):
@@ -66,23 +66,18 @@ def _expand(body: Expr, variables: Mapping[str, DType], environment: Mapping[str
             return convert(lowered[node], carrier(dtype))  # a bool beside numbers
         if isinstance(node, Const):
             return constant(node.value, dtype)
-        assert isinstance(node, Call)  # of constants only
-        return _emit(node, dtype, [at(arg, dtype) for arg in node.args], [dtype] * len(node.args))
+        assert isinstance(node, Call)  # weak: it takes the dtype that its user wants
+        dtypes = operand_dtypes(node.atom, dtype)
+        return _emit(node, dtype, [at(*pair) for pair in zip(node.args, dtypes, strict=True)], dtypes)
 
     for node in postorder(body):
         if isinstance(node, Var):
             lowered[node] = environment[node.name]
         elif isinstance(node, Call) and isinstance(types[node], np.dtype):
-            dtypes = _operand_dtypes(node, [types[arg] for arg in node.args], variables)
+            joined = settle(operand_type(node.atom, tuple(types[arg] for arg in node.args)), variables)
+            dtypes = operand_dtypes(node.atom, joined)
             lowered[node] = _emit(node, types[node], [at(*pair) for pair in zip(node.args, dtypes, strict=True)], dtypes)
     return at(body, settle(types[body], variables))
-
-
-def _operand_dtypes(node: Call, types: list[Type], variables: Mapping[str, DType]) -> list[DType]:
-    dtype = settle(operand_type(node.atom, tuple(types)), variables)
-    if node.atom.name.startswith("logical"):
-        return [type_ if isinstance(type_, np.dtype) else settle(type_, variables) for type_ in types]
-    return [BOOL if node.atom.name == "where" and i == 0 else dtype for i in range(len(types))]
 
 
 def _emit(node: Call, dtype: Any, args: list[Typed], dtypes: list[DType]) -> Typed:

@@ -13,7 +13,7 @@ import numpy as np
 
 from tensorlite.kernels.scalar.definitions import definition
 from tensorlite.kernels.scalar.expr import Atom, Call, Const, Expr, Function, Var, postorder
-from tensorlite.kernels.scalar.typing import BOOL, FLOAT64, DType, kind, operand_type, resolve, settle
+from tensorlite.kernels.scalar.typing import FLOAT64, DType, kind, operand_dtypes, operand_type, resolve, settle
 
 ArrayFunction = Callable[..., Any]
 
@@ -91,9 +91,9 @@ class _Source:
         for node in postorder(self.body):
             if isinstance(node, Var):
                 self.names[node] = node.name
-            elif isinstance(node, Call):
-                self.names[node] = f"_{len(self.names)}"
-                self.lines.append(f"{self.names[node]} = {self.spell(node)}")
+            elif isinstance(node, Call) and isinstance(self.types[node], np.dtype):
+                joined = operand_type(node.atom, tuple(self.types[arg] for arg in node.args))
+                self.names[node] = self.statement(node, settle(joined, self.variables))
         result = self.operand(self.body, settle(self.types[self.body], self.variables))
         used = {node.name for node in postorder(self.body) if isinstance(node, Var)}
         if used != set(parameters):
@@ -102,24 +102,33 @@ class _Source:
         exec(compile(source, "<scalar function>", "exec"), self.globals)
         return self.globals["compiled"]
 
-    def spell(self, node: Call) -> str:
-        types = tuple(self.types[arg] for arg in node.args)
-        dtype = settle(operand_type(node.atom, types), self.variables)
-        wanted = [BOOL if node.atom.name == "where" and i == 0 else dtype for i in range(len(types))]
+    def statement(self, node: Call, dtype: DType) -> str:
+        """Add the line that computes ``node`` from operands of ``dtype``; return its name."""
+        wanted = operand_dtypes(node.atom, dtype)
         operands = [self.operand(*pair) for pair in zip(node.args, wanted, strict=True)]
-        if node.atom.name in _SPELLED:
-            return self.call(_SPELLED[node.atom.name](self.xp, dtype, node.atom), *operands)
-        if node.atom.dtype is not None:
-            method = "astype" if node.atom.name.startswith("cast") else "view"
-            return f"{operands[0]}.{method}({self.bind(node.atom.dtype)})"
-        assert node.atom.numpy is not None
-        return self.call(getattr(self.xp, node.atom.numpy), *operands)
+        name = f"_{len(self.lines)}"
+        self.lines.append(f"{name} = {self.spell(node.atom, dtype, operands)}")
+        return name
+
+    def spell(self, atom: Atom, dtype: DType, operands: list[str]) -> str:
+        if atom.name in _SPELLED:
+            return self.call(_SPELLED[atom.name](self.xp, dtype, atom), *operands)
+        if atom.dtype is not None:
+            method = "astype" if atom.name.startswith("cast") else "view"
+            return f"{operands[0]}.{method}({self.bind(atom.dtype)})"
+        assert atom.numpy is not None
+        return self.call(getattr(self.xp, atom.numpy), *operands)
 
     def operand(self, node: Expr, dtype: DType) -> str:
+        if node in self.names:
+            return self.names[node]
         if isinstance(node, Const):
             value = np.asarray(node.value, dtype)
             return self.bind(value if self.xp is np else self.xp.asarray(value), (type(node.value), repr(node.value), dtype))
-        return self.names[node]
+        assert isinstance(node, Call)  # weak: it takes the dtype that its user wants
+        if (node, dtype) not in self.names:
+            self.names[node, dtype] = self.statement(node, dtype)
+        return self.names[node, dtype]
 
     def call(self, function: ArrayFunction, *operands: str) -> str:
         return f"{self.bind(function)}({', '.join(operands)})"

@@ -133,17 +133,24 @@ def _crosses(rest: Typed, b: Typed) -> Typed:
 
 def left_shift(a: Typed, b: Typed) -> Typed:
     """``a << b``; 0 where b is not within the width."""
+    if _is_within(b):
+        return Typed("shl", (a, b), a.dtype)
     within, count = _count(b)
     return Typed("select", (within, Typed("shl", (a, count), a.dtype), constant(0, a.dtype)), a.dtype)
 
 
 def right_shift(a: Typed, b: Typed) -> Typed:
     """``a >> b``; where b is not within the width, 0, or -1 for a negative a."""
+    if _is_within(b):
+        return Typed("shr", (a, b), a.dtype)
     within, count = _count(b)
     width = constant(8 * b.dtype.itemsize - 1, b.dtype)
-    last = Typed("select", (within, count, width), b.dtype)
-    shifted = Typed("shr", (a, last), a.dtype)
+    shifted = Typed("shr", (a, Typed("select", (within, count, width), b.dtype)), a.dtype)
     return shifted if kind(a.dtype) == "i" else Typed("select", (within, shifted, constant(0, a.dtype)), a.dtype)
+
+
+def _is_within(b: Typed) -> bool:
+    return b.op == "const" and isinstance(b.value, int) and 0 <= b.value < 8 * b.dtype.itemsize
 
 
 def _count(b: Typed) -> tuple[Typed, Typed]:

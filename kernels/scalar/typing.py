@@ -113,6 +113,11 @@ def operand_type(atom: Atom, args: tuple[Type, ...]) -> Type:
     return joined
 
 
+def operand_dtypes(atom: Atom, joined: DType) -> list[DType]:
+    """Return the dtype of each operand, when ``joined`` is what ``operand_type`` found."""
+    return [BOOL if atom.name == "where" and i == 0 else joined for i in range(atom.arity)]
+
+
 def _join(atom: Atom, args: tuple[Type, ...]) -> Type:
     strong = [arg for arg in args if isinstance(arg, np.dtype)]
     weak = max((arg for arg in args if not isinstance(arg, np.dtype)), key=_WEAK_RANK.index, default=bool)
