@@ -1,8 +1,9 @@
 """What loops mean: an interpreter in plain Python and NumPy, for any number of simulated threads.
 
-Uniform values are 0-d arrays; within a vector loop, a value that may differ between lanes is an array over the active lanes.
-Threads take turns at barriers. Every access is checked: out of bounds, or a race, raises. A race is two iterations of parallel
-loops that touch the same element, one of them storing, with no barrier between; it counts whichever threads ran them.
+Uniform values are 0-d arrays; within a vector loop, a value that may differ between lanes is an array over the active
+lanes. Threads take turns at barriers. Every access is checked: out of bounds, or a race, raises. A race is two
+iterations of parallel loops that touch the same element, one of them storing, with no barrier between, whichever threads
+ran them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tensorlite.kernels.loops import Kind
 
 Array: TypeAlias = npt.NDArray[Any]
 _Run: TypeAlias = Generator[None]
+_Values: TypeAlias = Mapping[str, Array]
 
 _NOBODY, _EVERYBODY, _MANY = -1, 0, -2
 
@@ -50,27 +52,28 @@ class Memory:
         """Return positions in ``elements``, all of them inside."""
         place = np.asarray(index + self.origin)
         if place.size and (place.min() < 0 or place.max() >= self.elements.size):
-            raise KernelFault(f"{self.name}[{index}] is out of bounds: {self.elements.size} elements, origin {self.origin}")
+            bounds = f"{-self.origin} to {self.elements.size - self.origin - 1}"
+            raise KernelFault(f"{self.name}[{index}] is out of bounds: {bounds}")
         return place
 
     def load(self, index: Array, task: int) -> Array:
         """Read elements on behalf of a task."""
         place = self.place(index)
-        self._refuse(self.writer[place], task, "reads", index)
+        self._refuse(self.writer[place], task, "an iteration reads what another stored in", index)
         self.reader[place] = np.where((self.reader[place] == _NOBODY) | (self.reader[place] == task), task, _MANY)
         return np.asarray(self.elements[place])
 
     def store(self, index: Array, value: Array, task: int) -> None:
         """Write elements on behalf of a task."""
         place = self.place(index)
-        self._refuse(self.writer[place], task, "overwrites", index)
-        self._refuse(self.reader[place], task, "overwrites what another read of", index)
+        self._refuse(self.writer[place], task, "two iterations store to", index)
+        self._refuse(self.reader[place], task, "an iteration stores over what another read in", index)
         self.writer[place] = task
         self.elements[place] = value
 
     def _refuse(self, touched: Array, task: int, what: str, index: Array) -> None:
         if np.any((touched != _NOBODY) & (touched != task)):
-            raise KernelFault(f"a race: one iteration {what} {self.name}[{index}] that another stored, with no barrier between")
+            raise KernelFault(f"a race: {what} {self.name}[{index}], and there is no barrier between")
 
 
 Argument: TypeAlias = "Array | tuple[Array, int] | float"
@@ -79,11 +82,12 @@ Argument: TypeAlias = "Array | tuple[Array, int] | float"
 def run(kernel: loops.Kernel, arguments: Mapping[str, Argument], threads: int = 1) -> None:
     """Run ``kernel`` as ``threads`` threads.
 
-    ``arguments`` names every parameter: a number; for a buffer a 1-d array, or an array and the position of its index 0 (where
-    strides are negative).
+    ``arguments`` names every parameter: a number; for a buffer a 1-d array, or an array and the position of its index 0
+    (where strides are negative).
     """
-    memories = {p.name: _memory(p, arguments[p.name]) for p in kernel.parameters if isinstance(p, loops.Buffer)}
-    numbers = {p.name: np.asarray(arguments[p.name], p.dtype) for p in kernel.parameters if isinstance(p, loops.Parameter)}
+    numbers = {p.name: p.dtype for p in kernel.parameters if isinstance(p, loops.Parameter)}
+    numbers = {name: np.asarray(arguments[name], dtype) for name, dtype in numbers.items()}
+    memories = {name: _memory(buffer, arguments[name]) for name, buffer in kernel.buffers.items()}
     runs = [_Thread(thread, threads, dict(numbers), dict(memories)).block(kernel.body) for thread in range(threads)]
     while runs:
         waiting = [r for r in runs if next(r, _DONE) is not _DONE]
@@ -100,7 +104,7 @@ _DONE = object()
 def _memory(buffer: loops.Buffer, argument: Any) -> Memory:
     elements, origin = argument if isinstance(argument, tuple) else (argument, 0)
     if elements.dtype != buffer.dtype or elements.ndim != 1:
-        raise KernelFault(f"{buffer.name}: {elements.dtype} with {elements.ndim} dimensions, not {buffer.dtype} with one")
+        raise KernelFault(f"{buffer.name}: {elements.dtype} of {elements.ndim} dimensions, not {buffer.dtype} of one")
     return Memory(buffer.name, elements, origin)
 
 
@@ -178,15 +182,16 @@ class _Thread:
         for reduction in loop.reductions:
             self.reduce(reduction, before, copies, lanes)
 
-    def reduce(self, reduction: loops.Reduction, before: Mapping[str, Array], copies: dict[str, Array], lanes: int) -> None:
+    def reduce(self, reduction: loops.Reduction, before: _Values, copies: _Values, lanes: int) -> None:
+        names = reduction.locals
         while lanes > 1:
             lanes //= 2
-            self.merge(reduction, {name: copies[name][:lanes] for name in reduction.locals},
-                       {name: copies[name][lanes : 2 * lanes] for name in reduction.locals})  # fmt: skip
-            copies |= {name: self.values[name] for name in reduction.locals}
-        self.merge(reduction, before, {name: copies[name][0] for name in reduction.locals})
+            low = {name: copies[name][:lanes] for name in names}
+            self.merge(reduction, low, {name: copies[name][lanes : 2 * lanes] for name in names})
+            copies = {name: self.values[name] for name in names}
+        self.merge(reduction, before, {name: copies[name][0] for name in names})
 
-    def merge(self, reduction: loops.Reduction, left: Mapping[str, Array], right: Mapping[str, Array]) -> None:
+    def merge(self, reduction: loops.Reduction, left: _Values, right: _Values) -> None:
         self.values |= {name: left[name] for name in reduction.locals}
         self.values |= {loops.right(name): right[name] for name in reduction.locals}
         merged = [self.evaluate(value) for value in reduction.merge]

@@ -1,4 +1,4 @@
-"""The canonical text of a kernel: equal kernels have equal texts, in every process, so that the text is a key for caches."""
+"""The canonical text of a kernel: equal kernels have equal texts in every process, so the text is a key for caches."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Loops: the typed, immutable form in which every generated kernel is written, checked, printed and emitted.
 
-A kernel runs in the SPMD style: each of ``threads`` threads executes the whole body, and takes its share of every parallel loop.
-Values are named once (``Let``, ``Load``, loop indices); only a ``Local`` changes, by ``Assign``. Expressions are
-``scalar.Typed``; a builder may write ``scalar.Expr`` instead, and ``build`` types them. ``interp.py`` says what each statement
-means, ``verify.py`` what a kernel must fulfil, ``loop_text.py`` prints it.
+A kernel runs in the SPMD style: each of ``threads`` threads executes the whole body, and takes its share of every
+parallel loop. Values are named once (``Let``, ``Load``, loop indices); only a ``Local`` changes, by ``Assign``.
+Expressions are ``scalar.Typed``; a builder may write ``scalar.Expr`` instead, and ``build`` types them. ``interp.py``
+says what each statement means, ``verify.py`` what a kernel must fulfil, ``loop_text.py`` prints it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ INDEX = np.dtype(np.int64)
 class Buffer:
     """An array in memory, seen as one dimension of elements; bools are bytes 0 and 1.
 
-    ``exclusive``: no other buffer of the kernel overlaps it. One that is not may be another buffer itself, element for element,
-    as where a result replaces an operand. ``alignment`` is in bytes, where it is more than that of the elements.
+    ``exclusive``: no other buffer of the kernel overlaps it. One that is not may be another buffer itself, element for
+    element, as where a result replaces an operand. ``alignment`` is in bytes, if more than an element's.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Write ``buffer[index]``. ``streaming`` goes past the caches; vectors must then fall on multiples of their size."""
+    """Write ``buffer[index]``. ``streaming`` goes past the caches; whole vectors then fall on multiples of 64 bytes."""
 
     buffer: str
     index: Value
@@ -127,9 +127,9 @@ class Kind(StrEnum):
 class Reduction:
     """Locals of which each lane of a vector loop has its own copy, merged after the loop by a fixed tree.
 
-    Each copy starts from ``identity``. ``merge`` gives the locals' new values from two copies: the left one under the locals' names,
-    the right one under ``right(name)``. Lanes 0 ... W/2 - 1 take in lanes W/2 ... W - 1, and so on by halves;
-    what the local held before the loop is the left operand of the last merge.
+    Each copy starts from ``identity``. ``merge`` gives the locals' new values from two copies: the left one under the
+    locals' names, the right one under ``right(name)``. Lanes 0 ... W/2 - 1 take in lanes W/2 ... W - 1, and so on by
+    halves; what the local held before the loop is the left operand of the last merge.
     """
 
     locals: tuple[str, ...]
@@ -144,7 +144,7 @@ def right(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class For:
-    """Run ``body`` for ``index`` from 0 to ``extent`` - 1. ``lanes``, a power of two, and ``reductions`` belong to vector loops."""
+    """Run ``body`` for ``index`` from 0 to ``extent`` - 1. Vector loops have lanes (a power of two) and reductions."""
 
     index: str
     extent: Value
@@ -159,7 +159,7 @@ Statement: TypeAlias = Let | Load | Store | Local | Assign | Scratch | If | Barr
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """A named loop nest over buffers and numbers. An argument block holds one 8-byte slot for each parameter, in order."""
+    """A named loop nest over buffers and numbers. Its argument block has an 8-byte slot a parameter, in order."""
 
     name: str
     parameters: tuple[Buffer | Parameter, ...]
@@ -203,7 +203,7 @@ def walk(block: Block) -> Iterator[Statement]:
 
 
 def build(name: str, parameters: tuple[Buffer | Parameter, ...], body: Block) -> Kernel:
-    """Return a kernel whose expressions are all typed: ``scalar.Expr`` by ``scalar.lower``, index expressions by ``index``."""
+    """Return a kernel whose expressions are all typed: indices and extents by ``index``, others by ``scalar.lower``."""
     types = {p.name: p.dtype for p in parameters if isinstance(p, Parameter)}
     buffers = {p.name: p.dtype for p in parameters if isinstance(p, Buffer)}
     return Kernel(name, parameters, _type_block(body, types, buffers))
@@ -305,7 +305,7 @@ _INDEX_OPS = {
 
 
 def index(value: Value) -> s.Typed:
-    """Type an index expression: int64 throughout; ``//`` and ``%`` are the machine's, for operands that are not negative."""
+    """Type an index expression: int64 throughout; ``//`` and ``%`` are the machine's, for operands not negative."""
     if isinstance(value, s.Typed):
         return value
     node = s.as_expr(value)
@@ -313,5 +313,5 @@ def index(value: Value) -> s.Typed:
         return s.Typed("var", (), INDEX, node.name)
     if isinstance(node, s.Const):
         return s.Typed("const", (), INDEX, int(node.value))  # type: ignore[arg-type]
-    assert isinstance(node, s.Call) and node.atom.name in _INDEX_OPS, f"not an index expression: {node!r}"
+    assert isinstance(node, s.Call)
     return s.Typed(_INDEX_OPS[node.atom.name], tuple(index(arg) for arg in node.args), INDEX)

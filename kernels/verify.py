@@ -1,6 +1,6 @@
 """What a kernel must fulfil: every name defined once and of the right dtype, loops legal, no decidable race.
 
-The emitter and the interpreter trust what passed here. A kernel that does not pass is a mistake of ours, not of the user.
+The emitter and the interpreter trust what passed here. A kernel that fails is a mistake of ours, not of the user.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class MalformedKernel(KernelError):
 
 @dataclass(frozen=True)
 class _Scope:
-    """What a statement sees. ``varies`` gives for each name the enclosing loops, by index, that its value may vary with."""
+    """What a statement sees. ``varies`` gives by name the enclosing loops, by index, that the value may vary with."""
 
     kernel: str
     types: dict[str, loops.DType] = field(default_factory=dict)
@@ -138,7 +138,8 @@ def _refuse_race(store: loops.Store, scope: _Scope) -> None:
     """Refuse a store outside parallel loops, and ``out[c * 4 + i]`` in a parallel loop over c where i may reach 4."""
     loop = scope.enclosing(Kind.PARALLEL)
     _require(loop is not None, scope, f"every thread stores to {_place(store)}: use a parallel loop")
-    assert loop is not None and isinstance(store.index, scalar.Typed)
+    assert loop is not None
+    assert isinstance(store.index, scalar.Typed)
     terms = _linear(store.index)
     stride = terms.pop(loop.index, 0)
     extents = {other.index: other.extent for other in scope.loops if other is not loop}
@@ -178,9 +179,9 @@ def _verify_assign(assign: loops.Assign, scope: _Scope) -> None:
     _require(assign.name in scope.locals, scope, f"{assign.name} is assigned and is not a local")
     scope.varies[assign.name] |= _value(assign.value, scope, scope.types[assign.name])
     for loop in scope.loops[scope.locals[assign.name] :]:
-        _require(loop.kind is not Kind.PARALLEL, scope, f"{assign.name} is carried through parallel loop {loop.index}")
         reduced = any(assign.name in reduction.locals for reduction in loop.reductions)
-        _require(loop.kind is not Kind.VECTOR or reduced, scope, f"{assign.name} is carried and not reduced by {loop.index}")
+        free = loop.kind in (Kind.SERIAL, Kind.UNROLL) or reduced
+        _require(free, scope, f"{assign.name} is carried from one iteration of {loop.index} to the next")
 
 
 def _verify_scratch(scratch: loops.Scratch, scope: _Scope) -> None:
@@ -197,7 +198,7 @@ def _verify_if(statement: loops.If, scope: _Scope) -> None:
 
 def _verify_barrier(_: loops.Barrier, scope: _Scope) -> None:
     serial = all(loop.kind is Kind.SERIAL for loop in scope.loops)
-    _require(serial and not scope.conditional, scope, "a barrier that not all threads may reach")
+    _require(serial and not scope.conditional, scope, "not all threads may reach a barrier there")
 
 
 def _verify_for(loop: loops.For, scope: _Scope) -> None:
@@ -219,8 +220,8 @@ def _verify_kind(loop: loops.For, scope: _Scope) -> None:
     rules = {
         Kind.SERIAL: (plain, "lanes and reductions are for vector loops"),
         Kind.UNROLL: (plain and getattr(loop.extent, "op", "") == "const", "an unrolled extent must be constant"),
-        Kind.PARALLEL: (plain and outside, "a parallel loop that not all threads may reach"),
-        Kind.VECTOR: (power_of_two and scope.enclosing(Kind.VECTOR) is None, "one vector loop, its lanes a power of two"),
+        Kind.PARALLEL: (plain and outside, "not all threads may reach a parallel loop there"),
+        Kind.VECTOR: (power_of_two and scope.enclosing(Kind.VECTOR) is None, "lanes are a power of two, not nested"),
     }
     holds, rule = rules[loop.kind]
     _require(holds, scope, f"{loop.kind} loop {loop.index}: {rule}")
