@@ -1,0 +1,254 @@
+"""Walking the tape backwards: `backward`, and the gradients of outputs with respect to given inputs."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tensorlite import errors
+from tensorlite.derivative import identity
+from tensorlite.dispatch import apply
+from tensorlite.kernels import device as devices
+from tensorlite.op import OPS, Op
+from tensorlite.state import state
+from tensorlite.tape import Leaf, Node, Output, Step
+from tensorlite.tensor import Tensor
+
+
+class Walk:
+    """One walk from some outputs to the leaves, the latest node first, without recursion.
+
+    `wanted` maps nodes whose cotangents are to be captured to their place in the answer; None accumulates into
+    the leaves' ``.grad`` instead.
+    """
+
+    def __init__(self, retain_graph: bool, create_graph: bool, wanted: dict[Node, int] | None = None) -> None:
+        self.retain_graph = retain_graph
+        self.create_graph = create_graph
+        self.wanted = wanted
+        self.needed: set[Node] | None = None
+        self.captured: dict[Node, Tensor] = {}
+        self.pending: dict[Node, Any] = {}
+        self.heap: list[tuple[int, Node]] = []
+
+    def run(self, roots: Sequence[tuple[Node, Tensor]]) -> None:
+        before = state.recording
+        state.recording = self.create_graph
+        if self.wanted is not None:
+            self.needed = leading_to(self.wanted, ancestors(node for node, _ in roots))
+        try:
+            for node, cotangent in roots:
+                self.add(node, cotangent)
+            while self.heap:
+                node = heapq.heappop(self.heap)[1]
+                self.visit(node, self.pending.pop(node))
+        finally:
+            state.recording = before
+
+    def add(self, node: Node, cotangent: Tensor) -> None:
+        """Adds a contribution to a node's cotangent, undoing broadcasting and casts."""
+        if cotangent.array.shape != node.shape:
+            cotangent = apply(OPS["sum_to"], cotangent, shape=node.shape)
+        if cotangent.array.dtype is not node.dtype and cotangent.array.dtype != node.dtype:
+            cotangent = cast_cotangent(cotangent, node.dtype)
+        before = self.pending.get(node)
+        if before is None:
+            heapq.heappush(self.heap, (-node.order, node))
+            self.pending[node] = cotangent
+        else:
+            self.pending[node] = apply(OPS["add"], before, cotangent)
+
+    def add_output(self, node: Node, index: int, cotangent: Tensor) -> None:
+        """Adds a contribution to one of several outputs."""
+        cotangents = self.pending.get(node)
+        if cotangents is None:
+            heapq.heappush(self.heap, (-node.order, node))
+            cotangents = self.pending[node] = [None] * len(node.attributes["_outputs"])
+        cotangents[index] = cotangent
+
+    def visit(self, node: Node, g: Any) -> None:
+        if node.hooks:
+            for hook in tuple(node.hooks):
+                changed = hook(g)
+                g = g if changed is None else changed
+        if self.wanted is not None and node in self.wanted:
+            self.captured[node] = g
+        if type(node) is Leaf:
+            if self.wanted is None:
+                accumulate(node, g)
+        elif type(node) is Output:
+            self.add_output(node.parents[0], node.index, g)  # type: ignore[arg-type]
+        else:
+            self.propagate(node, g)
+
+    def propagate(self, node: Node, g: Any) -> None:
+        """Runs the rules of one node's op and adds what they give to its inputs' cotangents."""
+        saved, plan = node.saved, node.plan
+        if saved is None:
+            raise errors.complaint(
+                errors.GradientError, "backward", "the graph was walked before, and what it saved was freed", None,
+                "call backward(retain_graph=True) the first time, or compute the loss again")
+        values = [Tensor(*x) if type(x) is tuple else x for x in saved]
+        if type(g) is list:
+            g = tuple(zeros(*of) if x is None else x for x, of in zip(g, node.attributes["_outputs"], strict=True))
+        for step in plan.steps:  # type: ignore[union-attr]
+            parent = node.parents[step.index]
+            if self.needed is not None and parent not in self.needed:
+                continue
+            compute = step.rule.compute
+            if compute is identity:
+                self.add(parent, g)  # type: ignore[arg-type]
+            elif compute is None:
+                self.add(parent, zeros(parent.shape, parent.dtype))  # type: ignore[union-attr, arg-type]
+            else:
+                given = cast_cotangent(g, parent.dtype) if step.rule.complex and g.dtype.kind != "c" else g  # type: ignore[union-attr]
+                arguments = [_argument(node, step, source, key, given, values) for source, key in step.arguments]
+                cotangent = apply(compute, *arguments) if isinstance(compute, Op) else compute(*arguments)
+                if cotangent is not None:
+                    self.add(parent, cotangent)  # type: ignore[arg-type]
+        if not self.retain_graph:
+            node.saved = None
+
+
+def ancestors(roots: Iterable[Node]) -> list[Node]:
+    """Every node that the roots were computed from, themselves included, the earliest first."""
+    found = set(roots)
+    stack = list(found)
+    while stack:
+        for parent in stack.pop().parents:
+            if parent is not None and parent not in found:
+                found.add(parent)
+                stack.append(parent)
+    return sorted(found, key=lambda node: node.order)
+
+
+def leading_to(wanted: Iterable[Node], nodes: Sequence[Node]) -> set[Node]:
+    """The nodes, given the earliest first, that some wanted node has a part in."""
+    needed = set(wanted)
+    for node in nodes:
+        if node not in needed and any(parent in needed for parent in node.parents):
+            needed.add(node)
+    return needed
+
+
+def _argument(node: Node, step: Step, source: str, key: Any, g: Any, values: list[Any]) -> Any:
+    if source == "g":
+        return g
+    if source == "saved":
+        return values[key]
+    if source == "attribute":
+        return node.attributes[key]
+    if source == "shape":
+        return node.parents[key].shape  # type: ignore[union-attr]
+    if source == "y":
+        out = node.saved[-1]  # type: ignore[index]
+        return tuple(map(Tensor, out)) if type(out) is tuple else Tensor(out, node)
+    if source == "several":
+        return tuple(values[place] for place in key)
+    return step.index
+
+
+def zeros(shape: tuple[int, ...], dtype: np.dtype) -> Tensor:
+    """A constant of zeros on the current device."""
+    return Tensor(devices.get(state.device).xp.zeros(shape, dtype))
+
+
+def cast_cotangent(cotangent: Tensor, dtype: np.dtype) -> Tensor:
+    """Brings a cotangent to its value's dtype; of a complex one for a real value, the real part counts."""
+    if cotangent.dtype.kind == "c" and dtype.kind != "c":
+        cotangent = apply(OPS["real"], cotangent)
+    return apply(OPS["cast"], cotangent, dtype=dtype)
+
+
+def accumulate(leaf: Leaf, g: Tensor) -> None:
+    """Adds a cotangent to a leaf's ``.grad``."""
+    tensor = leaf.tensor()
+    if tensor is None:
+        return
+    tensor.grad = g if tensor.grad is None else apply(OPS["add"], tensor.grad, g)
+    for hook in tuple(leaf.post_hooks):
+        hook(tensor)
+
+
+def seed(output: Tensor, cotangent: Tensor | None, caller: str) -> tuple[Node, Tensor]:
+    """The node that a walk starts from, and its cotangent: one, where the output is a scalar."""
+    if output.node is None:
+        raise errors.complaint(
+            errors.GradientError, caller, "the output does not depend on anything that requires gradients",
+            {"output": output}, "create a leaf with requires_grad=True, and do not leave no_grad() around the computation")
+    if cotangent is None:
+        if output.size != 1:
+            raise errors.complaint(
+                errors.GradientError, caller, "only a tensor of one element has a gradient by itself",
+                {"output": output}, "reduce it first, as in loss.sum(), or pass gradient=")
+        array = output.array
+        return output.node, Tensor(devices.of(array).xp.ones(array.shape, array.dtype))
+    if cotangent.shape != output.shape:
+        raise errors.complaint(errors.ShapeError, caller, "the gradient's shape is not the output's",
+                               {"output": output, "gradient": cotangent})
+    return output.node, cotangent
+
+
+def backward(output: Tensor, gradient: Tensor | None = None, retain_graph: bool | None = None,
+             create_graph: bool = False, inputs: Sequence[Tensor] | Tensor | None = None) -> None:
+    """Adds the derivative of a tensor to the ``.grad`` of the leaves that it was computed from.
+
+    ``gradient`` weighs the output's elements; a tensor of one element needs none. ``create_graph`` records the walk
+    itself, for higher derivatives; ``retain_graph`` keeps what the tape saved, for a second walk. ``inputs`` names
+    the only leaves to fill. Raises `GradientError` for an output that was not recorded, is no scalar, or was walked
+    before.
+
+    >>> import tensorlite as tl
+    >>> w = tl.tensor(3.0, requires_grad=True)
+    >>> (w * w).backward()
+    >>> w.grad.item()
+    6.0
+    """
+    retain = create_graph if retain_graph is None else retain_graph
+    root = seed(output, gradient, "backward")
+    if inputs is None:
+        Walk(retain, create_graph).run([root])
+        return
+    leaves = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    for leaf, g in zip(leaves, capture([root], leaves, retain, create_graph, "backward"), strict=True):
+        if g is not None:
+            leaf.grad = g if leaf.grad is None else apply(OPS["add"], leaf.grad, g)
+
+
+def capture(roots: Sequence[tuple[Node, Tensor]], inputs: Sequence[Tensor], retain: bool, create_graph: bool,
+            caller: str) -> list[Tensor | None]:
+    """The cotangents of inputs, None where the outputs do not depend on one."""
+    for x in inputs:
+        if x.node is None:
+            raise errors.complaint(errors.GradientError, caller, "an input does not require gradients", {"input": x},
+                                   "create it with requires_grad=True")
+    walk = Walk(retain, create_graph, {x.node: i for i, x in enumerate(inputs)})
+    walk.run(roots)
+    return [walk.captured.get(x.node) for x in inputs]
+
+
+def gradients(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],
+              grad_outputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
+              allow_unused: bool = False) -> tuple[Tensor | None, ...]:
+    """The derivatives of outputs with respect to inputs, leaving every ``.grad`` alone: PyTorch's ``autograd.grad``.
+
+    >>> import tensorlite as tl
+    >>> x = tl.tensor(2.0, requires_grad=True)
+    >>> (first,) = tl.autograd.grad(x**3, x, create_graph=True)
+    >>> tl.autograd.grad(first, x)[0].item()
+    12.0
+    """
+    outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    weights = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs or [None] * len(outputs))
+    roots = [seed(output, weight, "grad") for output, weight in zip(outputs, weights, strict=True)]
+    retain = create_graph if retain_graph is None else retain_graph
+    found = capture(roots, inputs, retain, create_graph, "grad")
+    for x, g in zip(inputs, found, strict=True):
+        if g is None and not allow_unused:
+            raise errors.complaint(errors.GradientError, "grad", "an input was not used to compute the outputs",
+                                   {"input": x}, "pass allow_unused=True to get None for it")
+    return tuple(found)

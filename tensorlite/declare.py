@@ -1,0 +1,120 @@
+"""The decorators that declare ops: `elementwise`, `primitive`, and `public` for the functions users call."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from tensorlite import errors
+from tensorlite.derivative import elementwise_op
+from tensorlite.dispatch import apply
+from tensorlite.eager import runner
+from tensorlite.kernels import scalar as s
+from tensorlite.op import KINDS, OPS, Elementwise, Op, Sample
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Every public function by name; `METHODS` are those that tensors have as methods too.
+PUBLIC: dict[str, Callable[..., Any]] = {}
+METHODS: dict[str, Callable[..., Any]] = {}
+IN_PLACE: dict[str, Callable[..., Any]] = {}
+
+_ALIASES = {"dim": "axis", "keepdim": "keepdims"}
+
+
+def elementwise(function: Callable[..., Any] | None = None, *, accepts: str = "numeric",
+                vjp: Mapping[str, Callable[..., s.Expr]] | None = None, conditions: Sequence[str] = (),
+                domain: Mapping[str, tuple[float, float]] | None = None, differentiable: bool = True,
+                hidden: bool = False, name: str | None = None) -> Any:
+    """Declares an elementwise op by a Python function over scalars.
+
+    ``accepts`` names the group of dtypes it takes (`tensor_type.GROUPS`; a floating group takes integers too, as
+    the default float), ``vjp`` states derivatives that the chain rule would get wrong or slow, as scalar functions
+    of ``g``, ``y`` and the inputs, and ``domain`` tells tests where to draw inputs from. The op becomes a function
+    of ``tl``, a method and an in-place method of tensors, unless it is ``hidden``.
+
+        @elementwise(accepts="floating", vjp={"x": lambda g, y: g * y * (1 - y)})
+        def sigmoid(x):
+            \"\"\"The logistic function ``1 / (1 + exp(-x))``.\"\"\"
+            return 1 / (1 + s.exp(-x))
+    """
+    if function is None:
+        return lambda f: elementwise(f, accepts=accepts, vjp=vjp, conditions=conditions, domain=domain,
+                                     differentiable=differentiable, hidden=hidden, name=name)
+    title = name or function.__name__
+    op = elementwise_op(s.trace(function), title, accepts, conditions=frozenset(conditions), domain=domain or {},
+                        stated=vjp or {}, differentiable=differentiable, doc=inspect.getdoc(function) or "")
+    OPS[title] = op
+    face = _face(op)
+    face.__name__ = face.__qualname__ = title
+    face.__doc__, face.__module__ = function.__doc__, function.__module__
+    face.op = op  # type: ignore[attr-defined]
+    if not hidden:
+        PUBLIC[title] = METHODS[title] = IN_PLACE[title] = face
+    return face
+
+
+def _face(op: Elementwise) -> Callable[..., Any]:
+    """The public function of an elementwise op, with its own parameters' names."""
+    names = ", ".join(op.inputs)
+    scope: dict[str, Any] = {"apply": apply, "op": op}
+    exec(compile(f"def face({names}, /): return apply(op, {names})", f"<tensorlite {op.name}>", "exec"), scope)
+    return scope["face"]
+
+
+def primitive(kind: str, *, type: Callable[..., Any] | None = None,
+              vjp: Mapping[str, Callable[..., Any]] | None = None, samples: Sequence[Sample] = ()) -> Any:
+    """Declares a structured op by a body on arrays, ``body(xp, *inputs, *, attributes)``.
+
+    ``kind`` is what the compiler decides from (`op.KINDS`), ``type`` maps input types to the output's, ``vjp`` holds
+    one rule an input in Tensor ops, ``samples`` the calls that generated tests make. What it returns applies the op.
+    """
+    if kind not in KINDS:
+        raise errors.InternalError(f"no kind of op is called {kind!r}; there are {', '.join(KINDS)}")
+
+    def declare(body: Callable[..., Any]) -> Callable[..., Any]:
+        parameters = list(inspect.signature(body).parameters.values())[1:]
+        op = Op(name=body.__name__.strip("_"), kind=kind, body=body,
+                inputs=tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY),
+                attributes=tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY),
+                variadic=any(p.kind is p.VAR_POSITIONAL for p in parameters),
+                type_rule=type, rules=dict(vjp or {}), samples=tuple(samples), doc=inspect.getdoc(body) or "")
+        op.run = runner(op)
+        OPS[op.name] = op
+        return functools.partial(apply, op)
+    return declare
+
+
+def public(function: F | None = None, *, method: bool | str = True, in_place: bool = False) -> Any:
+    """Makes a function part of the namespace ``tl``, and a method of tensors; accepts ``dim`` and ``keepdim`` too."""
+    if function is None:
+        return lambda f: public(f, method=method, in_place=in_place)
+    face = _with_aliases(function)
+    name = function.__name__.rstrip("_")
+    PUBLIC[name] = face
+    if method:
+        METHODS[method if isinstance(method, str) else name] = face
+    if in_place:
+        IN_PLACE[name] = face
+    return face
+
+
+def _with_aliases(function: F) -> F:
+    """Accepts PyTorch's ``dim`` and ``keepdim`` for ``axis`` and ``keepdims``: the one place that does."""
+    parameters = inspect.signature(function).parameters
+    known = {alias: name for alias, name in _ALIASES.items() if name in parameters}
+    if not known:
+        return function
+
+    @functools.wraps(function)
+    def face(*arguments: Any, **kwargs: Any) -> Any:
+        for alias, name in known.items():
+            if alias in kwargs:
+                if name in kwargs:
+                    raise errors.complaint(errors.ArgumentError, function.__name__,
+                                           f"{alias} and {name} are the same option: both were given")
+                kwargs[name] = kwargs.pop(alias)
+        return function(*arguments, **kwargs)
+    return face  # type: ignore[return-value]

@@ -1,0 +1,88 @@
+"""Derivatives of ops: the stated rules, and for elementwise ops the chain rule over their atoms."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tensorlite.eager import elementwise_type, runner
+from tensorlite.kernels import scalar as s
+from tensorlite.op import Elementwise, Op
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The cotangent of one input: an op or a function in Tensor ops, and the names of what it is given.
+
+    `compute` is None where the derivative is zero everywhere, and `identity` where it is the cotangent itself.
+    `complex` asks for the cotangent as a complex number, as the derivatives of ``abs`` and ``imag`` do.
+    """
+
+    compute: Callable[..., Any] | Op | None
+    parameters: tuple[str, ...]
+    complex: bool = False
+
+
+def identity(g: Any) -> Any:
+    """The rule of ``x + c``: the cotangent, unchanged."""
+    return g
+
+
+_ZERO = Rule(None, ())
+_IDENTITY = Rule(identity, ("g",))
+
+
+def rule_for(op: Op, name: str, complex: bool = False) -> Rule | None:
+    """The derivative of an op with respect to one input, or None where there is none.
+
+    ``complex`` says that some tracked input is complex: then the chain rule's factor is conjugated.
+    """
+    if isinstance(op, Elementwise):
+        is_tracked = op.differentiable and name not in op.conditions
+        return _elementwise_rule(op, name, complex) if is_tracked else None
+    function = op.rules.get(name)
+    return None if function is None else Rule(function, tuple(inspect.signature(function).parameters))
+
+
+def _elementwise_rule(op: Elementwise, name: str, complex: bool) -> Rule:
+    expression = cotangent(op, name, complex)
+    parameters = s.free_variables(expression)
+    if expression is s.Var("g"):
+        return _IDENTITY
+    if "g" not in parameters:
+        return _ZERO
+    title = f"{op.name}_vjp_{name}{'_complex' if complex else ''}"
+    return Rule(elementwise_op(s.Function(parameters, expression), title,
+                               conditions=op.conditions.intersection(parameters)), parameters, complex)
+
+
+def cotangent(op: Elementwise, name: str, complex: bool = False) -> s.Expr:
+    """The expression of an input's cotangent in ``g``, ``y`` (the output) and the inputs."""
+    if name in op.stated:
+        rule = op.stated[name]
+        stated = rule(*(s.Var(p) for p in inspect.signature(rule).parameters))
+        return s.simplify(stated if complex else without_conj(stated))
+    slope = s.differentiate(op.function.body, name, complex=complex)
+    slope = s.substitute(slope, {op.function.body: s.Var("y")})
+    return s.simplify(s.Var("g") * (s.conj(slope) if complex else slope))
+
+
+def without_conj(expression: s.Expr) -> s.Expr:
+    """The expression for real numbers, which are their own conjugates."""
+    replaced: dict[s.Expr, s.Expr] = {}
+    for node in s.postorder(expression):
+        if isinstance(node, s.Call) and node.atom is s.conj:
+            replaced[node] = s.substitute(node.args[0], replaced)
+    return s.substitute(expression, replaced)
+
+
+def elementwise_op(function: s.Function, name: str, accepts: str = "numeric", **facts: Any) -> Elementwise:
+    """Makes an elementwise op of a scalar function."""
+    op = Elementwise(name=name, kind="elementwise", body=s.numpy_function(function), inputs=function.parameters,
+                     function=function, accepts=accepts, **facts)
+    op.run = runner(op)
+    op.type_rule = functools.partial(elementwise_type, op)
+    return op

@@ -1,0 +1,91 @@
+"""apply: the single choke point of every op, eager or traced, forward or backward."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tensorlite import errors
+from tensorlite.op import Op
+from tensorlite.state import state
+from tensorlite.tape import record
+from tensorlite.tensor import Tensor, link_view, same_memory
+
+
+def apply(op: Op, *inputs: Any, **attributes: Any) -> Any:
+    """Applies an op to tensors (and Python scalars), recording it where an input is tracked.
+
+    The arrays do the checking: only when they raise does the type rule run, to say what is wrong.
+    """
+    if state.interpreter is not None:
+        return state.interpreter(op, inputs, attributes)
+    return evaluate(op, inputs, attributes)
+
+
+def evaluate(op: Op, inputs: Sequence[Any], attributes: dict[str, Any]) -> Any:
+    """The eager interpreter."""
+    tracked = False
+    arrays = []
+    for x in inputs:
+        if isinstance(x, Tensor):
+            arrays.append(x.array)
+            if x.node is not None:
+                tracked = True
+        else:
+            arrays.append(x)
+    try:
+        out = op.run(*arrays, **attributes)
+    except Exception as error:
+        if _is_reentered(error):
+            state.refresh()
+            return evaluate(op, inputs, attributes)
+        raise explain(op, inputs, attributes, error) from None
+    if tracked and state.recording:
+        result = record(op, inputs, attributes, out)
+    elif type(out) is tuple:
+        return tuple(map(Tensor, out))
+    else:
+        result = Tensor(out)
+    if op.kind == "movement" and same_memory(out, arrays[0]):
+        link_view(result, inputs[0])
+    return result
+
+
+def _is_reentered(error: Exception) -> bool:
+    """Whether a signal handler or finaliser called an op while this thread was inside one."""
+    return type(error) is RuntimeError and "cannot enter context" in str(error)
+
+
+def explain(op: Op, inputs: Sequence[Any], attributes: dict[str, Any], error: Exception) -> Exception:
+    """Turns what an op's arrays raised into an error that names op, arguments, line and fix."""
+    if isinstance(error, errors.TensorliteError) and error.complete or isinstance(error, MemoryError):
+        return error
+    error = _type_error(op, inputs, attributes) or error
+    last = len(op.inputs) - 1
+    names = [f"{op.inputs[last]}[{i - last}]" if op.variadic and i >= last else op.inputs[i] for i in range(len(inputs))]
+    arguments: dict[str, object] = dict(zip(names, inputs, strict=True))
+    arguments |= {name: value for name, value in attributes.items() if not name.startswith("_")}
+    if isinstance(error, errors.TensorliteError):
+        return errors.complaint(type(error), op.name, error.problem, arguments, error.fix)
+    return errors.complaint(_class_of(error), op.name, str(error).strip() or type(error).__name__, arguments)
+
+
+def _type_error(op: Op, inputs: Sequence[Any], attributes: dict[str, Any]) -> errors.TensorliteError | None:
+    """What the op's type rule says is wrong."""
+    if op.type_rule is None:
+        return None
+    try:
+        op.type_rule(*(x.type if isinstance(x, Tensor) else x for x in inputs), **attributes)
+    except errors.TensorliteError as problem:
+        return problem
+    except Exception:  # the rule met the same trouble as the arrays, whose own words are as good
+        return None
+    return None
+
+
+def _class_of(error: Exception) -> type[errors.TensorliteError]:
+    if isinstance(error, IndexError):
+        return errors.IndexingError
+    if isinstance(error, TypeError):
+        return errors.DTypeError
+    return errors.ArgumentError if isinstance(error, ValueError | ArithmeticError) else errors.InternalError

@@ -1,0 +1,202 @@
+"""How an op runs on concrete arrays: NumPy for small ones, the device's kernels for large ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tensorlite.errors import DeviceError, DTypeError, ShapeError
+from tensorlite.kernels import device as devices
+from tensorlite.kernels import scalar as s
+from tensorlite.op import Elementwise, Op
+from tensorlite.state import state
+from tensorlite.tensor_type import (
+    DIFFERENTIABLE,
+    DTYPES,
+    TensorType,
+    bfloat16,
+    default_dtype,
+    floating_dtype,
+    kind,
+    promote,
+    promote_scalar,
+    scalar_kind,
+)
+
+#: From this many elements on, a native kernel beats NumPy (benchmarks/eager.py measures it).
+NATIVE_SIZE = devices.NATIVE_SIZE
+
+ndarray = np.ndarray
+_SCALARS = {"bool": bool, "int": int, "float": float, "complex": complex}
+
+#: Python scalars that NumPy takes as they are and that leave the array's dtype alone.
+_WEAK = frozenset(
+    (_SCALARS[name], dtype) for dtype in DTYPES if dtype != bfloat16 for name in _SCALARS
+    if promote_scalar(dtype, name) == dtype)
+
+
+def runner(op: Op) -> Callable[..., Any]:
+    """Makes the function that runs an op on arrays (and Python scalars, for elementwise ops)."""
+    if not isinstance(op, Elementwise):
+        return _structured(op)
+    return {1: _unary, 2: _binary}.get(len(op.inputs), _general)(op)
+
+
+def _unary(op: Elementwise) -> Callable[..., Any]:
+    ufunc, dtypes, general = _small(op), op.dtypes, _general(op)
+
+    def run(x: Any) -> Any:
+        if type(x) is ndarray and x.size < NATIVE_SIZE and x.dtype in dtypes:
+            out = state.quiet(ufunc, x)
+            return out if type(out) is ndarray else np.asarray(out)
+        return general(x)
+    return run
+
+
+def _binary(op: Elementwise) -> Callable[..., Any]:
+    ufunc, dtypes, general = _small(op), op.dtypes, _general(op)
+    weak = _WEAK if s.numpy_ufunc(op.function, np) is not None else frozenset()
+    if op.conditions:
+        return general
+
+    def run(x1: Any, x2: Any) -> Any:
+        if type(x1) is ndarray:
+            dtype = x1.dtype
+            if type(x2) is ndarray:
+                direct = x2.dtype is dtype and (
+                    x1.size < NATIVE_SIZE if x1.shape == x2.shape else x1.size * x2.size < NATIVE_SIZE)
+            else:
+                direct = x1.size < NATIVE_SIZE and (type(x2), dtype) in weak
+            if direct and dtype in dtypes:
+                out = state.quiet(ufunc, x1, x2)
+                return out if type(out) is ndarray else np.asarray(out)
+        return general(x1, x2)
+    return run
+
+
+def _small(op: Elementwise) -> Callable[..., Any]:
+    """The cheapest call that computes the op with NumPy: the bare ufunc where it is one."""
+    ufunc = s.numpy_ufunc(op.function, np)
+    if ufunc is not None:
+        return ufunc
+    body = op.body
+    return lambda *arrays: body(np, *arrays)
+
+
+def _general(op: Elementwise) -> Callable[..., Any]:
+    def run(*operands: Any) -> Any:
+        arrays, device = unify(op, operands)
+        dtype = next((a.dtype for a, name in zip(arrays, op.inputs, strict=True) if name not in op.conditions),
+                     np.dtype(bool))
+        out = state.quiet(device.elementwise, op.function, arrays, op.result_dtype(dtype))
+        return np.asarray(out) if isinstance(out, np.generic) else out
+    return run
+
+
+def unify(op: Elementwise, operands: Sequence[Any]) -> tuple[list[Any], Any]:
+    """Brings operands to arrays of one dtype (conditions aside) on one device."""
+    operands = [as_operand(name, operand) for name, operand in zip(op.inputs, operands, strict=True)]
+    device = one_device([o for o in operands if hasattr(o, "shape")])
+    named = list(zip(op.inputs, operands, strict=True))
+    dtype = compute_dtype(op, [o for name, o in named if name not in op.conditions])
+    arrays = []
+    for name, operand in named:
+        wanted = np.dtype(bool) if name in op.conditions else dtype
+        if not hasattr(operand, "shape"):
+            operand = device.xp.asarray(operand, dtype=wanted)
+        if operand.dtype != wanted:
+            if name in op.conditions:
+                raise DTypeError(f"{name} must be bool, not {operand.dtype.name}", f"compare it: {name} != 0")
+            operand = operand.astype(wanted)
+        arrays.append(operand)
+    return arrays, device
+
+
+def as_operand(name: str, value: Any) -> Any:
+    """An array as it is, and a NumPy scalar as the Python number that it stands for."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if not hasattr(value, "shape") and scalar_kind(value) is None:
+        raise DTypeError(f"{name} must be a tensor or a number, not {type(value).__name__}", "make it one: tl.asarray(...)")
+    return value
+
+
+def elementwise_type(op: Elementwise, *operands: Any) -> TensorType:
+    """The type rule of elementwise ops: shapes broadcast, dtypes promote."""
+    types = [o for o in operands if isinstance(o, TensorType)]
+    try:
+        shape = np.broadcast_shapes(*(t.shape for t in types))
+    except ValueError:
+        raise ShapeError(f"shapes {' and '.join(str(list(t.shape)) for t in types)} do not broadcast",
+                         "extents must be equal or 1, counted from the last axis") from None
+    dtype = compute_dtype(op, [o for o, name in zip(operands, op.inputs, strict=True) if name not in op.conditions])
+    return TensorType(op.result_dtype(dtype), shape, types[0].device if types else state.device)
+
+
+def compute_dtype(op: Elementwise, operands: Sequence[Any]) -> np.dtype:
+    """The dtype that an elementwise op computes in; raises `DTypeError` where it does not take it."""
+    dtype = None
+    for operand in operands:
+        if hasattr(operand, "dtype"):
+            dtype = operand.dtype if dtype is None else promote(dtype, operand.dtype)
+    for operand in operands:
+        name = None if hasattr(operand, "dtype") else scalar_kind(operand)
+        if name is not None:
+            dtype = default_dtype(name) if dtype is None else promote_scalar(dtype, name)
+    if dtype is None:
+        return np.dtype(bool)
+    if op.promotes and dtype not in DIFFERENTIABLE:
+        dtype = floating_dtype(dtype)
+    if dtype not in op.dtypes:
+        raise DTypeError(f"takes {op.accepts} dtypes, not {dtype.name}", _dtype_fix(op, dtype))
+    return dtype
+
+
+def _dtype_fix(op: Elementwise, dtype: np.dtype) -> str:
+    if kind(dtype) == "bool" and "numeric" in op.accepts:
+        return "use logical_and, logical_or, logical_not or logical_xor on bool, or cast it first"
+    wanted = next((d for d in DTYPES if d in op.dtypes and kind(d) == "float"), None) or next(
+        d for d in DTYPES if d in op.dtypes)
+    wanted = np.dtype("float32") if np.dtype("float32") in op.dtypes else wanted
+    return f"cast it first: x.to(tl.{'bool' if wanted == bool else wanted.name})"
+
+
+def one_device(arrays: Sequence[Any]) -> Any:
+    """The device that holds all the arrays; raises `DeviceError` where they are on several."""
+    found = {id(device): device for device in map(devices.of, arrays)}
+    if len(found) > 1:
+        names = " and ".join(sorted(device.name for device in found.values()))
+        raise DeviceError(f"arguments are on different devices: {names}", f"move one: x.to({names.split()[0]!r})")
+    return next(iter(found.values()), None) or devices.get(state.device)
+
+
+def _structured(op: Op) -> Callable[..., Any]:
+    body, name = op.body, op.name
+
+    def run(*arrays: Any, **attributes: Any) -> Any:
+        if arrays and type(arrays[0]) is ndarray and _all_small(arrays):
+            out = state.quiet(body, np, *arrays, **attributes)
+        else:
+            out = state.quiet(_on_device, name, body, arrays, attributes)
+        return np.asarray(out) if isinstance(out, np.generic) else out
+    return run
+
+
+def _all_small(arrays: Sequence[Any]) -> bool:
+    for array in arrays:
+        if type(array) is not ndarray or array.size >= NATIVE_SIZE:
+            return False
+    return True
+
+
+def _on_device(name: str, body: Callable[..., Any], arrays: Sequence[Any], attributes: dict[str, Any]) -> Any:
+    """Runs the device's own kernel of that name where there is one that takes these arrays, else the body."""
+    device = one_device(arrays)
+    kernel = device.kernel(name)
+    if kernel is not None:
+        out = kernel(*arrays, **attributes)
+        if out is not NotImplemented:
+            return out
+    return body(device.xp, *arrays, **attributes)

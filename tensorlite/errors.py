@@ -1,0 +1,111 @@
+"""Errors that name the op, its arguments with their types, the user's own line, and the fix."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from tensorlite import kernels
+
+
+class TensorliteError(Exception):
+    """The root of every error that tensorlite raises on purpose.
+
+    A rule deep inside raises it with the bare problem; ``dispatch.apply`` adds the op, the arguments and the
+    user's line (`complete`).
+    """
+
+    def __init__(self, problem: str, fix: str | None = None, complete: bool = False) -> None:
+        super().__init__(problem)
+        self.problem, self.fix, self.complete = problem, fix, complete
+
+
+class ShapeError(TensorliteError, ValueError):
+    """Shapes that do not fit an op."""
+
+
+class AxisError(ShapeError, IndexError):
+    """An axis that the tensor does not have."""
+
+
+class IndexingError(TensorliteError, IndexError):
+    """An index that the tensor does not have, or that cannot index at all."""
+
+
+class DTypeError(TensorliteError, TypeError):
+    """Dtypes, or kinds of argument, that an op does not take."""
+
+
+class ArgumentError(TensorliteError, ValueError):
+    """An option or value that an op does not take."""
+
+
+class DeviceError(TensorliteError, RuntimeError):
+    """Tensors on different devices, or a device that is not there."""
+
+
+class GradientError(TensorliteError, RuntimeError):
+    """A derivative that cannot be taken."""
+
+
+class NumericsError(TensorliteError, ArithmeticError):
+    """A NaN or infinity found while ``debug_nans`` looks for them."""
+
+
+class InternalError(TensorliteError, RuntimeError):
+    """A broken promise inside tensorlite itself: please report it with the program that shows it."""
+
+
+_INSIDE = tuple(str(Path(module.__file__ or "").parent) for module in (sys.modules[__package__], kernels, np))
+
+
+def _is_inside(filename: str) -> bool:
+    return filename.startswith(_INSIDE) or filename.startswith(("<frozen", "<tensorlite"))
+
+
+def user_line() -> str:
+    """Names the innermost line outside the library: ``at model.py:41 in forward``."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _is_inside(frame.f_code.co_filename):
+        frame = frame.f_back
+    code = frame.f_code
+    return f"at {Path(code.co_filename).name}:{frame.f_lineno} in {code.co_name}"
+
+
+def describe(value: object) -> str:
+    """Shows an argument by its type, or by its value where that is short."""
+    type_of = getattr(value, "type", None)
+    if type_of is not None and hasattr(type_of, "dtype"):
+        return str(type_of)
+    if isinstance(value, np.ndarray):
+        return f"numpy {value.dtype.name}[{', '.join(map(str, value.shape))}]"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{type(value).__name__} {text[:50]}..."
+
+
+def message(op: str, problem: str, arguments: Mapping[str, object] | None = None, fix: str | None = None,
+            line: str | None = None) -> str:
+    """Writes the text of an error: ``op: problem``, one line an argument, the user's line, the fix.
+
+    >>> print(message("conv2d", "x has 3 channels", {"groups": 2}, "use groups=3", "at a.py:1 in f"))
+    conv2d: x has 3 channels
+      groups  2
+      at a.py:1 in f
+      fix: use groups=3
+    """
+    arguments = arguments or {}
+    width = max(map(len, arguments), default=0)
+    lines = [f"{op}: {problem}", *(f"  {name:<{width}}  {describe(value)}" for name, value in arguments.items())]
+    lines.append(f"  {line or user_line()}")
+    if fix:
+        lines.append(f"  fix: {fix}")
+    return "\n".join(lines)
+
+
+def complaint(error: type[TensorliteError], op: str, problem: str, arguments: Mapping[str, object] | None = None,
+              fix: str | None = None, line: str | None = None) -> TensorliteError:
+    """Builds the error to raise, its text complete."""
+    return error(message(op, problem, arguments, fix, line), fix, complete=True)

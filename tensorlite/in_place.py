@@ -1,0 +1,91 @@
+"""In-place spellings: they rebind a tensor to a new value, and refuse where that would mean something else elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tensorlite import errors
+from tensorlite.kernels.cpu.allocator import owns_alone
+from tensorlite.ops import creation, index, shape
+from tensorlite.state import state
+from tensorlite.tape import Leaf
+from tensorlite.tensor import Tensor, visible_base
+from tensorlite.tensor_type import can_hold
+
+
+def in_place(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
+    """The in-place spelling of a function: rebinds the tensor to the result."""
+    def method(self: Tensor, *arguments: Any, **kwargs: Any) -> Tensor:
+        check_in_place(name, self)
+        return rebind(name, self, function(self, *arguments, **kwargs))
+    method.__doc__ = f"Rebinds the tensor to what `{function.__name__}` gives, and returns it."
+    return method
+
+
+def check_in_place(name: str, x: Tensor) -> None:
+    """Raises `GradientError` where an in-place spelling would mean something else than in PyTorch or NumPy."""
+    if state.recording and type(x.node) is Leaf:
+        raise errors.complaint(
+            errors.GradientError, name, "a leaf that requires gradients cannot be replaced while ops are recorded",
+            {"x": x}, "update it inside `with tl.no_grad():`, or write y = ... for a new tensor")
+    base = visible_base(x)
+    if base is not None:
+        raise errors.complaint(
+            errors.GradientError, name, "the tensor is a view of another one that is still in use, and would not change it",
+            {"view": x, "base": base}, f"index the base itself, as in base[i] += v, or make a new tensor: {_new(name)}")
+
+
+def _new(name: str) -> str:
+    return {"add_": "v = v + ...", "sub_": "v = v - ...", "mul_": "v = v * ..."}.get(name, "v = v.clone()")
+
+
+def rebind(name: str, x: Tensor, result: Tensor) -> Tensor:
+    """Makes ``x`` hold another value of the same shape and dtype."""
+    if result.shape != x.shape:
+        raise errors.complaint(errors.ShapeError, name, f"the result has shape {list(result.shape)}, which x cannot hold",
+                               {"x": x}, "use the function that makes a new tensor")
+    if result.dtype != x.dtype:
+        if not can_hold(x.dtype, result.dtype):
+            raise errors.complaint(errors.DTypeError, name, f"the result is {result.dtype.name}, which x cannot hold",
+                                   {"x": x}, f"cast x first: x.to(tl.{result.dtype.name})")
+        result = shape.astype(result, x.dtype)
+    x.array = result.array
+    x.bases = ()
+    if state.recording:
+        x.node = result.node
+    return x
+
+
+def set_item(self: Tensor, where: Any, value: Any) -> None:
+    """Assigns ``x[where] = value``: ``x`` becomes a new value, in its old buffer where nobody else holds that."""
+    check_in_place("setitem", self)
+    try:
+        spec, indices = index.split_index(where)
+    except errors.IndexingError as error:
+        raise errors.complaint(errors.IndexingError, "setitem", error.problem, {"x": self, "index": where},
+                               error.fix) from None
+    if not isinstance(value, Tensor | bool | int | float | complex):
+        value = creation.asarray(value)
+    if isinstance(value, Tensor) and not can_hold(self.dtype, value.dtype):
+        raise errors.complaint(errors.DTypeError, "setitem", f"x cannot hold {value.dtype.name} values",
+                               {"x": self, "value": value}, f"cast them first: value.to(tl.{self.dtype.name})")
+    if not _assign_alone(self, value, spec, indices):
+        rebind("setitem", self, index.set_item_at(self, value, indices, spec))
+
+
+def _assign_alone(x: Tensor, value: Any, spec: Sequence[Any], indices: Sequence[Tensor]) -> bool:
+    """Writes into the buffer itself, where nothing is recorded or traced and nobody else can see it."""
+    recorded = state.recording and (x.node is not None or isinstance(value, Tensor) and value.node is not None)
+    if recorded or state.interpreter is not None or type(x.array) is not np.ndarray or not owns_alone(x.array):
+        return False
+    source = value.array if isinstance(value, Tensor) else value
+    if type(source) is not np.ndarray and isinstance(value, Tensor):
+        return False
+    try:
+        state.quiet(x.array.__setitem__, index.join_index(spec, [i.array for i in indices]), source)
+    except (IndexError, ValueError, TypeError, OverflowError):
+        return False
+    return True

@@ -1,0 +1,108 @@
+"""Op: one declaration, from which eager runs, derivatives, methods, stubs, docs and tests are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from tensorlite.kernels import scalar as s
+from tensorlite.tensor_type import GROUPS
+
+KINDS = ("elementwise", "movement", "reduce", "contract", "index", "create", "opaque", "effect")
+
+#: Every declared op by name: what generated tests, stubs and docs read.
+OPS: dict[str, Op] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Integers:
+    """A sample input: random integers of ``[low, high)``."""
+
+    shape: tuple[int, ...]
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, init=False)
+class Sample:
+    """One call that generated tests make: shapes (or `Integers`) of the inputs, then attributes."""
+
+    inputs: tuple[tuple[int, ...] | Integers, ...]
+    attributes: Mapping[str, Any]
+
+    def __init__(self, *inputs: tuple[int, ...] | Integers, **attributes: Any) -> None:
+        object.__setattr__(self, "inputs", inputs)
+        object.__setattr__(self, "attributes", attributes)
+
+
+@dataclass(eq=False)
+class Op:
+    """A primitive operation on arrays.
+
+    `body` computes it with the array module it is given. `type_rule` maps input types to the output's type, or
+    raises what is wrong. `rules` gives, by input, the derivative: a function in Tensor ops whose parameter names
+    say what the tape must save (``g`` the cotangent, ``y`` the output, else inputs and attributes by name). The last
+    input of a `variadic` op stands for any number of like ones.
+    """
+
+    name: str
+    kind: str
+    body: Callable[..., Any]
+    inputs: tuple[str, ...]
+    attributes: tuple[str, ...] = ()
+    variadic: bool = False
+    type_rule: Callable[..., Any] | None = None
+    rules: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    samples: tuple[Sample, ...] = ()
+    doc: str = ""
+    run: Callable[..., Any] = field(init=False, repr=False)
+    plans: dict[Any, Any] = field(init=False, repr=False, default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    def input_name(self, index: int) -> str:
+        """The name of an input; those past the last declared one are more of a variadic one."""
+        return self.inputs[min(index, len(self.inputs) - 1)]
+
+    @property
+    def is_differentiable(self) -> bool:
+        return bool(self.rules)
+
+
+@dataclass(eq=False, repr=False)
+class Elementwise(Op):
+    """An op that is one scalar function of its broadcast inputs.
+
+    `accepts` names a group of dtypes; `conditions` are the inputs that are bool whatever the others are; `domain`
+    says where tests draw each input from; `stated` holds derivatives that are better than the chain rule's.
+    """
+
+    function: s.Function = None  # type: ignore[assignment]
+    accepts: str = "numeric"
+    conditions: frozenset[str] = frozenset()
+    domain: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    stated: Mapping[str, Callable[..., s.Expr]] = field(default_factory=dict)
+    differentiable: bool = True
+
+    @property
+    def is_differentiable(self) -> bool:
+        return self.differentiable
+
+    @cached_property
+    def promotes(self) -> bool:
+        """Whether integers are taken too, as the default float."""
+        return self.accepts in ("floating", "real floating")
+
+    @cached_property
+    def dtypes(self) -> frozenset[np.dtype]:
+        return GROUPS[self.accepts]
+
+    def result_dtype(self, dtype: np.dtype) -> np.dtype:
+        """The dtype that inputs of ``dtype`` give."""
+        env = {name: np.dtype(bool) if name in self.conditions else dtype for name in self.inputs}
+        return s.infer(self.function.body, env)

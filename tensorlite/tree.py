@@ -1,0 +1,54 @@
+"""Nested containers of tensors: lists, tuples, named tuples, dicts and dataclasses, flattened and rebuilt."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+
+def flatten(tree: Any) -> tuple[list[Any], Callable[[Iterator[Any]], Any]]:
+    """Splits a nested container into its leaves, in a fixed order, and the function that rebuilds it.
+
+    >>> leaves, rebuild = flatten({"a": 1, "b": (2, None)})
+    >>> leaves
+    [1, 2, None]
+    >>> rebuild(iter([4, 5, 6]))
+    {'a': 4, 'b': (5, 6)}
+    """
+    children, build = _open(tree)
+    if build is None:
+        return [tree], next
+    leaves: list[Any] = []
+    parts = []
+    for child in children:
+        below, rebuild = flatten(child)
+        leaves += below
+        parts.append(rebuild)
+    return leaves, lambda values: build([part(values) for part in parts])
+
+
+def _open(tree: Any) -> tuple[list[Any], Callable[[list[Any]], Any] | None]:
+    """A container's children and its constructor, which is None for a leaf."""
+    if isinstance(tree, dict):
+        return list(tree.values()), lambda values: type(tree)(zip(tree, values, strict=True))
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return list(tree), lambda values: type(tree)(*values)
+    if isinstance(tree, list | tuple):
+        return list(tree), type(tree)
+    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+        names = [f.name for f in dataclasses.fields(tree) if f.init]
+        return [getattr(tree, n) for n in names], lambda values: dataclasses.replace(
+            tree, **dict(zip(names, values, strict=True)))
+    return [], None
+
+
+def tree_map(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
+    """Applies a function to every leaf of one or several containers of the same structure.
+
+    >>> tree_map(lambda x, y: x + y, {"a": 1}, {"a": 10})
+    {'a': 11}
+    """
+    leaves, rebuild = flatten(tree)
+    columns = [flatten(other)[0] for other in others]
+    return rebuild(iter([function(*row) for row in zip(leaves, *columns, strict=True)]))
