@@ -1,5 +1,6 @@
 """The scalar language: small expressions that are evaluated by NumPy, differentiated, and lowered to native loops."""
 
+from tensorlite.kernels.scalar import approx_exp  # noqa: F401  (registers its definitions)
 from tensorlite.kernels.scalar.atoms import (
     acos,
     acosh,
@@ -63,6 +64,7 @@ from tensorlite.kernels.scalar.atoms import (
     remainder,
     right_shift,
     rsqrt,
+    sigmoid,
     sign,
     signbit,
     sin,

@@ -135,6 +135,7 @@ log = _atom("log", 1, accepts="floating", derivatives=(lambda x, y: reciprocal(x
 log1p = _atom("log1p", 1, accepts="floating", derivatives=(lambda x, y: reciprocal(1 + x),), domain=((-0.8, 4.0),))
 log2 = _atom("log2", 1, accepts="floating", derivatives=(lambda x, y: 1 / math.log(2) / x,), domain=(POSITIVE,))
 log10 = _atom("log10", 1, accepts="floating", derivatives=(lambda x, y: 1 / math.log(10) / x,), domain=(POSITIVE,))
+sigmoid = _atom("sigmoid", 1, None, accepts="real floating", derivatives=(lambda x, y: y * (1 - y),))
 logaddexp = _atom(
     "logaddexp",
     2,

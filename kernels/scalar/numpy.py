@@ -166,6 +166,16 @@ def _rsqrt(xp: Any, dtype: DType, atom: Atom) -> ArrayFunction:
     return lambda x: one / xp.sqrt(x)
 
 
+def _sigmoid(xp: Any, dtype: DType, atom: Atom) -> ArrayFunction:
+    zero, one = (xp.asarray(np.asarray(value, dtype)) for value in (0, 1))
+
+    def sigmoid(x: Any) -> Any:
+        tail = xp.exp(-abs(x))
+        return xp.where(x < zero, tail, one) / (one + tail)
+
+    return sigmoid
+
+
 def _fma(xp: Any, dtype: DType, atom: Atom) -> ArrayFunction:
     return lambda a, b, c: a * b + c
 
@@ -185,6 +195,7 @@ _SPELLED: dict[str, Callable[[Any, DType, Atom], ArrayFunction]] = {
     "imag": _imag,
     "angle": _angle,
     "rsqrt": _rsqrt,
+    "sigmoid": _sigmoid,
     "fma": _fma,
     "erf": _defined,
     "erfc": _defined,
