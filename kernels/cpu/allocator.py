@@ -1,9 +1,10 @@
 """Big arrays over blocks that are kept and used again, because fresh pages cost five times the arithmetic.
 
-``empty`` gives an ordinary writable C-contiguous ndarray. From 256 KiB on, its memory is a block of a pool: mapped pages, 64-byte
-aligned, huge ones from 4 MiB where the system grants them. The array's ``base`` is a small owner object; when the array and
-all its views are gone the owner's finaliser puts the block back, pages warm. Sizes are rounded up to an eighth of a
-power of two. What lies unused is bounded by ``TENSORLITE_CACHE_BYTES`` (default: a quarter of the memory, at most 4 GiB).
+``empty`` gives an ordinary writable C-contiguous ndarray. From 256 KiB on, its memory is a block of a pool: mapped
+pages, 64-byte aligned, huge ones from 4 MiB where the system grants them. The array's ``base`` is a small owner
+object; when the array and all its views are gone the owner's finaliser puts the block back, pages warm. Sizes are
+rounded up to an eighth of a power of two. What lies unused is bounded by ``TENSORLITE_CACHE_BYTES`` (default: a
+quarter of the memory, at most 4 GiB).
 
 The reference contract: views of views refer straight to the first array (NumPy collapses the chain), that array alone
 refers to the owner, and an owner has no other use. Hence ``owns_alone``.
@@ -18,6 +19,7 @@ import sys
 import threading
 import warnings
 from math import prod
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -173,7 +175,7 @@ def empty_cache() -> None:
 
 
 def memory() -> dict[str, int]:
-    """Return bytes in use by arrays, bytes kept for later, and the most ever held at once (small arrays not counted)."""
+    """Return bytes in use by arrays, bytes kept for later, and the most ever held (small arrays not counted)."""
     with _lock:
         cached = sum(len(pool.free) * size for size, pool in _pools.items())
         return {"allocated": _totals.mapped - cached, "cached": cached, "peak": _totals.peak, "bound": _totals.bound}
@@ -182,16 +184,16 @@ def memory() -> dict[str, int]:
 def owns_alone(array: npt.NDArray[Any]) -> bool:
     """Tell whether nobody else can see the memory of ``array``, so that it may be overwritten: no other view lives.
 
-    Call it with an attribute of an object, ``owns_alone(tensor.array)``: that slot is the one reference allowed; a local variable
-    that also holds the array makes it False, as does any view, memoryview, DLPack capsule or other holder. Arrays that
-    own their data, arrays from ``empty``, and a view of either whose first array nobody else holds qualify; memory
-    that belongs to other objects (bytes, files, other libraries) and read-only arrays never do.
+    Call it with an attribute of an object, ``owns_alone(tensor.array)``: that slot is the one reference allowed; a
+    local variable that also holds the array makes it False, as does any view, memoryview, DLPack capsule or other
+    holder. Arrays that own their data, arrays from ``empty``, and a view of either whose first array nobody else
+    holds qualify; memory that belongs to other objects (bytes, files, other libraries) and read-only arrays never do.
     """
     return _signature(array) in _alone
 
 
 def _signature(array: npt.NDArray[Any]) -> tuple[int, ...]:
-    """The reference counts along the chain from an array to the owner of its memory; empty when it does not end well."""
+    """The reference counts along the chain from an array to the owner of its memory; empty if it ends elsewhere."""
     count = sys.getrefcount
     if not array.flags.writeable:
         return ()
@@ -206,10 +208,6 @@ def _signature(array: npt.NDArray[Any]) -> tuple[int, ...]:
     if base is None:
         return (2, count(array), count(first)) if first.flags.owndata else ()
     return (3, count(array), count(first), count(base)) if isinstance(base, _Owner) else ()
-
-
-class _Holder:
-    __slots__ = ("array",)
 
 
 def _learn(array: npt.NDArray[Any]) -> None:
@@ -239,8 +237,7 @@ def _unlock_after_fork() -> None:
 _totals = _Totals()
 _alone: set[tuple[int, ...]] = set()
 for _shape in ((2,), (POOL_BYTES,)):
-    _holder = _Holder()
-    _holder.array = empty(_shape, np.uint8)
+    _holder = SimpleNamespace(array=empty(_shape, np.uint8))
     _learn(_holder.array)
     _holder.array = _holder.array[:]
     _learn(_holder.array)

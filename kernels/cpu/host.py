@@ -1,8 +1,8 @@
 """The machine we run on: CPU name and features, cores that we may use, cache sizes.
 
-``TENSORLITE_CPU_FEATURES`` takes features away (or adds what LLVM did not see): a comma-separated list of LLVM's names with a
-sign, as in ``-avx512f,-avx512_bf16`` (underscores and case do not matter). Taking one away takes away what builds on it,
-so ``-avx512f`` leaves AVX2.
+``TENSORLITE_CPU_FEATURES`` takes features away (or adds what LLVM did not see): a comma-separated list of LLVM's
+names with a sign, as in ``-avx512f,-avx512_bf16`` (underscores and case do not matter). Taking one away takes away
+what builds on it, so ``-avx512f`` leaves AVX2.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-# What disappears with a feature: names, or beginnings of names when they end in "*" (LLVM's implications, the vector ones).
+# What disappears with a feature: names, or beginnings of names when they end in "*" (LLVM's implications, the vector
+# ones).
 _BUILT_ON = {
     "avx512f": ("avx512*",),
     "avx2": ("avx512*", "avxvnni*", "avxifma", "avxneconvert"),
@@ -91,14 +92,16 @@ def identity() -> str:
     from llvmlite import binding
 
     version = ".".join(map(str, binding.llvm_version_info))
-    return f"{platform.machine()} {sys.platform} llvmlite {llvmlite.__version__} llvm {version} {cpu_name()} {llvm_features()}"
+    compiler = f"llvmlite {llvmlite.__version__} llvm {version}"
+    return f"{platform.machine()} {sys.platform} {compiler} {cpu_name()} {llvm_features()}"
 
 
 @functools.cache
 def sources_stamp() -> str:
-    """Return a digest of name, size and time of every source of this package: what a kernel known only by its key depends on."""
+    """Return a digest of this package's sources (names, sizes, times), for kernels known only by their keys."""
     root = Path(__file__).resolve().parents[1]
-    facts = [f"{path.relative_to(root)} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in sorted(root.rglob("*.py"))]
+    sources = [(path.relative_to(root), path.stat()) for path in sorted(root.rglob("*.py"))]
+    facts = [f"{name} {status.st_size} {status.st_mtime_ns}" for name, status in sources]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()
 
 

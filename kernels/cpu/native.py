@@ -1,8 +1,9 @@
 """LLVM IR text becomes the address of a native function, through the disk cache.
 
-A cold compile parses the text, runs a light pass pipeline (the emitter has vectorised already) and emits an object; a warm one
-loads the object (about 0.6 ms). Every object lives in an engine of its own that is never disposed, so an address stays valid
-until the process ends and two objects may use the same names. llvmlite is imported at the first compile (30-80 ms).
+A cold compile parses the text, runs a light pass pipeline (the emitter has vectorised already) and emits an object; a
+warm one loads the object (about 0.6 ms). Every object lives in an engine of its own that is never disposed, so an
+address stays valid until the process ends and two objects may use the same names. llvmlite is imported at the first
+compile (30-80 ms).
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ _addresses: dict[tuple[str, tuple[str, ...]], tuple[int, ...]] = {}
 _providers: dict[str, Callable[[], int]] = {}
 _provided: set[str] = set()
 _machine: Any = None
-# Constants beside the code, reached from the instruction pointer; where that is safe: with a call of an outside function this
-# kind of x86 code needs a table that llvmlite's memory manager makes no room for (it aborts), hence the other kind.
+# Constants beside the code, reached from the instruction pointer; where that is safe: with a call of an outside
+# function this kind of x86 code needs a table that llvmlite's memory manager makes no room for (it aborts), hence the
+# other kind.
 _NEAR = {"opt": 2, "reloc": "pic", "codemodel": "small"}
 _FAR = {"opt": 2, "reloc": "default", "codemodel": "jitdefault"}
 
@@ -31,9 +33,10 @@ _FAR = {"opt": 2, "reloc": "default", "codemodel": "jitdefault"}
 def compile(ir: str | Callable[[], str], key: str, name: str = "kernel", speed: int = 2) -> int:
     """Return the address of the function ``name`` in ``ir``, compiled for this machine at most once.
 
-    ``key`` names the kernel in the caches. A text is hashed together with its key; a function that returns the text is called
-    only when nothing is cached, and then the key alone must say everything that the text depends on (the version of
-    our own sources is added to it here). ``speed`` is LLVM's optimisation level, 0 to 3. Threads may call at once.
+    ``key`` names the kernel in the caches. A text is hashed together with its key; a function that returns the text
+    is called only when nothing is cached, and then the key alone must say everything that the text depends on (the
+    version of our own sources is added to it here). ``speed`` is LLVM's optimisation level, 0 to 3. Threads may call
+    at once.
     """
     return compile_all(ir, key, (name,), speed)[0]
 
@@ -55,7 +58,7 @@ def compile_all(ir: str | Callable[[], str], key: str, names: tuple[str, ...], s
 
 
 def provide(name: str, address: Callable[[], int]) -> None:
-    """Make the external symbol ``name`` available to kernels; ``address`` is asked once, when the first kernel needs it."""
+    """Make the external symbol ``name`` available; ``address`` is asked once, when the first kernel needs it."""
     _providers[name] = address
 
 

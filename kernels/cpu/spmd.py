@@ -1,9 +1,10 @@
 """The native half of the thread team, as LLVM IR text: parking, running a job, the barrier.
 
-One job at a time belongs to the team. The caller writes the job, posts a share to each worker (``word`` 0 -> 1), runs share 0
-itself, then takes back and runs the shares that no worker has started (a busy machine costs no more than the work), and
-waits for the rest. A worker that takes its share (1 -> 0, one atomic exchange) may read the job until it reports the share done.
-Waiting is a bounded spin, then a futex. The woken wake others, as in a tree. ``busy`` keeps a second caller out: it runs serially.
+One job at a time belongs to the team. The caller writes the job, posts a share to each worker (``word`` 0 -> 1), runs
+share 0 itself, then takes back and runs the shares that no worker has started (so that on a busy machine a run costs
+no more than its work), and waits for the rest. A worker that takes its share (1 -> 0, one atomic exchange) may read
+the job until it reports the share done. Waiting is a bounded spin, then a futex. The woken wake others, as in a tree.
+``busy`` keeps a second caller out: it runs serially.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _FUTEX = {"x86_64": 202, "aarch64": 98}
 _PAUSE = {"x86_64": ("@llvm.x86.sse2.pause", "", ""), "aarch64": ("@llvm.aarch64.isb", "i32", "i32 15")}
 
 _PARALLEL = """
-%slot = type {{ i32, i32, [120 x i8] }} ; word (0 idle, 1 posted), asleep; two cache lines, so that neighbours never share one
+%slot = type {{ i32, i32, [120 x i8] }} ; word (0 idle, 1 posted), asleep; neighbours share no cache line
 @slots = internal global [{max_threads} x %slot] zeroinitializer, align 128
 @busy = internal global i32 0, align 128
 @job_entry = internal global ptr null, align 128
@@ -145,12 +146,12 @@ publish:
   %others = sub i32 %narrow, 1
   store atomic i32 %others, ptr @pending seq_cst, align 4
   br label %post
-post:
-  %i = phi i64 [1, %publish], [%i.next, %post]
+post: ; from the last to the first: who is awake and starts at once must find posted those whom it wakes
+  %above = phi i64 [%threads, %publish], [%i, %post]
+  %i = sub i64 %above, 1
   %post.word = getelementptr %slot, ptr @slots, i64 %i, i32 0
   %idle = atomicrmw xchg ptr %post.word, i32 1 seq_cst
-  %i.next = add i64 %i, 1
-  %post.more = icmp slt i64 %i.next, %threads
+  %post.more = icmp sgt i64 %i, 1
   br i1 %post.more, label %post, label %own
 own:
   call void @wake_children(i64 0)
@@ -258,11 +259,8 @@ def has_threads() -> bool:
 
 
 def source() -> str:
-    """Return the IR text for this machine; where no threads can be had, the serial meaning of ``run`` and the barrier."""
-    if not has_threads():
-        return _SERIAL
-    machine = platform.machine()
-    return parallel_source(machine)
+    """Return the IR text for this machine; where no threads can be had, one in which every run is serial."""
+    return parallel_source(platform.machine()) if has_threads() else _SERIAL
 
 
 def parallel_source(machine: str) -> str:

@@ -1,13 +1,14 @@
 """The thread team: ``run`` calls a native SPMD function once per thread, all inside one native call.
 
-A kernel is ``void kernel(i64 thread, i64 threads, ptr arguments)``. The workers are Python threads parked in a native loop (``spmd.py``)
-with the GIL released; they start at the first run that wants them and live until the process ends, which they never hold up.
-A run while the team is busy (another Python thread, a callback inside a kernel) happens serially on the caller, as thread 0 of 1.
-So may every run, and the results must not differ. A forked child starts a team of its own. Ctrl-C lets a run end first.
+A kernel is ``void kernel(i64 thread, i64 threads, ptr arguments)``. The workers are Python threads parked in a native
+loop (``spmd.py``) with the GIL released; they start at the first run that wants them and live until the process ends,
+which they never hold up. A run while the team is busy (another Python thread, a callback inside a kernel) happens
+serially on the caller, as thread 0 of 1. So may every run, and the results must not differ. A forked child starts a
+team of its own. Ctrl-C lets a run end first.
 
-A kernel may call ``declare void @tensorlite_barrier(i64 threads)`` with the number of threads that it was given: all threads meet there
-(nothing happens for one). All of them must come there equally often. A kernel without a barrier must not wait for its other
-threads in any other way: the caller runs the shares that no worker has started.
+A kernel may call ``declare void @tensorlite_barrier(i64 threads)`` with the number of threads that it was given: all
+threads meet there (nothing happens for one). All of them must come there equally often. A kernel without a barrier
+must not wait for its other threads in any other way: the caller runs the shares that no worker has started.
 
 ``TENSORLITE_NUM_THREADS`` sets the number of threads; otherwise it is the number of physical cores that we may use.
 """
@@ -27,7 +28,7 @@ from tensorlite.kernels.cpu import host, native, spmd
 
 MAX_THREADS = spmd.MAX_THREADS
 _DEFAULT_CAP = 64
-_SPIN_SECONDS = 30e-6  # before a waiting thread sleeps: about what a futex wake costs, so that waiting costs at most twice
+_SPIN_SECONDS = 30e-6  # before a waiting thread sleeps: about what waking it costs, so that waiting costs at most twice
 _SPIN_SECONDS_CROWDED = 1e-6  # with more threads than cores, who spins keeps another from working
 _START_SECONDS = 2.0
 
@@ -41,9 +42,8 @@ class _Library:
     """The team's native functions and how many pauses a second takes; made once in a process, kept by its forks."""
 
     def __init__(self) -> None:
-        names = ("run", "tensorlite_barrier")
-        if spmd.has_threads():
-            names += ("worker", "ready_workers", "set_spins", "pause_many", "reset")
+        threaded = ("worker", "ready_workers", "set_spins", "pause_many", "reset") if spmd.has_threads() else ()
+        names = ("run", "tensorlite_barrier", *threaded)
         addresses = dict(zip(names, native.compile_all(spmd.source(), "team", names), strict=True))
         number, pointer = ctypes.c_int64, ctypes.c_void_p
         self.barrier = addresses["tensorlite_barrier"]
@@ -67,7 +67,7 @@ def _pauses_per_second(pause_many: Callable[[int], None]) -> float:
 
 
 def run(entry: int, arguments: int, threads: int | None = None) -> None:
-    """Call the native function at address ``entry`` as ``(thread, threads, arguments)`` once for each thread, and wait for all.
+    """Call the native function at ``entry`` as ``(thread, threads, arguments)`` once for each thread; wait for all.
 
     ``threads`` is at most the team's size, which is also the default; the function may be given fewer.
     """
@@ -115,7 +115,7 @@ def _run_and_start(entry: int, arguments: int, threads: int) -> None:
 
 
 def _load() -> _Library:
-    """Without the lock, which a thread may hold while it waits for the compiler; made twice at worst, which does no harm."""
+    """Without our lock, which a thread may hold while it waits for the compiler; loading twice does no harm."""
     global _library
     if _library is None:
         _library = _Library()
@@ -147,7 +147,8 @@ def _threads_from_environment() -> int:
     default = min(host.usable_cores(), _DEFAULT_CAP)
     text = os.environ.get("TENSORLITE_NUM_THREADS", "").strip()
     if text and not (text.isdecimal() and 1 <= int(text) <= MAX_THREADS):
-        warnings.warn(f"TENSORLITE_NUM_THREADS={text!r} is not a number from 1 to {MAX_THREADS}: using {default}", stacklevel=2)
+        expected = f"a number from 1 to {MAX_THREADS}"
+        warnings.warn(f"TENSORLITE_NUM_THREADS={text!r} is not {expected}: using {default}", stacklevel=2)
     elif text:
         return int(text)
     return default
