@@ -1,0 +1,75 @@
+"""The one table of tolerances by dtype, and the comparisons that read it.
+
+A test imports it as `from tolerance import assert_close`; no test body holds a tolerance of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What a result may be off by: relative to the largest magnitude near it, and absolutely."""
+
+    relative: float
+    absolute: float
+
+
+#: A few units in the last place for short formulas whose intermediate results are of the order of their operands.
+TOLERANCES = {
+    np.dtype(ml_dtypes.bfloat16): Tolerance(2.0**-6, 2.0**-6),
+    np.dtype(np.float16): Tolerance(2.0**-8, 2.0**-8),
+    np.dtype(np.float32): Tolerance(2.0**-19, 2.0**-19),
+    np.dtype(np.float64): Tolerance(2.0**-44, 2.0**-44),
+    np.dtype(np.complex64): Tolerance(2.0**-18, 2.0**-18),
+    np.dtype(np.complex128): Tolerance(2.0**-43, 2.0**-43),
+}
+
+#: Central differences of float64 functions against derivatives.
+DIFFERENCES = Tolerance(1e-6, 1e-7)
+
+#: Differences of a first derivative that was itself taken by the tape.
+SECOND_DIFFERENCES = Tolerance(1e-5, 1e-6)
+
+
+def tolerance_of(dtype: Any, terms: int = 1) -> Tolerance:
+    """The tolerance of results of a dtype that sum ``terms`` products; integers and bools must be exact."""
+    found = TOLERANCES.get(np.dtype(dtype), Tolerance(0.0, 0.0))
+    return Tolerance(found.relative * max(1.0, terms**0.5), found.absolute * max(1.0, terms**0.5))
+
+
+def as_array(value: Any) -> np.ndarray:
+    """A tensor's or an array's elements."""
+    return np.asarray(value.detach().numpy() if hasattr(value, "detach") else value)
+
+
+def wide(array: np.ndarray) -> np.ndarray:
+    """The elements in the widest dtype of their kind."""
+    if array.dtype.kind in "biu":
+        return array
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+
+
+def assert_close(actual: Any, expected: Any, *, dtype: Any = None, terms: int = 1,
+                 tolerance: Tolerance | None = None) -> None:
+    """Asserts equal shapes, equal infinities and NaNs, and values as close as the dtype allows.
+
+    ``dtype`` is the one computed in where that is narrower than the result's own, ``terms`` the length of sums.
+    """
+    actual, expected = as_array(actual), as_array(expected)
+    allowed = tolerance or tolerance_of(actual.dtype if dtype is None else dtype, terms)
+    assert actual.shape == expected.shape, f"shape {actual.shape}, expected {expected.shape}"
+    np.testing.assert_allclose(wide(actual), wide(expected), rtol=allowed.relative, atol=allowed.absolute)
+
+
+def assert_same(actual: Any, expected: Any) -> None:
+    """Asserts equal shapes, dtypes and elements, bit by bit but for which NaN it is and the sign of zero."""
+    actual, expected = as_array(actual), as_array(expected)
+    assert actual.dtype == expected.dtype, f"dtype {actual.dtype}, expected {expected.dtype}"
+    assert actual.shape == expected.shape, f"shape {actual.shape}, expected {expected.shape}"
+    np.testing.assert_array_equal(wide(actual), wide(expected))
