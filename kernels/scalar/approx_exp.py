@@ -149,7 +149,7 @@ def _quarter_expm1(x: Expr, e: _Exponential) -> Expr:
 
 
 def _expm1(x: Expr, e: _Exponential) -> Expr:
-    return a.where(a.equal(x, 0), x, 4 * _quarter_expm1(clamp(x, -40.0, e.overflow), e))
+    return a.where(abs(x) < 2.0 ** -(e.form.shift + 2), x, 4 * _quarter_expm1(clamp(x, -40.0, e.overflow), e))
 
 
 def _sigmoid(x: Expr, e: _Exponential) -> Expr:
@@ -168,20 +168,14 @@ define("sigmoid", FLOAT32, ulp=2.5)(lambda x: _sigmoid(x, _SINGLE))
 define("sigmoid", FLOAT64, ulp=2.5)(lambda x: _sigmoid(x, _DOUBLE))
 
 
-@define("tanh", FLOAT32, ulp=2.5)
-def _tanh_single(x: Expr) -> Expr:
-    """``x P(x**2) / Q(x**2)``, minimax on |x| <= 9.02, where the value rounds to 1 (Remez for rationals in mpmath)."""
-    near = clamp(x, -9.02, 9.02)
-    z = near * near
-    above = polynomial(z, (1.0, 0.13679922, 0.0038683353, 2.8007607e-05, 3.0585355e-08, -1.2203685e-11))
-    below = polynomial(z, (1.0, 0.47013253, 0.027245866, 0.00039386444, 1.2873766e-06))
-    return near * above / below
-
-
-@define("tanh", FLOAT64, ulp=2.5)
-def _tanh_double(x: Expr) -> Expr:
-    quarter = _quarter_expm1(clamp(-2 * abs(x), -40.0, 0.0), _DOUBLE)
+def _tanh(x: Expr, e: _Exponential) -> Expr:
+    """``-t / (t + 2)`` for ``t = exp(-2 |x|) - 1``."""
+    quarter = _quarter_expm1(clamp(-2 * abs(x), -40.0, 0.0), e)
     return a.copysign(quarter / (quarter + 0.5), x)
+
+
+define("tanh", FLOAT32, ulp=2.5)(lambda x: _tanh(x, _SINGLE))
+define("tanh", FLOAT64, ulp=2.5)(lambda x: _tanh(x, _DOUBLE))
 
 
 def _fast_exp(x: Expr) -> Expr:
@@ -207,13 +201,13 @@ def _cosh_single(x: Expr) -> Expr:
 
 @define("sinh", FLOAT64, ulp=2.0)
 def _sinh_double(x: Expr) -> Expr:
-    half = 2 * _quarter_expm1(clamp(abs(x), 0.0, 711.0), _DOUBLE)
-    value = half + half / (2 * half + 1)
-    return a.where(a.equal(x, 0), x, a.copysign(value, x))
+    half = 2 * _quarter_expm1(clamp(abs(x), 0.0, 710.6), _DOUBLE)
+    value = half + half / (2 * a.where(half > 1e300, 1e300, half) + 1)
+    return a.copysign(a.where(abs(x) < 2.0**-54, abs(x), value), x)
 
 
 @define("cosh", FLOAT64, ulp=2.0)
 def _cosh_double(x: Expr) -> Expr:
-    shifted, r = _DOUBLE.reduce(clamp(abs(x), 0.0, 711.0), lower=2)
+    shifted, r = _DOUBLE.reduce(clamp(abs(x), 0.0, 710.6), lower=2)
     half = 2 * (polynomial(r, _DOUBLE.exp) * _DOUBLE.scale(shifted))
     return half + 0.25 / half
