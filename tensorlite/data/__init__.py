@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tensorlite.data.collate import default_collate, default_convert
     from tensorlite.data.dataset import Dataset, Subset, TensorDataset, random_split
     from tensorlite.data.digits import Digits
-    from tensorlite.data.download import DownloadError, download
+    from tensorlite.data.downloads import DownloadError, download
     from tensorlite.data.idx import read_idx, write_idx
     from tensorlite.data.loader import DataLoader
     from tensorlite.data.mnist import MNIST, FashionMNIST
@@ -30,7 +30,7 @@ _NAMES = {
     "collate": ("default_collate", "default_convert"),
     "dataset": ("Dataset", "Subset", "TensorDataset", "random_split"),
     "digits": ("Digits",),
-    "download": ("DownloadError", "download"),
+    "downloads": ("DownloadError", "download"),
     "idx": ("read_idx", "write_idx"),
     "loader": ("DataLoader",),
     "mnist": ("MNIST", "FashionMNIST"),

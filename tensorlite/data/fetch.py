@@ -16,6 +16,14 @@ class Task:
     indices: Any
 
 
+class Trouble(Exception):
+    """What went wrong with a worker, kept until the thread that asked can say it with its own line."""
+
+    def __init__(self, complaint: Callable[[], Exception]) -> None:
+        super().__init__()
+        self.complaint = complaint
+
+
 @dataclass(frozen=True)
 class Fetcher:
     """Loads a task's samples from the dataset and collates them."""

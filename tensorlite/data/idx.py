@@ -10,7 +10,7 @@ import math
 import os
 import struct
 import zlib
-from typing import IO
+from io import BufferedReader
 
 import numpy as np
 
@@ -45,7 +45,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
         return _read(path, file)
 
 
-def _read(path: str | os.PathLike[str], file: IO[bytes]) -> np.ndarray:
+def _read(path: str | os.PathLike[str], file: BufferedReader | gzip.GzipFile) -> np.ndarray:
     magic = _exactly(path, file, 4, "magic number")
     if magic[:2] != b"\0\0" or magic[2] not in CODES:
         raise FormatError(path, f"is not idx: expected a magic number 00 00 TT DD with TT in "
@@ -56,14 +56,14 @@ def _read(path: str | os.PathLike[str], file: IO[bytes]) -> np.ndarray:
     return np.frombuffer(raw, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 
 
-def _exactly(path: str | os.PathLike[str], file: IO[bytes], length: int, what: str) -> bytes:
+def _exactly(path: str | os.PathLike[str], file: BufferedReader | gzip.GzipFile, length: int, what: str) -> bytes:
     found, problem = _gather(file, length)
     if len(found) < length:
         raise FormatError(path, f"cut short: expected {length} bytes of {what}, found {len(found)}{problem}")
     return bytes(found)
 
 
-def _at_most(path: str | os.PathLike[str], file: IO[bytes], length: int, what: str) -> bytearray:
+def _at_most(path: str | os.PathLike[str], file: BufferedReader | gzip.GzipFile, length: int, what: str) -> bytearray:
     found, problem = _gather(file, length + 1)
     if len(found) < length:
         raise FormatError(path, f"cut short: expected {length} bytes of data for {what}, found {len(found)}{problem}")
@@ -74,11 +74,11 @@ def _at_most(path: str | os.PathLike[str], file: IO[bytes], length: int, what: s
     return found
 
 
-def _gather(file: IO[bytes], length: int) -> tuple[bytearray, str]:
-    """Reads up to ``length`` bytes, never trusting a header for more than a chunk, and what stopped it early."""
+def _gather(file: BufferedReader | gzip.GzipFile, length: int) -> tuple[bytearray, str]:
+    """Reads up to ``length`` bytes, never trusting a header for more than a chunk, and says what stopped it early."""
     found = bytearray()
     try:
-        while len(found) < length and (chunk := file.read(min(CHUNK, length - len(found)))):
+        while len(found) < length and (chunk := file.read1(min(CHUNK, length - len(found)))):
             found += chunk
     except EOFError:
         return found, " (the gzip stream ends early)"

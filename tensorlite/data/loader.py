@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from tensorlite import random as own_random
 from tensorlite.data.collate import default_collate, default_convert
 from tensorlite.data.fetch import Fetcher, Task
 from tensorlite.data.pool import Worker, context_of, end_workers, start_workers
@@ -25,6 +24,7 @@ from tensorlite.data.sampler import (
     draw_seed,
 )
 from tensorlite.errors import ArgumentError, complaint
+from tensorlite.random import default_generator
 
 
 class DataLoader:
@@ -96,7 +96,7 @@ class DataLoader:
         if not self._workers:
             self._workers = self._start(seed, fetcher)
             weakref.finalize(self, end_workers, self._workers)
-        return ReadAhead(tasks, self._workers, self.prefetch_factor, self.timeout)
+        return ReadAhead(tasks, self._workers, self.prefetch_factor, self.timeout, owner=self)
 
     def _start(self, seed: int, fetcher: Fetcher) -> list[Worker]:
         assert self.multiprocessing_context is not None
@@ -126,7 +126,7 @@ def _load_here(tasks: Iterator[Task], fetcher: Fetcher, depth: int) -> Iterator[
 def _random_state() -> tuple[Any, ...]:
     """What a draw from any global random state changes."""
     kind, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002, the state others draw from
-    return random.getstate(), kind, keys.tobytes(), rest, own_random.get_state()
+    return random.getstate(), kind, keys.tobytes(), rest, default_generator.get_state().tolist()
 
 
 def _refuse(problem: str, fix: str | None = None) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tensorlite.data.dataset import Dataset
-from tensorlite.data.download import download, has_checksum
+from tensorlite.data.downloads import download, has_checksum
 from tensorlite.data.idx import read_idx
 from tensorlite.errors import TensorliteError, complaint
 from tensorlite.io.files import FormatError

@@ -11,12 +11,13 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from typing import Any
 
 from tensorlite.data import transport
-from tensorlite.data.fetch import Fetcher, Task, describe
+from tensorlite.data.fetch import Fetcher, Task, Trouble, describe
 from tensorlite.data.worker import Failure, WorkerInfo, serve
 from tensorlite.errors import ArgumentError, TensorliteError, complaint
 
@@ -76,12 +77,12 @@ class Worker:
                     raise EOFError
                 answer = transport.receive(self.connection)
             except (EOFError, ConnectionError):
-                raise self._death(task) from None
+                raise Trouble(self._death(task)) from None
         if isinstance(answer, Failure):
-            raise worker_error(self.name, describe(task, self.batched), answer)
+            raise Trouble(partial(worker_error, self.name, describe(task, self.batched), answer))
         return answer[0]
 
-    def _death(self, task: Task) -> TensorliteError:
+    def _death(self, task: Task) -> Callable[[], TensorliteError]:
         self.process.join(GRACE)
         code, fix = self.process.exitcode, None
         end = "closed its connection" if code is None else f"exited with code {code}"
@@ -93,7 +94,7 @@ class Worker:
             fix = (f"{self.method!r} imports the program anew: the dataset's class must stand in a file, and what the "
                    "file runs under `if __name__ == \"__main__\":`; 'fork' asks for neither")
         problem = f"{self.name} (process {self.process.pid}) {end} while loading {describe(task, self.batched)}"
-        return complaint(WorkerDied, "DataLoader", problem, fix=fix)
+        return partial(complaint, WorkerDied, "DataLoader", problem, fix=fix)
 
     def hang_up(self, deadline: float) -> None:
         """Tells the process to end, once it has answered what it was asked."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from tensorlite.data.fetch import Task
+from tensorlite.data.fetch import Task, Trouble
 from tensorlite.errors import TensorliteError, complaint
 
 
@@ -42,12 +42,14 @@ def _serve(fetch: Callable[[Task], Any], tasks: SimpleQueue[Task | None],
 class ReadAhead(Iterator[Any]):
     """Batches in the order of their tasks, each lane working on every n-th, ``depth`` tasks ahead.
 
-    ``finish`` is called once, at the end, at an error, or when nobody holds the iterator any more.
+    ``finish`` is called once, at the end, at an error, or when nobody holds the iterator any more; ``owner`` is
+    kept alive until then.
     """
 
     def __init__(self, tasks: Iterator[Task], fetchers: Sequence[Callable[[Task], Any]], depth: int,
-                 timeout: float = 0, finish: Callable[[], None] | None = None) -> None:
+                 timeout: float = 0, finish: Callable[[], None] | None = None, owner: object = None) -> None:
         self._tasks = tasks
+        self._owner = owner
         self._timeout = timeout or None
         self._lanes = [_Lane(fetch, f"tensorlite-loader-{number}") for number, fetch in enumerate(fetchers)]
         self._sent = self._received = 0
@@ -69,15 +71,16 @@ class ReadAhead(Iterator[Any]):
         try:
             batch, error = lane.results.get(timeout=self._timeout)
         except Empty:
+            late = f"worker {self._received % len(self._lanes)} has not given batch {self._received}"
             self.close()
-            raise complaint(LoaderTimeout, "DataLoader", f"worker {self._received % len(self._lanes)} has not given "
-                            f"batch {self._received} within {self._timeout:g} s", fix="raise timeout") from None
+            problem = f"{late} within {self._timeout:g} s"
+            raise complaint(LoaderTimeout, "DataLoader", problem, fix="raise timeout") from None
         except BaseException:
             self.close()
             raise
         if error is not None:
             self.close()
-            raise error
+            raise error.complaint() if isinstance(error, Trouble) else error
         self._received += 1
         self._send()
         return batch

@@ -8,18 +8,17 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
-from tensorlite import random
 from tensorlite.errors import ArgumentError, complaint
-from tensorlite.random import Generator
+from tensorlite.random import Generator, default_generator
 
 T = TypeVar("T", covariant=True)
-#: Where random numbers come from: a generator, a seed for a fresh one, or the thread's own generator.
+#: Where random numbers come from: a generator, a seed for a fresh one, or the default generator.
 Randomness: TypeAlias = Generator | int | None
 
 
 def as_generator(randomness: Randomness) -> Generator | None:
     """A generator for a seed; anything else as it is."""
-    return Generator(randomness) if isinstance(randomness, int) else randomness
+    return Generator().manual_seed(randomness) if isinstance(randomness, int) else randomness
 
 
 class Sampler(ABC, Generic[T]):
@@ -152,7 +151,8 @@ class BatchSampler(Sampler[list[int]]):
 
 def draw_seed(generator: Generator | None) -> int:
     """Draws 63 random bits, by which another generator is seeded."""
-    return random.draw_seed(generator)
+    high, low = (generator or default_generator).bits(2).tolist()
+    return high >> 1 << 32 | low
 
 
 def numpy_generator(randomness: Randomness) -> np.random.Generator:

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from tensorlite import random as own_random
 from tensorlite.data import transport
 from tensorlite.data.fetch import Fetcher, Task
+from tensorlite.random import manual_seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def _prepare(info: WorkerInfo, worker_init_fn: Callable[[int], Any] | None) -> F
     _worker.append(info)
     random.seed(info.seed)
     np.random.seed(info.seed % 2**32)  # noqa: NPY002, for datasets that draw from it
-    own_random.manual_seed(info.seed)
+    manual_seed(info.seed)
     try:
         if worker_init_fn is not None:
             worker_init_fn(info.id)
