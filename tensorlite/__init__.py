@@ -9,9 +9,11 @@ The namespace follows the Python array API standard 2024.12; ``nn``, ``optim`` a
 tensor([2., 4., 6.])
 """
 
-from tensorlite import autograd, errors, methods, ops
+from tensorlite import autograd, errors, methods, ops, random
+from tensorlite.debug import debug_nans
 from tensorlite.declare import PUBLIC as _PUBLIC
 from tensorlite.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from tensorlite.random import Generator
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType
 from tensorlite.tensor_type import bool_ as bool
@@ -28,7 +30,7 @@ newaxis = None
 __version__ = "0.1.0"
 __array_api_version__ = "2024.12"
 __all__ = sorted({
-    "Tensor", "TensorType", "autograd", "errors", "enable_grad", "is_grad_enabled", "no_grad", "set_grad_enabled",
+    "Generator", "Tensor", "TensorType", "autograd", "debug_nans", "errors", "enable_grad", "is_grad_enabled", "no_grad", "set_grad_enabled",
     "grad", "value_and_grad", "vjp", "bool", "bfloat16", "complex64", "complex128", "float16", "float32", "float64",
     "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "newaxis", *_PUBLIC,
 })

@@ -10,6 +10,7 @@ from tensorlite.backward import backward
 from tensorlite.backward import gradients as grad
 from tensorlite.derivative import Rule
 from tensorlite.dispatch import apply
+from tensorlite.gradcheck import gradcheck, gradgradcheck
 from tensorlite.modes import enable_grad, no_grad, set_grad_enabled
 from tensorlite.op import OPS, Op
 from tensorlite.ops.creation import require_grad
@@ -17,7 +18,7 @@ from tensorlite.state import state
 from tensorlite.tape import Leaf, Node, Output, Plan, Step, is_leaf
 from tensorlite.tensor import Tensor, link_view
 
-__all__ = ["Function", "Handle", "backward", "enable_grad", "grad", "no_grad", "set_grad_enabled"]
+__all__ = ["Function", "Handle", "backward", "enable_grad", "grad", "gradcheck", "gradgradcheck", "no_grad", "set_grad_enabled"]
 
 
 class Handle:

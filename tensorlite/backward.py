@@ -35,7 +35,7 @@ class Walk:
         self.heap: list[tuple[int, Node]] = []
 
     def run(self, roots: Sequence[tuple[Node, Tensor]]) -> None:
-        before = state.recording
+        before = state.recording, state.walking
         state.recording = self.create_graph
         if self.wanted is not None:
             self.needed = leading_to(self.wanted, ancestors(node for node, _ in roots))
@@ -43,10 +43,10 @@ class Walk:
             for node, cotangent in roots:
                 self.add(node, cotangent)
             while self.heap:
-                node = heapq.heappop(self.heap)[1]
+                node = state.walking = heapq.heappop(self.heap)[1]
                 self.visit(node, self.pending.pop(node))
         finally:
-            state.recording = before
+            state.recording, state.walking = before
 
     def add(self, node: Node, cotangent: Tensor) -> None:
         """Adds a contribution to a node's cotangent, undoing broadcasting and casts."""

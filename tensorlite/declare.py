@@ -61,7 +61,9 @@ def _face(op: Elementwise) -> Callable[..., Any]:
     names = ", ".join(op.inputs)
     scope: dict[str, Any] = {"apply": apply, "op": op}
     exec(compile(f"def face({names}, /): return apply(op, {names})", f"<tensorlite {op.name}>", "exec"), scope)
-    return scope["face"]
+    face = scope["face"]
+    face.__annotations__ = {**dict.fromkeys(op.inputs, "Operand"), "return": "Tensor"}
+    return face
 
 
 def primitive(kind: str, *, type: Callable[..., Any] | None = None,

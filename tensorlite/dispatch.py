@@ -39,7 +39,8 @@ def evaluate(op: Op, inputs: Sequence[Any], attributes: dict[str, Any]) -> Any:
         if _is_reentered(error):
             state.refresh()
             return evaluate(op, inputs, attributes)
-        raise explain(op, inputs, attributes, error) from None
+        told = explain(op, inputs, attributes, error)
+        raise told from (error if isinstance(told, errors.InternalError) else None)
     if tracked and state.recording:
         result = record(op, inputs, attributes, out)
     elif type(out) is tuple:

@@ -1,4 +1,5 @@
-"""What each Python thread is doing: recording or not, which interpreter runs ops, on which device new tensors go."""
+"""What each Python thread is doing: recording or not, which interpreter runs ops, where new tensors go, which node the
+backward walk is at."""
 
 from __future__ import annotations
 
@@ -20,12 +21,14 @@ class State(threading.local):
     recording: bool
     interpreter: Callable[..., Any] | None
     device: str
+    walking: Any
     quiet: Callable[..., Any]
 
     def __init__(self) -> None:
         self.recording = True
         self.interpreter = None
         self.device = "cpu"
+        self.walking = None
         self.refresh()
 
     def refresh(self) -> None:

@@ -146,8 +146,8 @@ def sum_dtype(dtype: np.dtype) -> np.dtype:
 @cache
 def dtype_of(spec: object) -> np.dtype:
     """Reads a dtype from a dtype, a NumPy scalar type, its name, or ``bool``/``int``/``float``/``complex``."""
-    if spec in (bool, int, float, complex):
-        return _DEFAULT[spec.__name__]  # type: ignore[union-attr]
+    if spec is bool or spec is int or spec is float or spec is complex:
+        return _DEFAULT[spec.__name__]
     if spec == "bfloat16":
         return bfloat16
     dtype = np.dtype(spec)  # type: ignore[call-overload]
