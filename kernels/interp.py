@@ -2,8 +2,8 @@
 
 Uniform values are 0-d arrays; within a vector loop, a value that may differ between lanes is an array over the active
 lanes. Threads take turns at barriers. Every access is checked: out of bounds, or a race, raises. A race is two
-iterations of parallel loops that touch the same element, one of them storing, with no barrier between, whichever threads
-ran them.
+iterations of parallel loops that touch the same element, one of them storing, with no barrier between, whoever
+runs them.
 """
 
 from __future__ import annotations

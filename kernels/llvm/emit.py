@@ -1,0 +1,242 @@
+"""From loops to the text of an LLVM module for a CPU: ``void kernel(i64 thread, i64 threads, ptr arguments)``.
+
+A vector loop becomes a loop over whole vectors and one pass over what is left, of which only some lanes are active.
+Widths are logical: LLVM splits ``<64 x float>`` into what the machine has, and so makes independent accumulators of it.
+The text is in SSA form already: it needs no optimisation before code generation (``native.compile(..., speed=0)``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from tensorlite.kernels import loops
+from tensorlite.kernels import scalar as s
+from tensorlite.kernels.llvm import memory
+from tensorlite.kernels.llvm.assembler import Assembler, Bounds
+from tensorlite.kernels.llvm.target import Target
+from tensorlite.kernels.llvm.types import memory as memory_type
+from tensorlite.kernels.llvm.types import register
+from tensorlite.kernels.llvm.values import Evaluator, Lanes, Value
+from tensorlite.kernels.loops import Kind
+
+_ATTRIBUTES = 'attributes #0 = { nounwind "no-builtins" }\n!0 = !{i32 1}'
+_BARRIER = "tensorlite_barrier"
+
+
+def emit(kernel: loops.Kernel, target: Target, name: str = "kernel") -> str:
+    """Return a module that defines ``kernel`` under ``name``. The kernel is one that ``verify`` has passed."""
+    emitter = Emitter(kernel, target)
+    emitter.block(kernel.body)
+    if target.fence and any(isinstance(x, loops.Store) and x.streaming for x in loops.walk(kernel.body)):
+        emitter.asm.declarations.add("declare void @llvm.x86.sse.sfence()")
+        emitter.asm.do(target.fence)
+    parameters = ", ".join(("i64 %thread", "i64 %threads", *map(_parameter, kernel.parameters)))
+    body = f"define internal void @{name}.body({parameters}) #0 {{\n{emitter.asm.text()}\n}}"
+    declarations = "\n".join(sorted(emitter.asm.declarations))
+    return f"; {kernel.name}\n{_entry(kernel, name)}\n{body}\n{declarations}\n{_ATTRIBUTES}\n"
+
+
+def _parameter(parameter: loops.Buffer | loops.Parameter) -> str:
+    if isinstance(parameter, loops.Parameter):
+        return f"{register(parameter.dtype)} %p.{parameter.name}"
+    return f"ptr {'noalias ' if parameter.exclusive else ''}%p.{parameter.name}"
+
+
+def _entry(kernel: loops.Kernel, name: str) -> str:
+    """Return the function that unpacks the argument block."""
+    lines, arguments = [], ["i64 %thread", "i64 %threads"]
+    for position, parameter in enumerate(kernel.parameters):
+        type_ = "ptr" if isinstance(parameter, loops.Buffer) else register(parameter.dtype)
+        lines.append(f"  %at.{position} = getelementptr i64, ptr %arguments, i64 {position}")
+        lines.append(f"  %value.{position} = load {type_}, ptr %at.{position}, align 8")
+        arguments.append(f"{type_} %value.{position}")
+    unpack = "\n".join((*lines, f"  call void @{name}.body({', '.join(arguments)})", "  ret void"))
+    return f"define void @{name}(i64 %thread, i64 %threads, ptr %arguments) #0 {{\n{unpack}\n}}"
+
+
+def _carried(value: Value) -> tuple[str, str]:
+    return register(value.dtype, value.lanes), value.ref
+
+
+class Emitter:
+    """Emits statements; what names stand for, and the vector loop that surrounds them, change as it goes."""
+
+    def __init__(self, kernel: loops.Kernel, target: Target) -> None:
+        self.asm = Assembler()
+        self.target = target
+        self.evaluator = Evaluator(self.asm, target)
+        self.lanes = Lanes()
+        self.reduced: frozenset[str] = frozenset()
+        self.values: dict[str, Value] = {}
+        self.places: dict[str, memory.Place] = {}
+        for parameter in kernel.parameters:
+            ref = f"%p.{parameter.name}"
+            if isinstance(parameter, loops.Buffer):
+                self.places[parameter.name] = memory.Place(ref, parameter.dtype)
+            else:
+                self.values[parameter.name] = Value(ref, parameter.dtype)
+
+    def block(self, block: loops.Block) -> None:
+        """Append statements."""
+        for statement in block:
+            _EMITTERS[type(statement)](self, statement)
+
+    def evaluate(self, value: loops.Value) -> Value:
+        """Append an expression."""
+        assert isinstance(value, s.Typed)
+        return self.evaluator.evaluate(value, self.values)
+
+    def let(self, let: loops.Let) -> None:
+        self.values[let.name] = self.evaluate(let.value)
+
+    def load(self, load: loops.Load) -> None:
+        place = self.places[load.buffer]
+        self.values[load.name] = memory.load(self.evaluator, place, self.evaluate(load.index), self.lanes)
+
+    def store(self, store: loops.Store) -> None:
+        place, index, value = self.places[store.buffer], self.evaluate(store.index), self.evaluate(store.value)
+        memory.store(self.evaluator, place, index, value, self.lanes, store.streaming)
+
+    def local(self, local: loops.Local) -> None:
+        self.values[local.name] = self.evaluator.widen(self.evaluate(local.initial), self.lanes.count)
+
+    def assign(self, assign: loops.Assign) -> None:
+        old = self.values[assign.name]
+        value = self.evaluator.widen(self.evaluate(assign.value), old.lanes)
+        if self.lanes.active and assign.name in self.reduced:
+            value = memory.keep_active(self.evaluator, old, value, self.lanes)
+        self.values[assign.name] = value
+
+    def scratch(self, scratch: loops.Scratch) -> None:
+        slot = self.asm.slot(f"[{scratch.size} x {memory_type(scratch.dtype)}]")
+        self.places[scratch.name] = memory.Place(slot, scratch.dtype)
+
+    def condition(self, statement: loops.If) -> None:
+        self._when(self.evaluate(statement.condition).ref, statement.body, lambda: self.block(statement.body))
+
+    def _when(self, condition: str, block: loops.Block, body: Callable[[], None]) -> None:
+        names = self._assigned(block)
+        before = [self.values[name] for name in names]
+
+        def inside() -> list[str]:
+            body()
+            return [self.values[name].ref for name in names]
+
+        after = self.asm.when(condition, [_carried(value) for value in before], inside)
+        self._rename(names, before, after)
+
+    def _loop(self, bounds: Bounds, block: loops.Block, body: Callable[[str], None]) -> None:
+        names = self._assigned(block)
+        before = [self.values[name] for name in names]
+
+        def inside(index: str, refs: list[str]) -> list[str]:
+            self._rename(names, before, refs)
+            body(index)
+            return [self.values[name].ref for name in names]
+
+        after = self.asm.loop(bounds, [_carried(value) for value in before], inside)
+        self._rename(names, before, after)
+
+    def _assigned(self, block: loops.Block) -> list[str]:
+        """Return the locals from outside a block that it changes."""
+        changed = dict.fromkeys(x.name for x in loops.walk(block) if isinstance(x, loops.Assign))
+        return [name for name in changed if name in self.values]
+
+    def _rename(self, names: list[str], values: list[Value], refs: list[str]) -> None:
+        for name, value, ref in zip(names, values, refs, strict=True):
+            self.values[name] = replace(value, ref=ref)
+
+    def barrier(self, _: loops.Barrier) -> None:
+        self.asm.call(_BARRIER, "void", ("i64", "%threads"))
+
+    def serial(self, loop: loops.For) -> None:
+        self._each("0", self.evaluate(loop.extent).ref, loop)
+
+    def parallel(self, loop: loops.For) -> None:
+        extent = self.evaluate(loop.extent).ref
+        following = self.asm.let("add i64 %thread, 1")
+        first, last = (self.asm.let(f"mul i64 {extent}, {thread}") for thread in ("%thread", following))
+        start, end = (self.asm.let(f"udiv i64 {product}, %threads") for product in (first, last))
+        self._each(start, end, loop)
+
+    def _each(self, start: str, end: str, loop: loops.For) -> None:
+        def body(index: str) -> None:
+            self.values[loop.index] = Value(index, loops.INDEX)
+            self.block(loop.body)
+
+        self._loop((start, end, "1"), loop.body, body)
+
+    def unroll(self, loop: loops.For) -> None:
+        for i in range(int(self.evaluate(loop.extent).ref)):
+            self.values[loop.index] = Value(str(i), loops.INDEX)
+            self.block(loop.body)
+
+    def vector(self, loop: loops.For) -> None:
+        extent = self.evaluate(loop.extent).ref
+        before = self._open_reductions(loop)
+        whole = self.asm.let(f"and i64 {extent}, {-loop.lanes}")
+        self._loop(("0", whole, str(loop.lanes)), loop.body, lambda index: self._lanes(loop, index, ""))
+        rest = self.asm.let(f"sub i64 {extent}, {whole}")
+        some = self.asm.let(f"icmp sgt i64 {rest}, 0")
+        self._when(some, loop.body, lambda: self._lanes(loop, whole, rest))
+        for reduction in loop.reductions:
+            self._close_reduction(reduction, before)
+
+    def _lanes(self, loop: loops.For, base: str, active: str) -> None:
+        """Append the body for the lanes from ``base`` on."""
+        outer = self.lanes, self.reduced
+        self.values[loop.index] = Value(base, loops.INDEX, loop.lanes, "1")
+        self.lanes = Lanes(loop.lanes, active)
+        self.reduced = frozenset(name for reduction in loop.reductions for name in reduction.locals)
+        self.block(loop.body)
+        self.lanes, self.reduced = outer
+
+    def _open_reductions(self, loop: loops.For) -> dict[str, Value]:
+        """Give each lane its copies; return what the locals held before."""
+        before = {}
+        for reduction in loop.reductions:
+            for name, identity in zip(reduction.locals, reduction.identity, strict=True):
+                before[name] = self.values[name]
+                self.values[name] = self.evaluator.widen(self.evaluate(identity), loop.lanes)
+        return before
+
+    def _close_reduction(self, reduction: loops.Reduction, before: dict[str, Value]) -> None:
+        """Merge the lanes' copies by halves, and then into what the locals held before."""
+        names = reduction.locals
+        copies = [self.values[name] for name in names]
+        while copies[0].lanes:
+            halves = [self.evaluator.halves(value) for value in copies]
+            copies = self._merge(reduction, [low for low, _ in halves], [high for _, high in halves])
+        merged = self._merge(reduction, [before[name] for name in names], copies)
+        self.values |= dict(zip(names, merged, strict=True))
+
+    def _merge(self, reduction: loops.Reduction, left: list[Value], right: list[Value]) -> list[Value]:
+        scope = {**self.values, **dict(zip(reduction.locals, left, strict=True))}
+        scope |= dict(zip(map(loops.right, reduction.locals), right, strict=True))
+        merged = [self.evaluator.evaluate(value, scope) for value in reduction.merge]  # type: ignore[arg-type]
+        return [self.evaluator.widen(value, left[0].lanes) for value in merged]
+
+    def loop(self, loop: loops.For) -> None:
+        """Append a loop of any kind."""
+        _LOOPS[loop.kind](self, loop)
+
+
+_LOOPS: dict[Kind, Callable[[Emitter, loops.For], None]] = {
+    Kind.SERIAL: Emitter.serial,
+    Kind.PARALLEL: Emitter.parallel,
+    Kind.VECTOR: Emitter.vector,
+    Kind.UNROLL: Emitter.unroll,
+}
+_EMITTERS: dict[type, Callable[[Any, Any], None]] = {
+    loops.Let: Emitter.let,
+    loops.Load: Emitter.load,
+    loops.Store: Emitter.store,
+    loops.Local: Emitter.local,
+    loops.Assign: Emitter.assign,
+    loops.Scratch: Emitter.scratch,
+    loops.If: Emitter.condition,
+    loops.Barrier: Emitter.barrier,
+    loops.For: Emitter.loop,
+}

@@ -1,0 +1,185 @@
+"""Loads and stores: whole vectors, vectors under a mask, single lanes, and all that lies between.
+
+An access' index decides: uniform is one element; linear with step 1 is a vector; any other is taken lane by lane.
+Of a vector that is not whole, the active lanes alone are touched: under a mask where the machine has one, else looping.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tensorlite.kernels.llvm.types import DType, memory, register, splat, steps, suffix
+from tensorlite.kernels.llvm.values import Evaluator, Lanes, Value
+
+_UNROLLED_LANES = 16  # more lanes than these are taken by a loop: shorter code, and the loads hide its cost
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A buffer's address and element type."""
+
+    address: str
+    dtype: DType
+
+
+def load(evaluator: Evaluator, place: Place, index: Value, lanes: Lanes) -> Value:
+    """Append the load of one element, or of one for each lane."""
+    if not index.lanes:
+        return _from_memory(evaluator, _load(evaluator, place, index.ref, 0), place.dtype, 0)
+    if index.step != "1":
+        loaded = _load_lanes(evaluator, place, index, lanes)
+    elif not lanes.active:
+        loaded = _load(evaluator, place, index.ref, lanes.count)
+    elif place.dtype.itemsize in evaluator.target.masked:
+        loaded = _load_masked(evaluator, place, index.ref, lanes)
+    else:
+        loaded = _load_lanes(evaluator, place, index, lanes)
+    return _from_memory(evaluator, loaded, place.dtype, lanes.count)
+
+
+def store(evaluator: Evaluator, place: Place, index: Value, value: Value, lanes: Lanes, streaming: bool) -> None:
+    """Append the store of one element, or of one for each lane."""
+    if not index.lanes:
+        ref = _to_memory(evaluator, value)
+        _store(evaluator, place, index.ref, ref, 0)
+        return
+    ref = _to_memory(evaluator, evaluator.widen(value, lanes.count))
+    if index.step != "1":
+        _store_lanes(evaluator, place, index, ref, lanes)
+    elif not lanes.active:
+        _store(evaluator, place, index.ref, ref, lanes.count, streaming and bool(evaluator.target.fence))
+    elif place.dtype.itemsize in evaluator.target.masked:
+        _store_masked(evaluator, place, index.ref, ref, lanes)
+    else:
+        _store_lanes(evaluator, place, index, ref, lanes)
+
+
+def _from_memory(evaluator: Evaluator, ref: str, dtype: DType, lanes: int) -> Value:
+    if dtype == np.bool_:
+        ref = evaluator.asm.let(f"icmp ne {memory(dtype, lanes)} {ref}, {splat('0', np.dtype(np.uint8), lanes)}")
+    return Value(ref, dtype, lanes)
+
+
+def _to_memory(evaluator: Evaluator, value: Value) -> str:
+    if value.dtype != np.bool_:
+        return value.ref
+    source, target = register(value.dtype, value.lanes), memory(value.dtype, value.lanes)
+    return evaluator.asm.let(f"zext {source} {value.ref} to {target}")
+
+
+def _address(evaluator: Evaluator, place: Place, index: str) -> str:
+    return evaluator.asm.let(f"getelementptr inbounds {memory(place.dtype)}, ptr {place.address}, i64 {index}")
+
+
+def _load(evaluator: Evaluator, place: Place, index: str, lanes: int) -> str:
+    address = _address(evaluator, place, index)
+    return evaluator.asm.let(f"load {memory(place.dtype, lanes)}, ptr {address}, align {place.dtype.itemsize}")
+
+
+def _store(evaluator: Evaluator, place: Place, index: str, ref: str, lanes: int, streaming: bool = False) -> None:
+    address = _address(evaluator, place, index)
+    how = "align 64, !nontemporal !0" if streaming else f"align {place.dtype.itemsize}"
+    evaluator.asm.do(f"store {memory(place.dtype, lanes)} {ref}, ptr {address}, {how}")
+
+
+def _mask(evaluator: Evaluator, lanes: Lanes) -> str:
+    """Return the mask of the active lanes. Bytes are compared: one instruction, where the lanes are not too many."""
+    number = np.dtype(np.uint8 if lanes.count <= 128 else np.uint16)
+    narrow = evaluator.asm.let(f"trunc i64 {lanes.active} to {register(number)}")
+    count = evaluator.widen(Value(narrow, number), lanes.count)
+    return evaluator.asm.let(f"icmp ult {register(number, lanes.count)} {steps(number, lanes.count)}, {count.ref}")
+
+
+def _load_masked(evaluator: Evaluator, place: Place, index: str, lanes: Lanes) -> str:
+    type_, mask = memory(place.dtype, lanes.count), f"<{lanes.count} x i1>"
+    return evaluator.asm.call(
+        f"llvm.masked.load.{_memory_suffix(place, lanes)}.p0",
+        type_,
+        ("ptr", _address(evaluator, place, index)),
+        ("i32", str(place.dtype.itemsize)),
+        (mask, _mask(evaluator, lanes)),
+        (type_, "zeroinitializer"),
+    )
+
+
+def _store_masked(evaluator: Evaluator, place: Place, index: str, ref: str, lanes: Lanes) -> None:
+    evaluator.asm.call(
+        f"llvm.masked.store.{_memory_suffix(place, lanes)}.p0",
+        "void",
+        (memory(place.dtype, lanes.count), ref),
+        ("ptr", _address(evaluator, place, index)),
+        ("i32", str(place.dtype.itemsize)),
+        (f"<{lanes.count} x i1>", _mask(evaluator, lanes)),
+    )
+
+
+def _memory_suffix(place: Place, lanes: Lanes) -> str:
+    return suffix(np.dtype(np.uint8) if place.dtype == np.bool_ else place.dtype, lanes.count)
+
+
+class _LaneIndices:
+    """The index of each lane: base + lane * step, or read from a vector."""
+
+    def __init__(self, evaluator: Evaluator, index: Value) -> None:
+        self.evaluator, self.index = evaluator, index
+        self.slot = ""
+        if not index.step:
+            self.slot = evaluator.asm.slot(register(index.dtype, index.lanes))
+            evaluator.asm.do(f"store {register(index.dtype, index.lanes)} {index.ref}, ptr {self.slot}")
+
+    def at(self, lane: str) -> str:
+        asm = self.evaluator.asm
+        if self.slot:
+            return asm.let(f"load i64, ptr {asm.let(f'getelementptr i64, ptr {self.slot}, i64 {lane}')}")
+        offset = lane if self.index.step == "1" else asm.let(f"mul nsw i64 {self.index.step}, {lane}")
+        return asm.let(f"add nsw i64 {self.index.ref}, {offset}")
+
+
+def _load_lanes(evaluator: Evaluator, place: Place, index: Value, lanes: Lanes) -> str:
+    asm, type_, element = evaluator.asm, memory(place.dtype, lanes.count), memory(place.dtype)
+    indices = _LaneIndices(evaluator, index)
+    if not lanes.active and lanes.count <= _UNROLLED_LANES:
+        vector = "poison"
+        for lane in range(lanes.count):
+            loaded = _load(evaluator, place, indices.at(str(lane)), 0)
+            vector = asm.let(f"insertelement {type_} {vector}, {element} {loaded}, i64 {lane}")
+        return vector
+    slot = asm.slot(type_)
+    asm.do(f"store {type_} zeroinitializer, ptr {slot}")
+
+    def one(lane: str, _: list[str]) -> list[str]:
+        loaded = _load(evaluator, place, indices.at(lane), 0)
+        asm.do(f"store {element} {loaded}, ptr {asm.let(f'getelementptr {element}, ptr {slot}, i64 {lane}')}")
+        return []
+
+    asm.loop(("0", lanes.active or str(lanes.count), "1"), [], one)
+    return asm.let(f"load {type_}, ptr {slot}")
+
+
+def _store_lanes(evaluator: Evaluator, place: Place, index: Value, ref: str, lanes: Lanes) -> None:
+    asm, type_, element = evaluator.asm, memory(place.dtype, lanes.count), memory(place.dtype)
+    indices = _LaneIndices(evaluator, index)
+    if not lanes.active and lanes.count <= _UNROLLED_LANES:
+        for lane in range(lanes.count):
+            value = asm.let(f"extractelement {type_} {ref}, i64 {lane}")
+            _store(evaluator, place, indices.at(str(lane)), value, 0)
+        return
+    slot = asm.slot(type_)
+    asm.do(f"store {type_} {ref}, ptr {slot}")
+
+    def one(lane: str, _: list[str]) -> list[str]:
+        value = asm.let(f"load {element}, ptr {asm.let(f'getelementptr {element}, ptr {slot}, i64 {lane}')}")
+        _store(evaluator, place, indices.at(lane), value, 0)
+        return []
+
+    asm.loop(("0", lanes.active or str(lanes.count), "1"), [], one)
+
+
+def keep_active(evaluator: Evaluator, old: Value, new: Value, lanes: Lanes) -> Value:
+    """Return ``new`` in the active lanes and ``old`` in the others."""
+    type_, mask = register(new.dtype, lanes.count), _mask(evaluator, lanes)
+    new = evaluator.widen(new, lanes.count)
+    chosen = evaluator.asm.let(f"select <{lanes.count} x i1> {mask}, {type_} {new.ref}, {type_} {old.ref}")
+    return Value(chosen, new.dtype, lanes.count)
