@@ -58,7 +58,7 @@ def definition(name: str, dtype: DType, args: tuple[Expr, ...]) -> Function | No
     return None if found is None else found.function
 
 
-def _define_by_kind(name: str, kinds: str) -> Callable[[Callable[..., Operand]], Callable[..., Operand]]:
+def define_kind(name: str, kinds: str) -> Callable[[Callable[..., Operand]], Callable[..., Operand]]:
     def register(function: Callable[..., Operand]) -> Callable[..., Operand]:
         for letter in kinds:
             _DEFINITIONS[name, letter] = Definition(trace(function))
@@ -67,18 +67,18 @@ def _define_by_kind(name: str, kinds: str) -> Callable[[Callable[..., Operand]],
     return register
 
 
-_define_by_kind("square", "iuf")(lambda x: Call(a.multiply, (x, x)))
-_define_by_kind("square", "b")(lambda x: x)
-_define_by_kind("reciprocal", "f")(lambda x: 1 / x)
-_define_by_kind("rsqrt", "f")(lambda x: 1 / a.sqrt(x))
-_define_by_kind("isnan", "f")(lambda x: a.not_equal(x, x))
-_define_by_kind("isinf", "f")(lambda x: a.equal(abs(x), float("inf")))
-_define_by_kind("isfinite", "f")(lambda x: a.less(abs(x), float("inf")))
-_define_by_kind("isnan", "biu")(lambda x: False)
-_define_by_kind("isinf", "biu")(lambda x: False)
-_define_by_kind("isfinite", "biu")(lambda x: True)
-_define_by_kind("imag", "iuf")(lambda x: a.where(a.equal(x, x), 0, 0))
-_define_by_kind("sign", "if")(lambda x: a.where(x > 0, 1, a.where(x < 0, -1, a.where(a.equal(x, 0), 0, x))))
-_define_by_kind("sign", "u")(lambda x: a.where(x > 0, 1, x))
+define_kind("square", "iuf")(lambda x: Call(a.multiply, (x, x)))
+define_kind("square", "b")(lambda x: x)
+define_kind("reciprocal", "f")(lambda x: 1 / x)
+define_kind("rsqrt", "f")(lambda x: 1 / a.sqrt(x))
+define_kind("isnan", "f")(lambda x: a.not_equal(x, x))
+define_kind("isinf", "f")(lambda x: a.equal(abs(x), float("inf")))
+define_kind("isfinite", "f")(lambda x: a.less(abs(x), float("inf")))
+define_kind("isnan", "biu")(lambda x: False)
+define_kind("isinf", "biu")(lambda x: False)
+define_kind("isfinite", "biu")(lambda x: True)
+define_kind("imag", "iuf")(lambda x: a.where(a.equal(x, x), 0, 0))
+define_kind("sign", "if")(lambda x: a.where(x > 0, 1, a.where(x < 0, -1, a.where(a.equal(x, 0), 0, x))))
+define_kind("sign", "u")(lambda x: a.where(x > 0, 1, x))
 define("signbit", FLOAT32)(lambda x: a.bitcast(x, np.int32) < 0)
 define("signbit", FLOAT64)(lambda x: a.bitcast(x, np.int64) < 0)
