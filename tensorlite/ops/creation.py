@@ -61,7 +61,9 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: str | None = None, copy: 
         array = np.asarray(obj)
         if wanted is None and array.dtype not in GROUPS["any"]:
             raise errors.complaint(errors.DTypeError, "asarray", f"no tensor has dtype {array.dtype}", {"obj": array})
-        array = array.astype(wanted or array.dtype.newbyteorder("="), copy=bool(copy))
+        wanted = wanted or dtype_of(array.dtype)
+        array = array.astype(wanted, copy=bool(copy))
+        array = array if array.dtype is wanted else array.view(wanted)  # equal, but not the one that fast paths know
     elif hasattr(obj, "__dlpack__"):
         array = np.from_dlpack(obj, copy=copy)
         array = array if wanted is None else array.astype(wanted, copy=False)

@@ -1,4 +1,7 @@
-"""Reductions over axes: sum and its kin."""
+"""Sums and averages over axes: sum, mean, var, std, logsumexp.
+
+`float16` and `bfloat16` are summed in float32.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +10,50 @@ from typing import Any
 
 import numpy as np
 
-from tensorlite.declare import primitive, public
+from tensorlite.declare import elementwise, primitive, public
+from tensorlite.errors import DTypeError, complaint
+from tensorlite.kernels import scalar as s
 from tensorlite.op import Sample
 from tensorlite.ops.axes import reduced_shape, some_axes
-from tensorlite.ops.shape import _broadcast_to, _reshape, retype
+from tensorlite.ops.elementwise import equal, exp, isinf, where
+from tensorlite.ops.shape import _broadcast_to, _reshape, astype, retype
 from tensorlite.tensor import Tensor
-from tensorlite.tensor_type import TensorType, bfloat16, dtype_of, float16, float32, sum_dtype
+from tensorlite.tensor_type import (
+    DEFAULT_FLOAT,
+    GROUPS,
+    TensorType,
+    bfloat16,
+    dtype_of,
+    float16,
+    float32,
+    float64,
+    sum_dtype,
+)
+
+Axis = int | Sequence[int] | None
+
+
+def kept_shape(shape: Sequence[int], axis: Sequence[int]) -> tuple[int, ...]:
+    """The shape of a reduction that keeps its axes."""
+    return reduced_shape(shape, axis, True)
 
 
 def spread(g: Tensor, x_shape: tuple[int, ...], axis: tuple[int, ...]) -> Tensor:
-    """Repeats a reduction's cotangent over the reduced axes."""
-    kept = tuple(1 if i in axis else n for i, n in enumerate(x_shape))
-    return _broadcast_to(_reshape(g, shape=kept), shape=x_shape)
+    """Repeats a reduction's result or cotangent over the reduced axes."""
+    return _broadcast_to(_reshape(g, shape=kept_shape(x_shape, axis)), shape=x_shape)
 
 
-def reduce_type(x: TensorType, *, axis: tuple[int, ...], keepdims: bool) -> TensorType:
+def count_of(shape: Sequence[int], axis: Sequence[int]) -> int:
+    """How many elements are reduced to one."""
+    count = 1
+    for a in axis:
+        count *= shape[a]
+    return count
+
+
+def reduce_type(x: TensorType, *, axis: tuple[int, ...], keepdims: bool, **_: Any) -> TensorType:
     """The type of a reduction that keeps the dtype."""
     return retype(x, reduced_shape(x.shape, axis, keepdims))
-
-
-REDUCE_SAMPLES = (Sample((2, 3, 4), axis=(1,), keepdims=False), Sample((2, 3, 4), axis=(0, 2), keepdims=True),
-                  Sample((3, 4), axis=(0, 1), keepdims=False), Sample((5,), axis=(0,), keepdims=True))
 
 
 def accumulator(dtype: np.dtype) -> np.dtype:
@@ -35,8 +61,21 @@ def accumulator(dtype: np.dtype) -> np.dtype:
     return float32 if dtype in (float16, bfloat16) else dtype
 
 
+def samples_with(samples: Sequence[Sample], **attributes: Any) -> tuple[Sample, ...]:
+    """The same samples with more attributes."""
+    return tuple(Sample(*sample.inputs, **{**sample.attributes, **attributes}) for sample in samples)
+
+
+REDUCE_SAMPLES = (Sample((2, 3, 4), axis=(1,), keepdims=False), Sample((2, 3, 4), axis=(0, 2), keepdims=True),
+                  Sample((3, 4), axis=(0, 1), keepdims=False), Sample((5,), axis=(0,), keepdims=True),
+                  Sample((), axis=(), keepdims=False))
+
+
+# --- sum ----------------------------------------------------------------------------------------------------------
+
+
 @primitive("reduce", type=lambda x, *, axis, keepdims, dtype: retype(x, reduced_shape(x.shape, axis, keepdims), dtype),
-           samples=[Sample(*sample.inputs, **sample.attributes, dtype=None) for sample in REDUCE_SAMPLES],
+           samples=(*samples_with(REDUCE_SAMPLES, dtype=None), Sample((0, 3), axis=(0,), keepdims=False, dtype=None)),
            vjp={"x": lambda g, x_shape, axis: spread(g, x_shape, axis)})
 def _sum(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, dtype: np.dtype | None) -> Any:
     dtype = dtype or x.dtype
@@ -44,8 +83,7 @@ def _sum(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, dtype: np.dt
 
 
 @public
-def sum(x: Tensor, /, axis: int | Sequence[int] | None = None, keepdims: bool = False, *,
-        dtype: Any = None) -> Tensor:
+def sum(x: Tensor, /, axis: Axis = None, keepdims: bool = False, *, dtype: Any = None) -> Tensor:
     """The sum over one, several or all axes; integers are summed in 64 bits.
 
     >>> import tensorlite as tl
@@ -54,3 +92,124 @@ def sum(x: Tensor, /, axis: int | Sequence[int] | None = None, keepdims: bool = 
     """
     wanted: np.dtype = sum_dtype(x.dtype) if dtype is None else dtype_of(dtype)
     return _sum(x, axis=some_axes("sum", x, axis), keepdims=bool(keepdims), dtype=wanted)
+
+
+# --- mean, var and std --------------------------------------------------------------------------------------------
+
+
+@primitive("reduce", type=reduce_type, samples=REDUCE_SAMPLES,
+           vjp={"x": lambda g, x_shape, axis: spread(g * (1 / count_of(x_shape, axis)), x_shape, axis)})
+def _mean(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
+    total = xp.sum(x, axis=axis, keepdims=keepdims, dtype=accumulator(x.dtype))
+    return xp.divide(total, total.dtype.type(count_of(x.shape, axis))).astype(x.dtype, copy=False)
+
+
+def averaged(op: str, x: Tensor, accepts: str) -> Tensor:
+    """What an average is taken of: floats as they are, integers and bools as float64."""
+    if x.dtype.kind in "biu":
+        return astype(x, float64)
+    if x.dtype not in GROUPS[accepts]:
+        raise complaint(DTypeError, op, f"takes {accepts} dtypes, not {x.dtype.name}", {"x": x})
+    return x
+
+
+@public
+def mean(x: Tensor, /, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The arithmetic mean over one, several or all axes; of integers, as float32; NaN of no elements.
+
+    >>> import tensorlite as tl
+    >>> tl.mean(tl.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
+    tensor([1.5, 3.5])
+    """
+    result = _mean(averaged("mean", x, "floating"), axis=some_axes("mean", x, axis), keepdims=bool(keepdims))
+    return result if x.dtype == result.dtype else astype(result, DEFAULT_FLOAT)
+
+
+def _divisor(shape: Sequence[int], axis: Sequence[int], correction: float) -> float:
+    """What the squares' sum is divided by; NaN where the correction leaves no degree of freedom."""
+    freedom = count_of(shape, axis) - correction
+    return freedom if freedom > 0 else float("nan")
+
+
+def _var_vjp(g: Tensor, x: Tensor, axis: tuple[int, ...], correction: float) -> Tensor:
+    weight = spread(g * (2 / _divisor(x.shape, axis, correction)), x.shape, axis)
+    return weight * (x - _mean(x, axis=axis, keepdims=True))
+
+
+@primitive("reduce", type=reduce_type, vjp={"x": _var_vjp},
+           samples=(*samples_with(REDUCE_SAMPLES[:4], correction=0.0), Sample((5, 2), axis=(0,), keepdims=True, correction=1.0)))
+def _var(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, correction: float) -> Any:
+    wide = x.astype(accumulator(x.dtype), copy=False)
+    count = wide.dtype.type(count_of(x.shape, axis))
+    centred = wide - xp.divide(xp.sum(wide, axis=axis, keepdims=True), count)
+    squares = xp.sum(centred * centred, axis=axis, keepdims=keepdims)
+    return xp.divide(squares, wide.dtype.type(_divisor(x.shape, axis, correction))).astype(x.dtype, copy=False)
+
+
+@public
+def var(x: Tensor, /, axis: Axis = None, keepdims: bool = False, *, correction: float = 0.0) -> Tensor:
+    """The variance ``sum((x - mean(x))**2) / (n - correction)`` over one, several or all axes.
+
+    ``correction=1`` gives the unbiased estimate. NaN where ``n <= correction``.
+
+    >>> import tensorlite as tl
+    >>> tl.var(tl.tensor([1.0, 2.0, 3.0, 4.0]), correction=1).item()
+    1.6666666269302368
+    """
+    result = _var(averaged("var", x, "real floating"), axis=some_axes("var", x, axis), keepdims=bool(keepdims),
+                  correction=correction)
+    return result if x.dtype == result.dtype else astype(result, DEFAULT_FLOAT)
+
+
+@elementwise(accepts="real floating", hidden=True, domain={"x": (0.1, 4.0)},
+             vjp={"x": lambda g, y: s.where(s.equal(y, 0), 0, g / (2 * y))})
+def deviation(x):
+    """The square root of a variance; the derivative at 0 is 0, as of a constant."""
+    return s.sqrt(x)
+
+
+@public
+def std(x: Tensor, /, axis: Axis = None, keepdims: bool = False, *, correction: float = 0.0) -> Tensor:
+    """The standard deviation, the square root of `var`; its derivative where that is 0 is 0.
+
+    >>> import tensorlite as tl
+    >>> tl.std(tl.tensor([1.0, 3.0]))
+    tensor(1.)
+    """
+    result = _var(averaged("std", x, "real floating"), axis=some_axes("std", x, axis), keepdims=bool(keepdims),
+                  correction=correction)
+    result = deviation(result)
+    return result if x.dtype == result.dtype else astype(result, DEFAULT_FLOAT)
+
+
+# --- logsumexp ----------------------------------------------------------------------------------------------------
+
+
+def _logsumexp_vjp(g: Tensor, x: Tensor, y: Tensor, axis: tuple[int, ...]) -> Tensor:
+    total = spread(y, x.shape, axis)
+    share = where(isinf(total), astype(equal(x, total), x.dtype), exp(x - total))
+    return spread(g, x.shape, axis) * share
+
+
+@primitive("reduce", type=reduce_type, vjp={"x": _logsumexp_vjp}, samples=REDUCE_SAMPLES)
+def _logsumexp(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
+    wide = x.astype(accumulator(x.dtype), copy=False)
+    top = xp.max(wide, axis=axis, keepdims=True, initial=-xp.inf)
+    top = xp.where(xp.isfinite(top), top, wide.dtype.type(0))
+    total = xp.sum(xp.exp(wide - top), axis=axis, keepdims=True)
+    return (xp.log(total) + top).reshape(reduced_shape(x.shape, axis, keepdims)).astype(x.dtype, copy=False)
+
+
+@public
+def logsumexp(x: Tensor, /, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """``log(sum(exp(x)))`` over one, several or all axes, without overflow; -inf of no elements.
+
+    >>> import tensorlite as tl
+    >>> tl.logsumexp(tl.tensor([1000.0, 1000.0]))
+    tensor(1000.6932)
+    """
+    if x.dtype not in GROUPS["real floating"]:
+        if x.dtype.kind == "c":
+            raise complaint(DTypeError, "logsumexp", f"takes real floating dtypes, not {x.dtype.name}", {"x": x})
+        x = astype(x, DEFAULT_FLOAT)
+    return _logsumexp(x, axis=some_axes("logsumexp", x, axis), keepdims=bool(keepdims))

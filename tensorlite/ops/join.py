@@ -1,0 +1,106 @@
+"""Joining tensors and taking them apart: concat, stack, unstack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from itertools import accumulate
+from typing import Any
+
+from tensorlite.declare import primitive, public
+from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
+from tensorlite.op import Sample
+from tensorlite.ops.axes import one_axis
+from tensorlite.ops.index import _slice
+from tensorlite.ops.shape import _reshape, astype
+from tensorlite.tensor import Tensor
+from tensorlite.tensor_type import TensorType, promote
+
+
+def along(axis: int, part: Any) -> tuple[Any, ...]:
+    """The index that takes ``part`` of one axis and all of the others."""
+    return (*(slice(None),) * axis, part)
+
+
+def _concat_type(*arrays: TensorType, axis: int, _offsets: tuple[int, ...]) -> TensorType:
+    first = arrays[0].shape
+    for x in arrays[1:]:
+        if len(x.shape) != len(first) or any(n != m for i, (n, m) in enumerate(zip(first, x.shape)) if i != axis):
+            raise ShapeError(f"{list(first)} and {list(x.shape)} differ on another axis than {axis}",
+                             "all extents but that of the axis must be equal")
+    return TensorType(arrays[0].dtype, (*first[:axis], _offsets[-1], *first[axis + 1:]), arrays[0].device)
+
+
+@primitive("movement", type=_concat_type, vjp={"arrays": lambda g, index, axis, _offsets: _slice(
+    g, spec=along(axis, slice(_offsets[index], _offsets[index + 1])))},
+           samples=[Sample((2, 3), (1, 3), axis=0, _offsets=(0, 2, 3)), Sample((2, 0), (2, 3), axis=1, _offsets=(0, 0, 3)),
+                    Sample((2, 3), axis=0, _offsets=(0, 2))])
+def _concat(xp: Any, *arrays: Any, axis: int, _offsets: tuple[int, ...]) -> Any:
+    return xp.concatenate(arrays, axis=axis)
+
+
+def of_one_dtype(op: str, arrays: Sequence[Tensor]) -> list[Tensor]:
+    """Tensors brought to the dtype that they all promote to."""
+    if isinstance(arrays, Tensor):
+        arrays = [arrays[i] for i in range(len(arrays))]  # type: ignore[index]
+    if not isinstance(arrays, Sequence) or not all(isinstance(x, Tensor) for x in arrays):
+        raise complaint(DTypeError, op, "takes a sequence of tensors", {"arrays": arrays})
+    if not arrays:
+        raise complaint(ArgumentError, op, "takes at least one tensor")
+    dtype = reduce(promote, (x.dtype for x in arrays))
+    return [astype(x, dtype, copy=False) for x in arrays]
+
+
+@public(method=False)
+def concat(arrays: Sequence[Tensor], /, axis: int | None = 0) -> Tensor:
+    """The tensors one after the other along an axis that they have; flattened first where ``axis`` is None.
+
+    Dtypes promote. Raises `ShapeError` where other extents differ.
+
+    >>> import tensorlite as tl
+    >>> tl.concat([tl.tensor([1, 2]), tl.tensor([3])])
+    tensor([1, 2, 3])
+    """
+    parts = of_one_dtype("concat", arrays)
+    if axis is None:
+        parts, axis = [_reshape(x, shape=(x.size,)) for x in parts], 0
+    axis = one_axis("concat", parts[0], axis)
+    if any(x.ndim != parts[0].ndim for x in parts):
+        raise complaint(ShapeError, "concat", "tensors to join have the same number of axes",
+                        {f"arrays[{i}]": x for i, x in enumerate(parts)})
+    return _concat(*parts, axis=axis, _offsets=(0, *accumulate(x.shape[axis] for x in parts)))
+
+
+@public(method=False)
+def stack(arrays: Sequence[Tensor], /, axis: int = 0) -> Tensor:
+    """The tensors side by side along a new axis.
+
+    Dtypes promote. Raises `ShapeError` where shapes differ.
+
+    >>> import tensorlite as tl
+    >>> tl.stack([tl.tensor([1, 2]), tl.tensor([3, 4])], axis=1)
+    tensor([[1, 3],
+            [2, 4]])
+    """
+    parts = of_one_dtype("stack", arrays)
+    first = parts[0].shape
+    if any(x.shape != first for x in parts):
+        raise complaint(ShapeError, "stack", "tensors to stack have one shape",
+                        {f"arrays[{i}]": x for i, x in enumerate(parts)})
+    axis = one_axis("stack", parts[0], axis, len(first) + 1)
+    shape = (*first[:axis], 1, *first[axis:])
+    return _concat(*(_reshape(x, shape=shape) for x in parts), axis=axis, _offsets=tuple(range(len(parts) + 1)))
+
+
+@public
+def unstack(x: Tensor, /, axis: int = 0) -> tuple[Tensor, ...]:
+    """The slices of a tensor along an axis, which they no longer have.
+
+    >>> import tensorlite as tl
+    >>> tl.unstack(tl.tensor([[1, 2], [3, 4]]))
+    (tensor([1, 2]), tensor([3, 4]))
+    """
+    if x.ndim == 0:
+        raise complaint(ShapeError, "unstack", "a 0-dimensional tensor has no axis", {"x": x})
+    axis = one_axis("unstack", x, axis)
+    return tuple(_slice(x, spec=along(axis, i)) for i in range(x.shape[axis]))
