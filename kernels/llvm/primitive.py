@@ -12,7 +12,7 @@ from tensorlite.kernels.llvm.types import DType, literal, register, splat, suffi
 
 
 def _kinds(**instructions: str) -> dict[str, str]:
-    """Return a row of the table below: an instruction for each kind of operand (i signed, u unsigned, f float, b bool)."""
+    """Return a row of the table below: an instruction by kind (i signed, u unsigned, f float, b bool)."""
     return {kind: instruction for kinds, instruction in instructions.items() for kind in kinds}
 
 
@@ -122,6 +122,8 @@ def _emit_convert(asm: Assembler, node: s.Typed, operands: list[str], lanes: int
 
 def _conversion(source: DType, target: DType) -> str:
     """Return the instruction that converts, or nothing where the bits stay."""
+    if source == target:
+        return ""
     signed = source.kind == "i"
     if _kind(target) == "f":
         if _kind(source) != "f":

@@ -1,0 +1,160 @@
+"""Every primitive, on every dtype that it takes, natively and by its definition, on ordinary and on odd values."""
+
+from __future__ import annotations
+
+import itertools
+
+import ml_dtypes
+import numpy as np
+import pytest
+from guarded import compile_kernel, run_native
+
+from tensorlite.kernels import llvm, loops
+from tensorlite.kernels import scalar as s
+from tensorlite.kernels.cpu import host
+
+FLOATS = [np.dtype(np.float32), np.dtype(np.float64)]
+SIGNED = [np.dtype(f"i{size}") for size in (1, 2, 4, 8)]
+UNSIGNED = [np.dtype(f"u{size}") for size in (1, 2, 4, 8)]
+BOOL, HALF, BFLOAT = np.dtype(bool), np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)
+BY_KIND = {"f": FLOATS, "i": SIGNED, "u": UNSIGNED, "b": [BOOL]}
+COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
+
+
+def values(dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
+    """Ordinary values and the odd ones of a dtype."""
+    if dtype == bool:
+        return rng.integers(0, 2, 40).astype(bool)
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        odd = [limits.min, limits.max, 0, 1, 2, 7, limits.max // 2, limits.min + 1]
+        return np.concatenate((np.array(odd, dtype), rng.integers(limits.min, limits.max, 40, dtype, endpoint=True)))
+    odd = [0.0, -0.0, 1.0, -1.0, 0.5, 1.5, 2.5, -2.5, np.inf, -np.inf, np.nan, 1e-42, -3e38, 6e4, 7e4, 5e9, -5e9, 1e-7]
+    with np.errstate(all="ignore"):
+        return np.concatenate((np.array(odd), rng.normal(0, 10, 40), rng.normal(0, 1e-5, 10))).astype(dtype)
+
+
+def cases():
+    for op, (arity, kinds, _) in s.PRIMITIVES.items():
+        if op in ("var", "const", "bitcast", "convert"):
+            continue
+        for kind in "iufb" if op in COMPARISONS else kinds.replace("h", ""):
+            for dtype in BY_KIND[kind]:
+                yield op, arity, dtype
+
+
+def primitive(op: str, arity: int, dtype: np.dtype) -> s.Typed:
+    args = tuple(s.Typed("var", (), dtype, name) for name in "abc"[:arity])
+    if op == "select":
+        args = (s.Typed("lt", args[:2], BOOL), *args[1:])
+    return s.Typed(op, args, BOOL if op in COMPARISONS else dtype)
+
+
+def apply(
+    value: s.Typed, inputs: dict[str, np.ndarray], lanes: int = 16, target: llvm.Target | None = None
+) -> np.ndarray:
+    """Evaluate ``value`` natively over arrays."""
+    size = len(next(iter(inputs.values())))
+    i = s.Var("i")
+    kernel = loops.build(
+        "apply",
+        (
+            *(loops.Buffer(f"in_{name}", array.dtype) for name, array in inputs.items()),
+            loops.Buffer("out", value.dtype, True),
+        ),
+        (
+            loops.parallel(
+                "one",
+                1,
+                loops.vector(
+                    "i",
+                    size,
+                    lanes,
+                    *(loops.Load(name, f"in_{name}", i) for name in inputs),
+                    loops.Store("out", i, value),
+                ),
+            ),
+        ),
+    )
+    out = np.zeros(size, value.dtype)
+    arguments = {f"in_{name}": array for name, array in inputs.items()} | {"out": out}
+    run_native(kernel, arguments, address=compile_kernel(kernel, target))
+    return out
+
+
+def assert_equal(actual: np.ndarray, expected: np.ndarray) -> None:
+    """Equal values; NaNs alike; zeros alike but for the sign where min and max may choose."""
+    assert actual.dtype == expected.dtype
+    wide = np.float64 if actual.dtype.kind in "fV" else actual.dtype
+    np.testing.assert_array_equal(actual.astype(wide), expected.astype(wide))
+
+
+@pytest.mark.parametrize("op, arity, dtype", list(cases()), ids=lambda x: str(x))
+def test_primitive(op, arity, dtype):
+    rng = np.random.default_rng(7)
+    column = values(dtype, rng)
+    pairs = np.array(list(itertools.product(column, repeat=2)) if arity > 1 else [(x, x) for x in column], dtype)
+    inputs = {"a": pairs[:, 0].copy(), "b": pairs[:, 1].copy(), "c": rng.permutation(pairs[:, 1])}
+    inputs = {name: inputs[name] for name in "abc"[:arity]}
+    if dtype.kind in "iu" and op in ("div", "rem"):
+        inputs["b"][(inputs["b"] == 0) | (inputs["b"] == np.array(-1).astype(dtype))] = 3
+    if op in ("shl", "shr"):
+        inputs["b"] = (inputs["b"] % (8 * dtype.itemsize)).astype(dtype)
+    value = primitive(op, arity, dtype)
+    assert_equal(apply(value, inputs), s.evaluate_typed(value, inputs))
+
+
+@pytest.mark.parametrize("source", [*FLOATS, *SIGNED, *UNSIGNED, BOOL], ids=str)
+@pytest.mark.parametrize("target", [*FLOATS, *SIGNED, *UNSIGNED], ids=str)
+def test_convert(source, target):
+    inputs = {"a": values(source, np.random.default_rng(3))}
+    value = s.Typed("convert", (s.Typed("var", (), source, "a"),), target)
+    assert_equal(apply(value, inputs), s.evaluate_typed(value, inputs))
+
+
+WITHOUT_HALF = llvm.Target("software", frozenset(), converts_half=False)
+
+
+@pytest.mark.parametrize("target", [None, WITHOUT_HALF], ids=["host", "software"])
+def test_every_float16_widens(target):
+    every = np.arange(2**16, dtype=np.uint16).view(HALF)
+    value = s.Typed("convert", (s.Typed("var", (), HALF, "a"),), np.float32)
+    with np.errstate(all="ignore"):
+        assert_equal(apply(value, {"a": every}, target=target), every.astype(np.float32))
+
+
+@pytest.mark.parametrize("target", [None, WITHOUT_HALF], ids=["host", "software"])
+def test_float32_narrows_to_float16(target):
+    rng = np.random.default_rng(5)
+    value = s.Typed("convert", (s.Typed("var", (), np.float32, "a"),), HALF)
+    with np.errstate(all="ignore"):  # NaNs of all kinds
+        halves = np.sort(np.arange(2**16, dtype=np.uint16).view(HALF).astype(np.float64))
+        halves = halves[np.isfinite(halves)]
+        ties = (halves[:-1] + halves[1:]) / 2
+        any_bits = rng.integers(0, 2**32, 5000, np.uint32).view(np.float32)
+        odd = values(np.dtype(np.float32), rng)
+        inputs = np.concatenate([part.astype(np.float32) for part in (halves, ties, any_bits, odd)])
+        assert_equal(apply(value, {"a": inputs}, target=target), inputs.astype(HALF))
+
+
+@pytest.mark.parametrize("dtype", [HALF, BFLOAT], ids=str)
+@pytest.mark.parametrize("source", [np.float32, np.float64])
+def test_narrow_dtypes_round_as_the_scalar_language_says(dtype, source):
+    x = values(np.dtype(source), np.random.default_rng(1))
+    value = s.lower(s.cast(s.Var("a"), dtype), {"a": np.dtype(source)})
+    assert_equal(apply(value, {"a": x}), s.evaluate_typed(value, {"a": x}))
+
+
+@pytest.mark.parametrize("lanes", [2, 4, 8, 32, 64, 128, 256])
+def test_any_number_of_lanes(lanes):
+    x = np.arange(300, dtype=np.float32)
+    value = s.lower(s.Var("a") * 2.0 + 1.0, {"a": np.dtype(np.float32)})
+    assert_equal(apply(value, {"a": x}, lanes), x * 2 + 1)
+
+
+@pytest.mark.skipif(not host.is_x86(), reason="features of x86")
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8, bool])
+def test_machines_without_masks(dtype):
+    x = np.random.default_rng(2).integers(0, 2, 37).astype(dtype)
+    value = s.Typed("var", (), dtype, "a")
+    assert_equal(apply(value, {"a": x}, 16, llvm.Target("plain")), x)
