@@ -131,32 +131,37 @@ def _source(op: Op, names: list[str], name: str, save: tuple[int, ...], index: i
 def record(op: Op, inputs: Sequence[Any], attributes: dict[str, Any], out: Any) -> Any:
     """Wraps an op's result in tensors that remember how it was made."""
     parents = []
-    key, bit = 0, 1
+    key, bit = 0, 2  # the lowest bit says that a tracked input or the result is complex
     for x in inputs:
         node = x.node if isinstance(x, Tensor) else None
         parents.append(node)
         if node is not None:
-            key |= bit if node.dtype.kind != "c" else bit | 1 << 62
+            key |= bit if node.dtype.kind != "c" else bit | 1
         bit <<= 1
-    key |= bit
+    key |= bit if type(out) is tuple or out.dtype.kind != "c" else bit | 1
     plan = op.plans.get(key)
     if plan is None:
-        plan = op.plans[key] = make_plan(op, [node is not None for node in parents], bool(key >> 62))
+        plan = op.plans[key] = make_plan(op, [node is not None for node in parents], bool(key & 1))
     if type(out) is tuple:
         return _record_outputs(plan, parents, inputs, attributes, out)
     if not plan.steps or out.dtype.kind in "biu":
         return Tensor(out)
-    saved = [(x.array, x.node) if isinstance(x := inputs[i], Tensor) else x for i in plan.save]
+    saved = [(x.array, x.node) if isinstance(x := inputs[i], Tensor) else _kept(x) for i in plan.save]
     if plan.save_output:
         saved.append(out)
     return Tensor(out, Node(plan, parents, saved, attributes, out.shape, out.dtype))
+
+
+def _kept(operand: Any) -> Any:
+    """A number as it is, and an array of the user's, who may write into it later, as a copy."""
+    return operand.copy() if isinstance(operand, np.ndarray) else operand
 
 
 def _record_outputs(plan: Plan, parents: Sequence[Node | None], inputs: Sequence[Any], attributes: dict[str, Any],
                     out: tuple[Any, ...]) -> tuple[Tensor, ...]:
     if not plan.steps:
         return tuple(map(Tensor, out))
-    saved: list[Any] = [(x.array, x.node) if isinstance(x := inputs[i], Tensor) else x for i in plan.save]
+    saved: list[Any] = [(x.array, x.node) if isinstance(x := inputs[i], Tensor) else _kept(x) for i in plan.save]
     if plan.save_output:
         saved.append(out)
     node = Node(plan, parents, saved, attributes, (), out[0].dtype)
