@@ -1,0 +1,155 @@
+"""Trains a small convolutional network on real images and shows what came out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import tensorlite as tl
+from tensorlite import io, optim
+from tensorlite.cli import networks, pictures
+from tensorlite.cli.training import Evaluation, Row, Run, evaluate, train, write_metrics
+from tensorlite.data import MNIST, Digits, FashionMNIST
+from tensorlite.data.digits import MissingPackage
+from tensorlite.errors import ArgumentError, complaint
+from tensorlite.kernels.cpu import team
+
+#: The first labels of MNIST's test set, which tell it from Fashion-MNIST under the same file names.
+MNIST_BEGINS = [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to learn: images to train on and to test on, the network, and settings that suit them."""
+
+    name: str
+    train_set: Any
+    test_set: Any
+    network: Any
+    epochs: int
+    settings: dict[str, Any]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's options."""
+    add = parser.add_argument
+    add("--data", metavar="DIR", type=Path, help="folder with the idx files of MNIST or Fashion-MNIST, gzipped or not; "
+        "without it, scikit-learn's digits")
+    add("--epochs", type=_positive, help="epochs in all (digits: 15, with --data: 5)")
+    add("--batch-size", type=_positive, help="images in a step (digits: 32, with --data: 64)")
+    add("--lr", type=float, help="learning rate of the first epoch (0.002)")
+    add("--seed", type=int, help="of weights, order and dropout (0)")
+    add("--out", metavar="DIR", type=Path, default=Path("runs/demo"), help="where results go (runs/demo)")
+    add("--resume", action="store_true", help="go on from the checkpoint in --out")
+    add("--threads", type=_positive, help="threads to compute with (all cores)")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def run(options: argparse.Namespace) -> int:
+    """Trains, draws and saves; an interrupt leaves the checkpoint of the last whole epoch."""
+    began = perf_counter()
+    if find_spec("matplotlib") is None:
+        raise complaint(MissingPackage, "demo", "the pictures need matplotlib, which is not installed",
+                        fix="pip install 'tensorlite[demo]'")
+    if options.threads:
+        team.set_num_threads(options.threads)
+    task, state = _prepare(options)
+    try:
+        result = _train(task, state, options)
+        _write_results(task, state, result, options.out)
+    except KeyboardInterrupt:
+        again = options.command_line if options.resume else f"{options.command_line} --resume"
+        print(f"interrupted; {options.out / 'checkpoint.safetensors'} holds {_count(state.epoch)}, go on with: {again}",
+              file=sys.stderr)
+        return 130
+    print(f"{result.accuracy:.2%} of {len(result.labels)} test images are right, "
+          f"after {_count(state.epoch)} and {perf_counter() - began:.1f} s")
+    return 0
+
+
+def _count(epochs: int) -> str:
+    return "1 epoch" if epochs == 1 else f"{epochs} epochs"
+
+
+def _prepare(options: argparse.Namespace) -> tuple[Task, Run]:
+    """Loads the images, and makes the network or takes it from the checkpoint."""
+    task = _digits() if options.data is None else _idx_files(options.data)
+    checkpoint = _load_checkpoint(options, task) if options.resume else None
+    given = {name: getattr(options, name) for name in ("batch_size", "lr", "seed")}
+    own = {name: value for name, value in given.items() if value is not None}
+    settings = task.settings | own if checkpoint is None else checkpoint["settings"]
+    tl.manual_seed(settings["seed"])
+    model = task.network()
+    state = Run(model, optim.Adam(model.parameters(), lr=settings["lr"]), settings)
+    if checkpoint is not None:
+        state.restore(checkpoint)
+    options.out.mkdir(parents=True, exist_ok=True)
+    return task, state
+
+
+def _digits() -> Task:
+    settings = {"task": "digits", "batch_size": 32, "lr": 2e-3, "decay": 0.85, "seed": 0}
+    return Task("digits", Digits(train=True), Digits(train=False), networks.digits_network, 15, settings)
+
+
+def _idx_files(folder: Path) -> Task:
+    guess = MNIST if (folder / "MNIST").is_dir() else FashionMNIST
+    kind = MNIST if guess(folder, train=False).targets[:10].tolist() == MNIST_BEGINS else guess
+    settings = {"task": kind.__name__, "batch_size": 64, "lr": 2e-3, "decay": 0.6, "seed": 0}
+    return Task(kind.__name__, kind(folder), kind(folder, train=False), networks.lenet, 5, settings)
+
+
+def _load_checkpoint(options: argparse.Namespace, task: Task) -> dict[str, Any]:
+    path = options.out / "checkpoint.safetensors"
+    if not path.exists():
+        raise complaint(ArgumentError, "--resume", f"there is no {path}", fix="leave out --resume to begin")
+    checkpoint: dict[str, Any] = io.load(path)
+    settings = checkpoint["settings"]
+    wanted = {"task": task.settings["task"], "batch_size": options.batch_size, "lr": options.lr, "seed": options.seed}
+    for name, value in wanted.items():
+        if value is not None and value != settings[name]:
+            problem = f"{path} was trained with {name.replace('_', ' ')} {settings[name]}, not {value}"
+            raise complaint(ArgumentError, "--resume", problem, fix="use the same options, or leave out --resume")
+    return checkpoint
+
+
+def _train(task: Task, state: Run, options: argparse.Namespace) -> Evaluation:
+    from tqdm import tqdm
+
+    epochs = options.epochs or max(task.epochs, state.epoch)
+    print(f"{task.name}: {len(task.train_set)} images to train on, {len(task.test_set)} to test; "
+          f"{sum(p.size for p in state.model.parameters())} parameters, {team.get_num_threads()} threads, "
+          f"seed {state.settings['seed']}")
+    print(f"{'epoch':>5}{'train loss':>12}{'train acc':>11}{'test loss':>11}{'test acc':>10}{'seconds':>9}")
+    for row in state.rows:
+        _print(row)
+    for row in train(state, task.train_set, task.test_set, epochs, options.out,
+                     lambda batches, desc: tqdm(batches, desc, leave=False, unit="batch")):
+        _print(row)
+    return evaluate(state.model, task.test_set)
+
+
+def _print(row: Row) -> None:
+    print(f"{row.epoch:>5}{row.train_loss:>12.4f}{row.train_accuracy:>11.2%}{row.test_loss:>11.4f}"
+          f"{row.test_accuracy:>10.2%}{row.seconds:>9.1f}", flush=True)
+
+
+def _write_results(task: Task, state: Run, result: Evaluation, folder: Path) -> None:
+    classes = task.test_set.classes
+    write_metrics(state.rows, folder / "metrics.csv")
+    pictures.draw_curves(state.rows, folder / "curves.png")
+    pictures.draw_confusions(result, classes, folder / "confusions.png")
+    pictures.draw_mistakes(result, task.test_set.data, classes, folder / "mistakes.png")
+    io.save(state.model.state_dict(), folder / "model.safetensors")
+    print(f"wrote {', '.join(sorted(path.name for path in folder.iterdir()))} to {folder}/")

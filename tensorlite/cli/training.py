@@ -1,0 +1,134 @@
+"""The demo's training: epochs, evaluation, and checkpoints from which a run goes on as if never broken."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from io import StringIO
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+import tensorlite as tl
+from tensorlite import io, nn, optim
+from tensorlite.data import DataLoader, Dataset
+from tensorlite.io.files import atomic_write
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one epoch came to; accuracies are fractions."""
+
+    epoch: int
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    test_loss: float
+    test_accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a network says of a dataset: the mean loss, and of each image the class and its probability."""
+
+    loss: float
+    labels: np.ndarray
+    predictions: np.ndarray
+    confidences: np.ndarray
+
+    @property
+    def accuracy(self) -> float:
+        """The fraction of images whose class is right."""
+        return float((self.predictions == self.labels).mean())
+
+
+@dataclass
+class Run:
+    """A training run between two epochs: all that a checkpoint holds."""
+
+    model: nn.Module
+    optimizer: optim.Optimizer
+    settings: dict[str, Any]
+    rows: list[Row] = field(default_factory=list)
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs are done."""
+        return len(self.rows)
+
+    def save(self, path: Path) -> None:
+        """Writes the checkpoint, whole or not at all."""
+        io.save({"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "settings": self.settings,
+                 "rows": [asdict(row) for row in self.rows], "random": tl.get_rng_state()}, path)
+
+    def restore(self, checkpoint: dict[str, Any]) -> None:
+        """Goes back to where a checkpoint was written, random numbers included."""
+        self.model.load_state_dict(checkpoint["model"])
+        self.optimizer.load_state_dict(checkpoint["optimizer"])
+        self.rows = [Row(**row) for row in checkpoint["rows"]]
+        tl.set_rng_state(checkpoint["random"])
+
+
+def train(run: Run, train_set: Dataset[Any], test_set: Dataset[Any], epochs: int, folder: Path,
+          progress: Callable[..., Any]) -> Iterator[Row]:
+    """Trains until ``epochs`` epochs are done, and leaves a checkpoint after each."""
+    checkpoint = folder / "checkpoint.safetensors"
+    run.save(checkpoint)
+    loader = DataLoader(train_set, batch_size=run.settings["batch_size"], shuffle=True)
+    while run.epoch < epochs:
+        began = perf_counter()
+        rate = run.settings["lr"] * run.settings["decay"]**run.epoch
+        for group in run.optimizer.param_groups:
+            group["lr"] = rate
+        with progress(loader, desc=f"epoch {run.epoch + 1}/{epochs}") as batches:
+            loss, accuracy = train_epoch(run.model, run.optimizer, batches)
+        result = evaluate(run.model, test_set)
+        row = Row(run.epoch + 1, rate, loss, accuracy, result.loss, result.accuracy, perf_counter() - began)
+        run.rows.append(row)
+        run.save(checkpoint)
+        yield row
+
+
+def train_epoch(model: nn.Module, optimizer: optim.Optimizer, batches: Any) -> tuple[float, float]:
+    """Goes through the batches once, a step each, and gives the mean loss and accuracy on the way."""
+    model.train()
+    losses, correct, count = 0.0, 0, 0
+    for images, labels in batches:
+        scores = model(images)
+        loss = nn.functional.cross_entropy(scores, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses += loss.item() * len(labels)
+        correct += int((scores.numpy().argmax(1) == labels.numpy()).sum())
+        count += len(labels)
+        batches.set_postfix(loss=f"{losses / count:.4f}", accuracy=f"{correct / count:.1%}", refresh=False)
+    return losses / count, correct / count
+
+
+def evaluate(model: nn.Module, dataset: Dataset[Any], batch_size: int = 500) -> Evaluation:
+    """Asks the network about every image of a dataset."""
+    model.eval()
+    losses, labels, probabilities = 0.0, [], []
+    with tl.no_grad():
+        for images, targets in DataLoader(dataset, batch_size=batch_size):
+            scores = model(images)
+            losses += nn.functional.cross_entropy(scores, targets).item() * len(targets)
+            labels.append(targets.numpy())
+            probabilities.append(nn.functional.softmax(scores, axis=1).numpy())
+    found, truth = np.concatenate(probabilities), np.concatenate(labels)
+    return Evaluation(losses / len(truth), truth, found.argmax(1), found.max(1))
+
+
+def write_metrics(rows: Sequence[Row], path: Path) -> None:
+    """Writes the rows as a table of comma-separated values."""
+    text = StringIO(newline="")
+    table = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
+    table.writeheader()
+    table.writerows(asdict(row) for row in rows)
+    with atomic_write(path) as file:
+        file.write(text.getvalue().encode())
