@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from tensorlite import errors
+from tensorlite.context import find
 from tensorlite.declare import public
-from tensorlite.kernels import device as devices
 from tensorlite.ops.shape import astype
 from tensorlite.state import state
 from tensorlite.tape import Leaf
@@ -18,7 +18,7 @@ from tensorlite.tensor_type import DEFAULT_COMPLEX, DEFAULT_FLOAT, DIFFERENTIABL
 
 def place(array: Any, device: str | None) -> Any:
     """Puts a NumPy array on a device, by default the current one."""
-    return devices.get(device or state.device).asarray(array)
+    return find(device or state.device, "asarray").asarray(array)
 
 
 def from_python(data: Any, dtype: np.dtype | None) -> np.ndarray:

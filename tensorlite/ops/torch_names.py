@@ -9,6 +9,7 @@ import numpy as np
 
 from tensorlite import errors
 from tensorlite import tensor_type as types
+from tensorlite.context import find
 from tensorlite.declare import IN_PLACE, METHODS, PUBLIC, primitive
 from tensorlite.kernels import device as devices
 from tensorlite.op import OPS
@@ -115,8 +116,8 @@ def to(self: Tensor, *arguments: Any, dtype: Any = None, device: str | None = No
         else:
             dtype = argument
     result = self
-    if device is not None and devices.get(device).name != self.device:
-        result = _to_device(result, device=devices.get(device).name)
+    if device is not None and find(device, "to").name != self.device:
+        result = _to_device(result, device=find(device, "to").name)
     if dtype is not None:
         result = shapes.astype(result, dtype_of(dtype), copy=False)
     return clone(self) if copy and result is self else result
