@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tensorlite import ops
 from tensorlite.errors import DTypeError, ShapeError, complaint
+from tensorlite.ops.join import stack
 from tensorlite.tensor import Tensor
 
 
@@ -51,7 +51,7 @@ def default_convert(sample: Any) -> Any:
 
 def _stack_tensors(batch: Sequence[Tensor]) -> Tensor:
     if any(tensor.requires_grad or tensor.device != "cpu" for tensor in batch):
-        return ops.stack(batch)
+        return stack(batch)
     return Tensor(_stack([tensor.array for tensor in batch]))
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from tensorlite.data import transport
 from tensorlite.data.fetch import Fetcher, Task
+from tensorlite.kernels.cpu import team
 from tensorlite.random import manual_seed
 
 
@@ -66,6 +67,7 @@ def serve(info: WorkerInfo, fetcher: Fetcher, worker_init_fn: Callable[[int], An
 
 def _prepare(info: WorkerInfo, worker_init_fn: Callable[[int], Any] | None) -> Failure | None:
     _worker.append(info)
+    team.set_num_threads(1)  # the workers are what keeps the other cores busy
     random.seed(info.seed)
     np.random.seed(info.seed % 2**32)  # noqa: NPY002, for datasets that draw from it
     manual_seed(info.seed)

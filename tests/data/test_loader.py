@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import multiprocessing
 import os
@@ -28,6 +29,7 @@ from tensorlite.data import (
     get_worker_info,
 )
 from tensorlite.errors import ArgumentError, TensorliteError
+from tensorlite.kernels.cpu import team
 
 METHODS = multiprocessing.get_all_start_methods()
 #: How batches may be loaded: in the calling thread, by a thread ahead, by one process, by three.
@@ -200,7 +202,7 @@ class Draws(Dataset):
 
     def __getitem__(self, index):
         info = get_worker_info()
-        return np.array([info.id, info.seed, random.random(), np.random.rand(), tl.rand(1).item()])  # noqa: NPY002
+        return np.array([info.id, info.seed % 2**32, random.random(), np.random.rand(), tl.rand(1).item()])  # noqa: NPY002
 
     def __len__(self):
         return 6
@@ -225,6 +227,18 @@ def test_worker_info_tells_which_worker_this_is():
     found = [batch[0].tolist() for batch in DataLoader(Squares(4, look), num_workers=2)]
     assert found == [[0, 2, 4], [1, 2, 4], [0, 2, 4], [1, 2, 4]]
     assert get_worker_info() is None
+
+
+def test_workers_compute_on_one_thread_each_after_the_parent_used_many():
+    def compute(index):
+        return (tl.full((1_000_000,), index / 4) * 2).sum().item(), team.get_num_threads()
+
+    threads = team.get_num_threads()
+    assert (tl.ones(1_000_000) + 1).sum().item() == 2_000_000
+    batches = values(DataLoader(Squares(4, compute), batch_size=2, num_workers=2))
+    assert batches == [[[0, 500_000], [1, 1]], [[1_000_000, 1_500_000], [1, 1]]]
+    assert team.get_num_threads() == threads
+    assert (tl.ones(1_000_000) + 1).sum().item() == 2_000_000
 
 
 def test_worker_init_fn_runs_in_each_worker():
@@ -317,9 +331,14 @@ def test_a_batch_that_cannot_be_sent_is_told():
         list(DataLoader(Squares(2), num_workers=1, collate_fn=lambda samples: threading.Lock()))
 
 
+def segfault():
+    faulthandler.disable()
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
 DEATHS = {"exit": (lambda: os._exit(3), "exited with code 3"),
           "kill": (lambda: os.kill(os.getpid(), signal.SIGKILL), "was killed by SIGKILL"),
-          "segfault": (lambda: os.kill(os.getpid(), signal.SIGSEGV), "was killed by SIGSEGV"),
+          "segfault": (segfault, "was killed by SIGSEGV"),
           "sys.exit": (lambda: sys.exit(5), "exited with code 5")}
 
 

@@ -52,7 +52,7 @@ class Quiet(SimpleHTTPRequestHandler):
 def serving(folder: Path):
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
         server.requests, server.faults = [], {}
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
             yield server
