@@ -1,0 +1,47 @@
+"""What generated kernels share: compilation by key, addresses of arrays, and how many threads are worth waking."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tensorlite.kernels import llvm, loops
+from tensorlite.kernels.cpu import native, team
+from tensorlite.kernels.verify import verify
+
+PARALLEL_NANOSECONDS = 20_000  # of one thread's work: below, waking a second one does not pay
+_DATA = 16  # where NumPy keeps the address of the elements, after the head of a Python object
+
+
+def compile(build: Callable[[], loops.Kernel], key: str) -> int:
+    """Return the address of the kernel that ``build`` makes; a warm cache loads it by its key, and builds nothing."""
+    return native.compile(lambda: llvm.emit(verify(build()), llvm.host()), f"loops {key}", speed=0)
+
+
+def _find_address() -> Callable[[npt.NDArray[Any]], int]:
+    """Return the fast way to an array's address (80 ns) where it gives what the official one (800 ns) does."""
+
+    def fast(array: npt.NDArray[Any], _at: Callable[[int], Any] = ctypes.c_ssize_t.from_address) -> int:
+        return int(_at(id(array) + _DATA).value)
+
+    def official(array: npt.NDArray[Any]) -> int:
+        return int(array.ctypes.data)
+
+    samples = [np.arange(12.0), np.arange(12.0)[3:], np.zeros((3, 4), np.int8).T, np.array(1)]
+    return fast if all(fast(sample) == official(sample) for sample in samples) else official
+
+
+address = _find_address()
+"""Return the address of the first element of an array; of nothing else."""
+
+
+def threads_for(nanoseconds: float) -> int | None:
+    """Return how many threads work of that size is worth; None is all of them."""
+    return 1 if nanoseconds < PARALLEL_NANOSECONDS else None
+
+
+run = team.run
