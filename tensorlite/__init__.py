@@ -9,10 +9,14 @@ The namespace follows the Python array API standard 2024.12; ``nn``, ``optim`` a
 tensor([2., 4., 6.])
 """
 
+from importlib import import_module as _import_module
+from math import e, inf, nan, pi
+from typing import Any as _Any
+
 from tensorlite import autograd, errors, methods, ops, random
+from tensorlite.context import device, devices_available, get_num_threads, set_num_threads
 from tensorlite.debug import debug_nans
 from tensorlite.declare import PUBLIC as _PUBLIC
-from tensorlite.context import device, devices_available, get_num_threads, set_num_threads
 from tensorlite.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from tensorlite.random import Generator
 from tensorlite.tensor import Tensor
@@ -24,14 +28,31 @@ from tensorlite.tensor_type import (
 )
 from tensorlite.transforms import grad, value_and_grad, vjp
 
-methods.bind()
-globals().update(_PUBLIC)
-newaxis = None
-
 __version__ = "0.1.0"
 __array_api_version__ = "2024.12"
+newaxis = None
+
+#: What is imported at its first use, to keep the first import short.
+_LATER = {"nn": None, "optim": None, "data": None, "io": None, "save": "io", "load": "io"}
+
+methods.bind()
+globals().update(_PUBLIC)
 __all__ = sorted({
-    "Generator", "Tensor", "TensorType", "autograd", "debug_nans", "device", "devices_available", "errors", "get_num_threads", "set_num_threads", "enable_grad", "is_grad_enabled", "no_grad", "set_grad_enabled",
-    "grad", "value_and_grad", "vjp", "bool", "bfloat16", "complex64", "complex128", "float16", "float32", "float64",
-    "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "newaxis", *_PUBLIC,
+    "Generator", "Tensor", "TensorType", "autograd", "bfloat16", "bool", "complex128", "complex64", "debug_nans",
+    "device", "devices_available", "e", "enable_grad", "errors", "float16", "float32", "float64", "get_num_threads",
+    "grad", "inf", "int16", "int32", "int64", "int8", "is_grad_enabled", "nan", "newaxis", "no_grad", "pi",
+    "set_grad_enabled", "set_num_threads", "uint16", "uint32", "uint64", "uint8", "value_and_grad", "vjp",
+    *_LATER, *_PUBLIC,
 })
+
+
+def __getattr__(name: str) -> _Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'tensorlite' has no attribute {name!r}")
+    home = _import_module(f"tensorlite.{_LATER[name] or name}")
+    globals()[name] = found = getattr(home, name) if _LATER[name] else home
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__
