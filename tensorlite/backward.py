@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -35,11 +36,11 @@ class Walk:
         self.heap: list[tuple[int, Node]] = []
 
     def run(self, roots: Sequence[tuple[Node, Tensor]]) -> None:
-        before = state.recording, state.walking
-        state.recording = self.create_graph
         if self.wanted is not None:
             self.needed = leading_to(self.wanted, ancestors(node for node, _ in roots))
+        before = state.recording, state.walking
         try:
+            state.recording = self.create_graph
             for node, cotangent in roots:
                 self.add(node, cotangent)
             while self.heap:
@@ -67,13 +68,14 @@ class Walk:
         if cotangents is None:
             heapq.heappush(self.heap, (-node.order, node))
             cotangents = self.pending[node] = [None] * len(node.attributes["_outputs"])
-        cotangents[index] = cotangent
+        before = cotangents[index]
+        cotangents[index] = cotangent if before is None else apply(OPS["add"], before, cotangent)
 
     def visit(self, node: Node, g: Any) -> None:
         if node.hooks:
             for hook in tuple(node.hooks):
-                changed = hook(g)
-                g = g if changed is None else changed
+                changed = hook(own(g))
+                g = g if changed is None else checked(changed, node, "the hook")
         if self.wanted is not None and node in self.wanted:
             self.captured[node] = g
         if type(node) is Leaf:
@@ -163,12 +165,40 @@ def cast_cotangent(cotangent: Tensor, dtype: np.dtype) -> Tensor:
     return apply(OPS["cast"], cotangent, dtype=dtype)
 
 
+def own(g: Tensor) -> Tensor:
+    """The same cotangent in a holder of its own: in-place spellings on it change no other's."""
+    return Tensor(g.array, g.node)
+
+
+def checked(g: Any, node: Node, source: str) -> Tensor:
+    """A cotangent that user code gave, if it is a tensor of the value's shape."""
+    if not isinstance(g, Tensor) or g.shape != node.shape:
+        raise errors.complaint(
+            errors.GradientError, "backward", f"{source} must return a gradient of shape {list(node.shape)}",
+            {"returned": g})
+    return g
+
+
+class Keep:
+    """The hook of `retain_grad`: fills a tensor's ``.grad`` without keeping the tensor alive."""
+
+    __slots__ = ("tensor",)
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = weakref.ref(tensor)
+
+    def __call__(self, g: Tensor) -> None:
+        tensor = self.tensor()
+        if tensor is not None:
+            tensor.grad = g if tensor.grad is None else apply(OPS["add"], tensor.grad, g)
+
+
 def accumulate(leaf: Leaf, g: Tensor) -> None:
     """Adds a cotangent to a leaf's ``.grad``."""
     tensor = leaf.tensor()
     if tensor is None:
         return
-    tensor.grad = g if tensor.grad is None else apply(OPS["add"], tensor.grad, g)
+    tensor.grad = own(g) if tensor.grad is None else apply(OPS["add"], tensor.grad, g)
     for hook in tuple(leaf.post_hooks):
         hook(tensor)
 
@@ -186,6 +216,9 @@ def seed(output: Tensor, cotangent: Tensor | None, caller: str) -> tuple[Node, T
                 {"output": output}, "reduce it first, as in loss.sum(), or pass gradient=")
         array = output.array
         return output.node, Tensor(devices.of(array).xp.ones(array.shape, array.dtype))
+    if not isinstance(cotangent, Tensor):
+        raise errors.complaint(errors.DTypeError, caller, f"a gradient is a tensor, not {type(cotangent).__name__}",
+                               {"output": output, "gradient": cotangent}, "make it one: tl.asarray(...)")
     if cotangent.shape != output.shape:
         raise errors.complaint(errors.ShapeError, caller, "the gradient's shape is not the output's",
                                {"output": output, "gradient": cotangent})
@@ -215,7 +248,7 @@ def backward(output: Tensor, gradient: Tensor | None = None, retain_graph: bool 
     leaves = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     for leaf, g in zip(leaves, capture([root], leaves, retain, create_graph, "backward"), strict=True):
         if g is not None:
-            leaf.grad = g if leaf.grad is None else apply(OPS["add"], leaf.grad, g)
+            leaf.grad = own(g) if leaf.grad is None else apply(OPS["add"], leaf.grad, g)
 
 
 def capture(roots: Sequence[tuple[Node, Tensor]], inputs: Sequence[Tensor], retain: bool, create_graph: bool,
@@ -227,7 +260,8 @@ def capture(roots: Sequence[tuple[Node, Tensor]], inputs: Sequence[Tensor], reta
                                    "create it with requires_grad=True")
     walk = Walk(retain, create_graph, {x.node: i for i, x in enumerate(inputs)})
     walk.run(roots)
-    return [walk.captured.get(x.node) for x in inputs]
+    found = [walk.captured.get(x.node) for x in inputs]
+    return [None if g is None else own(g) for g in found]
 
 
 def gradients(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tensor],

@@ -13,7 +13,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class set_grad_enabled:
-    """Sets whether ops are recorded, for a ``with`` block or from now on.
+    """Sets whether ops are recorded, for a ``with`` block, a decorated function, or from now on.
 
     >>> import tensorlite as tl
     >>> x = tl.tensor(1.0, requires_grad=True)
@@ -23,8 +23,12 @@ class set_grad_enabled:
     """
 
     def __init__(self, mode: bool) -> None:
-        self.before = state.recording
+        self.mode, self.before = mode, state.recording
         state.recording = mode
+
+    def __call__(self, function: F) -> F:
+        state.recording = self.before
+        return _decorate(function, self.mode)
 
     def __enter__(self) -> None:
         pass
