@@ -111,11 +111,11 @@ define void @worker(i64 %index) nounwind {{
   br label %loop
 loop:
   call void @await_change(ptr %word, i32 0, ptr %asleep)
-  call void @wake_children(i64 %index)
   %taken = cmpxchg ptr %word, i32 1, i32 0 seq_cst seq_cst
   %mine = extractvalue {{ i32, i1 }} %taken, 1
   br i1 %mine, label %run, label %loop
-run:
+run: ; only now: before the share was taken, the others of this job may not have been posted
+  call void @wake_children(i64 %index)
   %entry = load ptr, ptr @job_entry
   %arguments = load ptr, ptr @job_arguments
   %threads = load i64, ptr @job_threads
