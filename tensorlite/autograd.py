@@ -65,7 +65,7 @@ def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[[Tensor], No
 def retain_grad(self: Tensor) -> None:
     """Makes `backward` fill ``.grad`` of a tensor that is not a leaf."""
     node = _node(self, "retain_grad")
-    if type(node) is not Leaf and not any(isinstance(hook, Keep) for hook in node.hooks or ()):
+    if not isinstance(node, Leaf) and not any(isinstance(hook, Keep) for hook in node.hooks or ()):
         node.hooks = [] if node.hooks is None else node.hooks
         node.hooks.append(Keep(self))
 
@@ -104,7 +104,7 @@ def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
 def _grad_fn(self: Tensor) -> str | None:
     """The name of the op that made a recorded tensor, or None for leaves and constants."""
     node = self.node
-    if node is None or type(node) is Leaf:
+    if node is None or isinstance(node, Leaf):
         return None
     node = node.parents[0] if type(node) is Output else node
     return node.plan.op.name

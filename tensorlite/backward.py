@@ -78,7 +78,7 @@ class Walk:
                 g = g if changed is None else checked(changed, node, "the hook")
         if self.wanted is not None and node in self.wanted:
             self.captured[node] = g
-        if type(node) is Leaf:
+        if isinstance(node, Leaf):
             if self.wanted is None:
                 accumulate(node, g)
         elif type(node) is Output:

@@ -46,6 +46,7 @@ def elementwise(function: Callable[..., Any] | None = None, *, accepts: str = "n
     title = name or function.__name__
     op = elementwise_op(s.trace(function), title, accepts, conditions=frozenset(conditions), domain=domain or {},
                         stated=vjp or {}, differentiable=differentiable, doc=inspect.getdoc(function) or "")
+    _check_names(op)
     OPS[title] = op
     face = _face(op)
     face.__name__ = face.__qualname__ = title
@@ -54,6 +55,14 @@ def elementwise(function: Callable[..., Any] | None = None, *, accepts: str = "n
     if not hidden:
         PUBLIC[title] = METHODS[title] = IN_PLACE[title] = face
     return face
+
+
+def _check_names(op: Op) -> None:
+    """Refuses inputs called as what rules ask for: ``g`` is the cotangent, and ``y`` of a structured op the output."""
+    taken = {"g"} if isinstance(op, Elementwise) else {"g", "y", "index"}
+    for name in taken.intersection(op.inputs):
+        raise errors.complaint(errors.ArgumentError, op.name, f"an input cannot be called {name}, which derivatives "
+                               "ask for by that name", None, f"call it {name}_")
 
 
 def _face(op: Elementwise) -> Callable[..., Any]:
@@ -83,6 +92,7 @@ def primitive(kind: str, *, type: Callable[..., Any] | None = None,
                 attributes=tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY),
                 variadic=any(p.kind is p.VAR_POSITIONAL for p in parameters),
                 type_rule=type, rules=dict(vjp or {}), samples=tuple(samples), doc=inspect.getdoc(body) or "")
+        _check_names(op)
         op.run = runner(op)
         OPS[op.name] = op
         return functools.partial(apply, op)

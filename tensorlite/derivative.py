@@ -55,8 +55,23 @@ def _elementwise_rule(op: Elementwise, name: str, complex: bool) -> Rule:
     if "g" not in parameters:
         return _ZERO
     title = f"{op.name}_vjp_{name}{'_complex' if complex else ''}"
-    return Rule(elementwise_op(s.Function(parameters, expression), title,
+    return Rule(elementwise_op(_own_names(parameters, expression), title,
                                conditions=op.conditions.intersection(parameters)), parameters, complex)
+
+
+def _own_names(parameters: tuple[str, ...], expression: s.Expr) -> s.Function:
+    """A function of its own of a cotangent's expression: its inputs are not called ``g`` and ``y``.
+
+    These names mean its own cotangent and output when it is differentiated in turn.
+    """
+    names = list(parameters)
+    for taken in {"g", "y"}.intersection(parameters):
+        fresh = taken + "_"
+        while fresh in names:
+            fresh += "_"
+        names[names.index(taken)] = fresh
+        expression = s.substitute(expression, {s.Var(taken): s.Var(fresh)})
+    return s.Function(tuple(names), expression)
 
 
 def cotangent(op: Elementwise, name: str, complex: bool = False) -> s.Expr:
@@ -66,7 +81,8 @@ def cotangent(op: Elementwise, name: str, complex: bool = False) -> s.Expr:
         stated = rule(*(s.Var(p) for p in inspect.signature(rule).parameters))
         return s.simplify(stated if complex else without_conj(stated))
     slope = s.differentiate(op.function.body, name, complex=complex)
-    slope = s.substitute(slope, {op.function.body: s.Var("y")})
+    if "y" not in op.inputs:
+        slope = s.substitute(slope, {op.function.body: s.Var("y")})
     return s.simplify(s.Var("g") * (s.conj(slope) if complex else slope))
 
 

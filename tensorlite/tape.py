@@ -64,6 +64,12 @@ class Leaf(Node):
         self.post_hooks: list[Callable[..., Any]] = []
 
 
+class Argument(Leaf):
+    """The node of an argument of a function that is being differentiated: a leaf that the function may rebind."""
+
+    __slots__ = ()
+
+
 class Output(Node):
     """One of several outputs of an op: its only parent is the op's node."""
 
@@ -95,7 +101,7 @@ class Plan:
 
 def is_leaf(tensor: Tensor) -> bool:
     """Whether no recorded op made the tensor."""
-    return tensor.node is None or type(tensor.node) is Leaf
+    return tensor.node is None or isinstance(tensor.node, Leaf)
 
 
 def make_plan(op: Op, tracked: Sequence[bool], complex: bool) -> Plan:

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tensorlite import errors
-from tensorlite.backward import ancestors, capture, seed, zeros
+from tensorlite.backward import ancestors, capture, own, seed, zeros
 from tensorlite.dispatch import apply
 from tensorlite.modes import enable_grad
 from tensorlite.op import OPS
+from tensorlite.ops.creation import asarray
 from tensorlite.state import state
-from tensorlite.tape import Leaf
+from tensorlite.tape import Argument
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import DIFFERENTIABLE
 from tensorlite.tree import flatten
@@ -20,16 +21,14 @@ from tensorlite.tree import flatten
 
 def tracked_copy(x: Any, caller: str) -> Tensor:
     """A new node for an argument: a leaf, or a recorded copy where an outer transform tracks it already."""
-    if not isinstance(x, Tensor):
-        from_python = OPS["asarray"].body
-        x = from_python(x)
+    x = x if isinstance(x, Tensor) else asarray(x)
     if x.dtype not in DIFFERENTIABLE:
         raise errors.complaint(errors.GradientError, caller, "only floating tensors have derivatives", {"argument": x},
                                "cast it first: x.to(tl.float32)")
     if x.node is not None:
         return apply(OPS["copy"], x)
     leaf = Tensor(x.array)
-    leaf.node = Leaf(leaf)
+    leaf.node = Argument(leaf)
     return leaf
 
 
@@ -39,10 +38,13 @@ def _differentiate(function: Callable[..., Any], arguments: Sequence[Any], kwarg
     changed, inputs, rebuilds = list(arguments), [], []
     with enable_grad():
         for index in chosen:
+            if not -len(arguments) <= index < len(arguments):
+                raise errors.complaint(errors.ArgumentError, caller, f"there is no argument {index}: {len(arguments)} "
+                                       f"{'was' if len(arguments) == 1 else 'were'} given by position")
             leaves, rebuild = flatten(arguments[index])
             copies = [tracked_copy(x, caller) for x in leaves]
             changed[index] = rebuild(iter(copies))
-            inputs += copies
+            inputs += map(own, copies)  # the function may rebind its arguments
             rebuilds.append((rebuild, len(leaves)))
         start = inputs[0].node.order if inputs else 0
         result = function(*changed, **kwargs)
@@ -53,8 +55,8 @@ def _pull(outputs: Sequence[Tensor], cotangents: Sequence[Tensor | None], inputs
           caller: str, retain: bool = False) -> list[Tensor]:
     """The inputs' cotangents, recorded where the outputs depend on what an outer transform tracks."""
     roots = [seed(y, g, caller) for y, g in zip(outputs, cotangents, strict=True) if y.node is not None]
-    own = {x.node for x in inputs}
-    outer = any(node.order < start or (node in own and type(node) is not Leaf)
+    copies = {x.node for x in inputs}
+    outer = any(node.order < start or (node in copies and type(node) is not Argument)
                 for node in ancestors(node for node, _ in roots))
     cotangents_recorded = any(g is not None and g.node is not None for g in cotangents)
     record = state.recording and (outer or cotangents_recorded)
