@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tensorlite import errors
@@ -55,6 +55,17 @@ def evaluate(op: Op, inputs: Sequence[Any], attributes: dict[str, Any]) -> Any:
 def _is_reentered(error: Exception) -> bool:
     """Whether a signal handler or finaliser called an op while this thread was inside one."""
     return type(error) is RuntimeError and "cannot enter context" in str(error)
+
+
+def quietly(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Calls with NumPy's warnings off, also where a signal handler or finaliser interrupted such a call."""
+    try:
+        return state.quiet(function, *arguments)
+    except RuntimeError as error:
+        if not _is_reentered(error):
+            raise
+        state.refresh()
+        return state.quiet(function, *arguments)
 
 
 def explain(op: Op, inputs: Sequence[Any], attributes: dict[str, Any], error: Exception) -> Exception:

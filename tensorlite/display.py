@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tensorlite import errors
 from tensorlite.interop import numpy
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import DEFAULT_FLOAT, DEFAULT_INTEGER, bfloat16
@@ -32,7 +33,12 @@ def _repr(self: Tensor) -> str:
 
 
 def _format(self: Tensor, spec: str) -> str:
-    return format(self.item(), spec) if self.size == 1 and spec else repr(self)
+    if not spec:
+        return repr(self)
+    if self.size != 1:
+        raise errors.complaint(errors.ArgumentError, "format", "only a tensor of one element takes a format",
+                               {"x": self, "format": spec}, "format its elements: x.tolist()")
+    return format(self.item(), spec)
 
 
 def statistics(self: Tensor) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,7 +60,7 @@ class InternalError(TensorliteError, RuntimeError):
     """A broken promise inside tensorlite itself: please report it with the program that shows it."""
 
 
-_INSIDE = tuple(str(Path(module.__file__ or "").parent) for module in (sys.modules[__package__], kernels, np))
+_INSIDE = tuple(str(Path(module.__file__ or "").parent) + os.sep for module in (sys.modules[__package__], kernels, np))
 
 
 def _is_inside(filename: str) -> bool:

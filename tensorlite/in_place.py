@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from tensorlite import errors
+from tensorlite.dispatch import quietly
 from tensorlite.kernels.cpu.allocator import owns_alone
 from tensorlite.ops import creation, index, shape
 from tensorlite.state import state
 from tensorlite.tape import Leaf
 from tensorlite.tensor import Tensor, visible_base
-from tensorlite.tensor_type import can_hold
+from tensorlite.tensor_type import can_hold, promote_scalar, scalar_kind
 
 
 def in_place(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
@@ -67,25 +68,35 @@ def set_item(self: Tensor, where: Any, value: Any) -> None:
     except errors.IndexingError as error:
         raise errors.complaint(errors.IndexingError, "setitem", error.problem, {"x": self, "index": where},
                                error.fix) from None
-    if not isinstance(value, Tensor | bool | int | float | complex):
-        value = creation.asarray(value)
-    if isinstance(value, Tensor) and not can_hold(self.dtype, value.dtype):
+    if not isinstance(value, Tensor):
+        value = _as_value(self, value)
+    if not can_hold(self.dtype, value.dtype):
         raise errors.complaint(errors.DTypeError, "setitem", f"x cannot hold {value.dtype.name} values",
                                {"x": self, "value": value}, f"cast them first: value.to(tl.{self.dtype.name})")
     if not _assign_alone(self, value, spec, indices):
         rebind("setitem", self, index.set_item_at(self, value, indices, spec))
 
 
-def _assign_alone(x: Tensor, value: Any, spec: Sequence[Any], indices: Sequence[Tensor]) -> bool:
+def _as_value(x: Tensor, value: Any) -> Tensor:
+    """What is assigned as a tensor: a number has the dtype of ``x`` if that can hold its kind."""
+    name = scalar_kind(value)
+    if name is None or promote_scalar(x.dtype, name) != x.dtype:
+        return creation.asarray(value)
+    try:
+        return Tensor(quietly(np.asarray, value, x.dtype))
+    except OverflowError as problem:
+        raise errors.complaint(errors.ArgumentError, "setitem", str(problem), {"x": x, "value": value}) from None
+
+
+def _assign_alone(x: Tensor, value: Tensor, spec: Sequence[Any], indices: Sequence[Tensor]) -> bool:
     """Writes into the buffer itself, where nothing is recorded or traced and nobody else can see it."""
-    recorded = state.recording and (x.node is not None or isinstance(value, Tensor) and value.node is not None)
+    recorded = state.recording and (x.node is not None or value.node is not None)
     if recorded or state.interpreter is not None or type(x.array) is not np.ndarray or not owns_alone(x.array):
         return False
-    source = value.array if isinstance(value, Tensor) else value
-    if type(source) is not np.ndarray and isinstance(value, Tensor):
+    if type(value.array) is not np.ndarray:
         return False
     try:
-        state.quiet(x.array.__setitem__, index.join_index(spec, [i.array for i in indices]), source)
+        quietly(x.array.__setitem__, index.join_index(spec, [i.array for i in indices]), value.array)
     except (IndexError, ValueError, TypeError, OverflowError):
         return False
     return True

@@ -85,6 +85,8 @@ def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndar
                                "use x.detach().numpy()")
     array = numpy(self)
     if dtype is not None and np.dtype(dtype) != array.dtype:
+        if copy is False:
+            raise ValueError(f"__array__: {array.dtype.name} elements cannot become {np.dtype(dtype).name} without a copy")
         return array.astype(dtype)
     return array.copy() if copy else array
 
