@@ -53,15 +53,15 @@ def load(path: str | os.PathLike[str]) -> Any:
         description = json.loads(metadata[SKELETON])
         arrays |= {name: _as_complex(arrays[name]) for name in description["complex128"]}
         return unflatten(description["skeleton"], {name: Tensor(array) for name, array in arrays.items()})
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError(path, f"the skeleton in its metadata does not fit: {type(error).__name__}: {error}") from None
 
 
 def _as_stored(tensor: Tensor | np.ndarray) -> np.ndarray:
     """The array to store: complex128, which the format lacks, as pairs of float64."""
     array = np.asarray(tensor.numpy() if isinstance(tensor, Tensor) else tensor, order="C")
-    return array.view(np.float64).reshape(*array.shape, 2) if array.dtype == np.complex128 else array
+    return array.reshape(-1).view(np.float64).reshape(*array.shape, 2) if array.dtype == np.complex128 else array
 
 
 def _as_complex(pairs: np.ndarray) -> np.ndarray:
-    return pairs.view(np.complex128).reshape(pairs.shape[:-1])
+    return pairs.reshape(-1).view(np.complex128).reshape(pairs.shape[:-1])

@@ -105,8 +105,8 @@ def entry(begin: int, end: int, dtype: object = "U8", shape: object = None) -> d
 
 DAMAGED = {
     "empty": (b"", "cut short: a safetensors file begins with 8 bytes, this one has 0"),
-    "pickle": (b"PK\x03\x04\x00\x00\x08\x08" + bytes(40), "is not safetensors but looks like a pickle of PyTorch, which could run any "
-               "code\n  fix: convert it where it was made, with safetensors.torch.save_file"),
+    "pickle": (b"PK\x03\x04\x00\x00\x08\x08" + bytes(40), "is not safetensors but looks like a pickle of PyTorch, "
+               "which could run any code\n  fix: convert it where it was made, with safetensors.torch.save_file"),
     "page": (b"<!DOCTYPE html><html>", "its first 8 bytes ask for a header of 5789751444030890300 bytes, at most "
              "100000000 are allowed: damaged, or not safetensors"),
 }
