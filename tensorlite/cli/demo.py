@@ -17,7 +17,6 @@ from tensorlite.cli.training import Evaluation, Row, Run, evaluate, train, write
 from tensorlite.data import MNIST, Digits, FashionMNIST
 from tensorlite.data.digits import MissingPackage
 from tensorlite.errors import ArgumentError, complaint
-from tensorlite.kernels.cpu import team
 
 #: The first labels of MNIST's test set, which tell it from Fashion-MNIST under the same file names.
 MNIST_BEGINS = [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
@@ -63,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
         raise complaint(MissingPackage, "demo", "the pictures need matplotlib, which is not installed",
                         fix="pip install 'tensorlite[demo]'")
     if options.threads:
-        team.set_num_threads(options.threads)
+        tl.set_num_threads(options.threads)
     task, state = _prepare(options)
     try:
         result = _train(task, state, options)
@@ -129,7 +128,7 @@ def _train(task: Task, state: Run, options: argparse.Namespace) -> Evaluation:
 
     epochs = options.epochs or max(task.epochs, state.epoch)
     print(f"{task.name}: {len(task.train_set)} images to train on, {len(task.test_set)} to test; "
-          f"{sum(p.size for p in state.model.parameters())} parameters, {team.get_num_threads()} threads, "
+          f"{sum(p.size for p in state.model.parameters())} parameters, {tl.get_num_threads()} threads, "
           f"seed {state.settings['seed']}")
     print(f"{'epoch':>5}{'train loss':>12}{'train acc':>11}{'test loss':>11}{'test acc':>10}{'seconds':>9}")
     for row in state.rows:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import platform
 import sys
+import warnings
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from textwrap import wrap
 
 import tensorlite
 from tensorlite.kernels import cache, device
@@ -26,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     for title, rows in sections():
         print(title)
         for name, value in rows.items():
-            print(f"  {name:<16}{value}")
+            print(*wrap(value, 120, initial_indent=f"  {name:<16}", subsequent_indent=" " * 18), sep="\n")
     return 0
 
 
@@ -54,10 +56,12 @@ def _version(name: str, absent: str = "missing: reinstall tensorlite") -> str:
 def _cache() -> dict[str, str]:
     objects = cache.default_cache()
     wanted = [str(folder) for folder in cache.default_folders()]
-    objects.put("tensorlite doctor", b"can this folder be written?")
+    with warnings.catch_warnings(record=True) as complaints:
+        warnings.simplefilter("always")
+        objects.put("tensorlite doctor", b"can this folder be written?")
     rows = objects.describe()
-    state = "yes" if wanted and rows["folder"] == wanted[0] else f"no: {wanted[0] if wanted else 'there is no folder'}"
-    return {**rows, "writable": state}
+    reasons = "; ".join(str(complaint.message) for complaint in complaints)
+    return {**rows, "writable": "yes" if [rows["folder"]] == wanted[:1] else f"no: {reasons or 'there is no folder'}"}
 
 
 def _devices() -> dict[str, str]:
