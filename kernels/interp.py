@@ -119,6 +119,7 @@ class _Thread:
     def __init__(self, thread: int, threads: int, values: dict[str, Array], memories: dict[str, Memory]) -> None:
         self.thread, self.threads = thread, threads
         self.values, self.memories = values, memories
+        self.copies: _Values = {}  # of reduced locals, one for each lane
         self.task = _EVERYBODY
         self.parallel_loops = 0
 
@@ -128,6 +129,8 @@ class _Thread:
                 yield
             elif isinstance(statement, loops.For):
                 yield from _LOOPS[statement.kind](self, statement)
+            elif isinstance(statement, loops.Reduce):
+                yield from self.reduce(statement)
             elif isinstance(statement, loops.If):
                 if self.evaluate(statement.condition):
                     yield from self.block(statement.body)
@@ -167,35 +170,33 @@ class _Thread:
         self.task = _EVERYBODY
 
     def vector(self, loop: loops.For) -> _Run:
-        extent, lanes = int(self.evaluate(loop.extent)), loop.lanes
-        names = [name for reduction in loop.reductions for name in reduction.locals]
-        before = {name: self.values[name] for name in names}
-        identities = [identity for reduction in loop.reductions for identity in reduction.identity]
-        copies = {name: np.full(lanes, self.evaluate(value)) for name, value in zip(names, identities, strict=True)}
-        for start in range(0, extent, lanes):
-            active = min(lanes, extent - start)
+        """Run the body on arrays over the active lanes; of the copies of a reduced local, these lanes' alone."""
+        extent, copies = int(self.evaluate(loop.extent)), self.copies
+        for start in range(0, extent, loop.lanes):
+            active = min(loop.lanes, extent - start)
             self.values[loop.index] = np.arange(start, start + active)
-            self.values |= {name: copies[name][:active].copy() for name in names}
+            self.values |= {name: lanes[:active].copy() for name, lanes in copies.items()}
             yield from self.block(loop.body)
-            for name in names:
-                copies[name][:active] = self.values[name]
-        for reduction in loop.reductions:
-            self.reduce(reduction, before, copies, lanes)
+            for name, lanes in copies.items():
+                lanes[:active] = self.values.pop(name)
 
-    def reduce(self, reduction: loops.Reduction, before: _Values, copies: _Values, lanes: int) -> None:
-        names = reduction.locals
+    def reduce(self, reduce: loops.Reduce) -> _Run:
+        before = {name: self.values.pop(name) for name in reduce.locals}
+        identities = zip(reduce.locals, map(self.evaluate, reduce.identity), strict=True)
+        copies: _Values = {name: np.full(reduce.lanes, identity) for name, identity in identities}
+        outer, self.copies = self.copies, {**self.copies, **copies}
+        yield from self.block(reduce.body)
+        self.copies, lanes = outer, reduce.lanes
         while lanes > 1:
             lanes //= 2
-            low = {name: copies[name][:lanes] for name in names}
-            self.merge(reduction, low, {name: copies[name][lanes : 2 * lanes] for name in names})
-            copies = {name: self.values[name] for name in names}
-        self.merge(reduction, before, {name: copies[name][0] for name in names})
+            low = {name: copies[name][:lanes] for name in reduce.locals}
+            copies = self.merge(reduce, low, {name: copies[name][lanes : 2 * lanes] for name in reduce.locals})
+        self.values |= self.merge(reduce, before, {name: copies[name][0] for name in reduce.locals})
 
-    def merge(self, reduction: loops.Reduction, left: _Values, right: _Values) -> None:
-        self.values |= {name: left[name] for name in reduction.locals}
-        self.values |= {loops.right(name): right[name] for name in reduction.locals}
-        merged = [self.evaluate(value) for value in reduction.merge]
-        self.values |= dict(zip(reduction.locals, merged, strict=True))
+    def merge(self, reduce: loops.Reduce, left: _Values, right: _Values) -> _Values:
+        both = {**self.values, **left, **{loops.right(name): value for name, value in right.items()}}
+        merged = (scalar.evaluate_typed(value, both) for value in reduce.merge)  # type: ignore[arg-type]
+        return dict(zip(reduce.locals, merged, strict=True))
 
 
 _LOOPS: dict[Kind, Callable[[_Thread, loops.For], _Run]] = {

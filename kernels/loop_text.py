@@ -60,12 +60,13 @@ class _Printer:
     def loop(self, loop: loops.For, indent: str) -> Iterator[str]:
         lanes = f"[{loop.lanes}]" if loop.kind is loops.Kind.VECTOR else ""
         yield from self.spell((loop.extent,), indent, f"{loop.kind}{lanes} {loop.index} < {{}}:")
-        for reduction in loop.reductions:
-            names = ", ".join(reduction.locals)
-            count = len(reduction.locals)
-            form = f"reduce {names} from {', '.join(['{}'] * count)} by {', '.join(['{}'] * count)}"
-            yield from self.spell((*reduction.identity, *reduction.merge), indent + "  ", form)
         yield from self.block(loop.body, indent + "  ")
+
+    def reduce(self, reduce: loops.Reduce, indent: str) -> Iterator[str]:
+        blanks = ", ".join(["{}"] * len(reduce.locals))
+        form = f"reduce[{reduce.lanes}] {', '.join(reduce.locals)} from {blanks} by {blanks}:"
+        yield from self.spell((*reduce.identity, *reduce.merge), indent, form)
+        yield from self.block(reduce.body, indent + "  ")
 
     def condition(self, statement: loops.If, indent: str) -> Iterator[str]:
         yield from self.spell((statement.condition,), indent, "if {}:")
@@ -88,6 +89,7 @@ _PRINTERS: dict[type, Callable[[_Printer, Any, str], Iterator[str]]] = {
     loops.Store: _Printer.store,
     loops.If: _Printer.condition,
     loops.For: _Printer.loop,
+    loops.Reduce: _Printer.reduce,
 }
 
 

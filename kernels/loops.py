@@ -124,17 +124,31 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reduction:
-    """Locals of which each lane of a vector loop has its own copy, merged after the loop by a fixed tree.
+class For:
+    """Run ``body`` for ``index`` from 0 to ``extent`` - 1. ``lanes``, a power of two, belongs to vector loops."""
 
-    Each copy starts from ``identity``. ``merge`` gives the locals' new values from two copies: the left one under the
-    locals' names, the right one under ``right(name)``. Lanes 0 ... W/2 - 1 take in lanes W/2 ... W - 1, and so on by
-    halves; what the local held before the loop is the left operand of the last merge.
+    index: str
+    extent: Value
+    body: Block
+    kind: Kind = Kind.SERIAL
+    lanes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce:
+    """Run ``body`` with a copy of some locals for each of ``lanes`` lanes; then merge the copies by a fixed tree.
+
+    Within, only vector loops of that many lanes may use the locals: each lane its own copy, which starts from
+    ``identity``. ``merge`` gives the locals' new values from two copies: the left one under the locals' names, the
+    right one under ``right(name)``. Lanes 0 ... W/2 - 1 take in lanes W/2 ... W - 1, and so on by halves; what the
+    locals held before is the left operand of the last merge.
     """
 
     locals: tuple[str, ...]
     identity: tuple[Value, ...]
     merge: tuple[Value, ...]
+    lanes: int
+    body: Block
 
 
 def right(name: str) -> str:
@@ -142,19 +156,7 @@ def right(name: str) -> str:
     return f"{name}_right"
 
 
-@dataclass(frozen=True, slots=True)
-class For:
-    """Run ``body`` for ``index`` from 0 to ``extent`` - 1. Vector loops have lanes (a power of two) and reductions."""
-
-    index: str
-    extent: Value
-    body: Block
-    kind: Kind = Kind.SERIAL
-    lanes: int = 1
-    reductions: tuple[Reduction, ...] = ()
-
-
-Statement: TypeAlias = Let | Load | Store | Local | Assign | Scratch | If | Barrier | For
+Statement: TypeAlias = Let | Load | Store | Local | Assign | Scratch | If | Barrier | For | Reduce
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +178,9 @@ def parallel(index: str, extent: Value, *body: Statement) -> For:
     return For(index, extent, body, Kind.PARALLEL)
 
 
-def vector(index: str, extent: Value, lanes: int, *body: Statement, reductions: tuple[Reduction, ...] = ()) -> For:
+def vector(index: str, extent: Value, lanes: int, *body: Statement) -> For:
     """Return a vector loop."""
-    return For(index, extent, body, Kind.VECTOR, lanes, reductions)
+    return For(index, extent, body, Kind.VECTOR, lanes)
 
 
 def serial(index: str, extent: Value, *body: Statement) -> For:
@@ -195,7 +197,7 @@ def walk(block: Block) -> Iterator[Statement]:
     """Yield every statement, the enclosing before the enclosed."""
     for statement in block:
         yield statement
-        if isinstance(statement, (For, If)):
+        if isinstance(statement, (For, If, Reduce)):
             yield from walk(statement.body)
 
 
@@ -269,16 +271,15 @@ def _type_if(statement: If, types: dict[str, DType], buffers: dict[str, DType]) 
 
 def _type_for(loop: For, types: dict[str, DType], buffers: dict[str, DType]) -> For:
     types[loop.index] = INDEX
-    reductions = tuple(_type_reduction(reduction, types) for reduction in loop.reductions)
-    return replace(loop, extent=index(loop.extent), body=_type_block(loop.body, types, buffers), reductions=reductions)
+    return replace(loop, extent=index(loop.extent), body=_type_block(loop.body, types, buffers))
 
 
-def _type_reduction(reduction: Reduction, types: dict[str, DType]) -> Reduction:
-    dtypes = [types[name] for name in reduction.locals]
-    both = {**types, **{right(name): types[name] for name in reduction.locals}}
-    identity = tuple(_typed(value, types, dtype) for value, dtype in zip(reduction.identity, dtypes, strict=True))
-    merge = tuple(_typed(value, both, dtype) for value, dtype in zip(reduction.merge, dtypes, strict=True))
-    return Reduction(reduction.locals, identity, merge)
+def _type_reduce(reduce: Reduce, types: dict[str, DType], buffers: dict[str, DType]) -> Reduce:
+    dtypes = [types[name] for name in reduce.locals]
+    both = {**types, **{right(name): types[name] for name in reduce.locals}}
+    identity = tuple(_typed(value, types, dtype) for value, dtype in zip(reduce.identity, dtypes, strict=True))
+    merge = tuple(_typed(value, both, dtype) for value, dtype in zip(reduce.merge, dtypes, strict=True))
+    return replace(reduce, identity=identity, merge=merge, body=_type_block(reduce.body, types, buffers))
 
 
 _TYPERS: dict[type, Callable[..., Statement]] = {
@@ -291,6 +292,7 @@ _TYPERS: dict[type, Callable[..., Statement]] = {
     If: _type_if,
     Barrier: lambda barrier, *_: barrier,
     For: _type_for,
+    Reduce: _type_reduce,
 }
 
 _INDEX_OPS = {

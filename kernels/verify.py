@@ -34,6 +34,7 @@ class _Scope:
     locals: dict[str, int] = field(default_factory=dict)  # by name, how many loops enclose the declaration
     buffers: dict[str, loops.Buffer] = field(default_factory=dict)
     scratch: set[str] = field(default_factory=set)
+    reduced: dict[str, int] = field(default_factory=dict)  # locals of which each lane has a copy: the number of lanes
     loops: tuple[loops.For, ...] = ()
     conditional: bool = False
     taken: set[str] = field(default_factory=set)  # every name that the kernel has used so far
@@ -100,8 +101,17 @@ def _value(value: loops.Value, scope: _Scope, dtype: loops.DType | None = None, 
             name = str(node.value)
             _require(name in scope.types, scope, f"{name} is not defined")
             _require(node.dtype == scope.types[name], scope, f"{name} is {scope.types[name]}, used as {node.dtype}")
+            _require_copy(name, scope)
             varies |= scope.varies[name]
     return varies
+
+
+def _require_copy(name: str, scope: _Scope) -> None:
+    """Require that a reduced local is used where there are lanes to have copies of it."""
+    loop = scope.enclosing(Kind.VECTOR)
+    lanes = scope.reduced.get(name)
+    usable = lanes is None or (loop is not None and loop.lanes == lanes)
+    _require(usable, scope, f"{name} is being reduced by {lanes} lanes, and used elsewhere than in their loops")
 
 
 def _require_uniform(varies: Indices, scope: _Scope, what: str) -> None:
@@ -178,10 +188,10 @@ def _verify_local(local: loops.Local, scope: _Scope) -> None:
 def _verify_assign(assign: loops.Assign, scope: _Scope) -> None:
     _require(assign.name in scope.locals, scope, f"{assign.name} is assigned and is not a local")
     scope.varies[assign.name] |= _value(assign.value, scope, scope.types[assign.name])
+    _require_copy(assign.name, scope)
     for loop in scope.loops[scope.locals[assign.name] :]:
-        reduced = any(assign.name in reduction.locals for reduction in loop.reductions)
-        free = loop.kind in (Kind.SERIAL, Kind.UNROLL) or reduced
-        _require(free, scope, f"{assign.name} is carried from one iteration of {loop.index} to the next")
+        carried = loop.kind in (Kind.SERIAL, Kind.UNROLL) or (loop.kind is Kind.VECTOR and assign.name in scope.reduced)
+        _require(carried, scope, f"{assign.name} is carried from one iteration of {loop.index} to the next")
 
 
 def _verify_scratch(scratch: loops.Scratch, scope: _Scope) -> None:
@@ -206,19 +216,18 @@ def _verify_for(loop: loops.For, scope: _Scope) -> None:
     _verify_kind(loop, scope)
     body = scope.inner(loops=(*scope.loops, loop))
     _define(loop.index, loops.INDEX, frozenset({loop.index}), body)
-    for reduction in loop.reductions:
-        _verify_reduction(reduction, scope)
-        for name in reduction.locals:
+    if loop.kind is Kind.VECTOR:
+        for name in scope.reduced:
             body.varies[name] |= {loop.index}
     _verify_block(loop.body, body)
 
 
 def _verify_kind(loop: loops.For, scope: _Scope) -> None:
     outside = all(other.kind is Kind.SERIAL for other in scope.loops) and not scope.conditional
-    power_of_two = loop.lanes > 1 and loop.lanes & (loop.lanes - 1) == 0
-    plain = loop.lanes == 1 and not loop.reductions
+    power_of_two = _is_power_of_two(loop.lanes)
+    plain = loop.lanes == 1
     rules = {
-        Kind.SERIAL: (plain, "lanes and reductions are for vector loops"),
+        Kind.SERIAL: (plain, "lanes are for vector loops"),
         Kind.UNROLL: (plain and getattr(loop.extent, "op", "") == "const", "an unrolled extent must be constant"),
         Kind.PARALLEL: (plain and outside, "not all threads may reach a parallel loop there"),
         Kind.VECTOR: (power_of_two and scope.enclosing(Kind.VECTOR) is None, "lanes are a power of two, not nested"),
@@ -227,15 +236,23 @@ def _verify_kind(loop: loops.For, scope: _Scope) -> None:
     _require(holds, scope, f"{loop.kind} loop {loop.index}: {rule}")
 
 
-def _verify_reduction(reduction: loops.Reduction, scope: _Scope) -> None:
+def _is_power_of_two(lanes: int) -> bool:
+    return lanes > 1 and lanes & (lanes - 1) == 0
+
+
+def _verify_reduce(reduce: loops.Reduce, scope: _Scope) -> None:
+    _require(_is_power_of_two(reduce.lanes), scope, f"reduce: {reduce.lanes} lanes are not a power of two")
+    _require(scope.enclosing(Kind.VECTOR) is None, scope, "reduce within a vector loop")
     both = scope.inner()
-    for name in reduction.locals:
-        _require(name in scope.locals, scope, f"{name} is reduced and is not a local")
+    for name in reduce.locals:
+        _require(name in scope.locals and name not in scope.reduced, scope, f"{name} is reduced and is not a local")
         both.types[loops.right(name)] = scope.types[name]
         both.varies[loops.right(name)] = frozenset()
-    for name, identity, merge in zip(reduction.locals, reduction.identity, reduction.merge, strict=True):
+    for name, identity, merge in zip(reduce.locals, reduce.identity, reduce.merge, strict=True):
         _value(identity, scope, scope.types[name], f"identity of {name}")
         _value(merge, both, scope.types[name], f"merge of {name}")
+    reduced = dict.fromkeys(reduce.locals, reduce.lanes)
+    _verify_block(reduce.body, scope.inner(reduced={**scope.reduced, **reduced}))
 
 
 _VERIFIERS: dict[type, Callable[[Any, _Scope], None]] = {
@@ -248,4 +265,5 @@ _VERIFIERS: dict[type, Callable[[Any, _Scope], None]] = {
     loops.If: _verify_if,
     loops.Barrier: _verify_barrier,
     loops.For: _verify_for,
+    loops.Reduce: _verify_reduce,
 }

@@ -1,7 +1,7 @@
 """Elementwise kernels: a scalar function over arrays of any strides, broadcast against each other.
 
 The arrays' dimensions are merged and ordered by the result's memory; the innermost one is a vector loop, in which each
-operand is contiguous, repeated or strided. A task is a block of rows by a chunk of columns; the threads share the tasks.
+operand is contiguous, repeated or strided. A task is a block of rows by a chunk of columns.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class Emitter:
         self.target = target
         self.evaluator = Evaluator(self.asm, target)
         self.lanes = Lanes()
-        self.reduced: frozenset[str] = frozenset()
+        self.reduced: set[str] = set()
         self.values: dict[str, Value] = {}
         self.places: dict[str, memory.Place] = {}
         for parameter in kernel.parameters:
@@ -175,47 +175,37 @@ class Emitter:
 
     def vector(self, loop: loops.For) -> None:
         extent = self.evaluate(loop.extent).ref
-        before = self._open_reductions(loop)
         whole = self.asm.let(f"and i64 {extent}, {-loop.lanes}")
         self._loop(("0", whole, str(loop.lanes)), loop.body, lambda index: self._lanes(loop, index, ""))
         rest = self.asm.let(f"sub i64 {extent}, {whole}")
         some = self.asm.let(f"icmp sgt i64 {rest}, 0")
         self._when(some, loop.body, lambda: self._lanes(loop, whole, rest))
-        for reduction in loop.reductions:
-            self._close_reduction(reduction, before)
 
     def _lanes(self, loop: loops.For, base: str, active: str) -> None:
         """Append the body for the lanes from ``base`` on."""
-        outer = self.lanes, self.reduced
         self.values[loop.index] = Value(base, loops.INDEX, loop.lanes, "1")
         self.lanes = Lanes(loop.lanes, active)
-        self.reduced = frozenset(name for reduction in loop.reductions for name in reduction.locals)
         self.block(loop.body)
-        self.lanes, self.reduced = outer
+        self.lanes = Lanes()
 
-    def _open_reductions(self, loop: loops.For) -> dict[str, Value]:
-        """Give each lane its copies; return what the locals held before."""
-        before = {}
-        for reduction in loop.reductions:
-            for name, identity in zip(reduction.locals, reduction.identity, strict=True):
-                before[name] = self.values[name]
-                self.values[name] = self.evaluator.widen(self.evaluate(identity), loop.lanes)
-        return before
-
-    def _close_reduction(self, reduction: loops.Reduction, before: dict[str, Value]) -> None:
-        """Merge the lanes' copies by halves, and then into what the locals held before."""
-        names = reduction.locals
-        copies = [self.values[name] for name in names]
+    def reduce(self, reduce: loops.Reduce) -> None:
+        """Give each lane its copies for the body; merge them by halves, and then into what the locals held before."""
+        before = [self.values[name] for name in reduce.locals]
+        for name, identity in zip(reduce.locals, reduce.identity, strict=True):
+            self.values[name] = self.evaluator.widen(self.evaluate(identity), reduce.lanes)
+        self.reduced |= set(reduce.locals)
+        self.block(reduce.body)
+        self.reduced -= set(reduce.locals)
+        copies = [self.values[name] for name in reduce.locals]
         while copies[0].lanes:
             halves = [self.evaluator.halves(value) for value in copies]
-            copies = self._merge(reduction, [low for low, _ in halves], [high for _, high in halves])
-        merged = self._merge(reduction, [before[name] for name in names], copies)
-        self.values |= dict(zip(names, merged, strict=True))
+            copies = self._merge(reduce, [low for low, _ in halves], [high for _, high in halves])
+        self.values |= dict(zip(reduce.locals, self._merge(reduce, before, copies), strict=True))
 
-    def _merge(self, reduction: loops.Reduction, left: list[Value], right: list[Value]) -> list[Value]:
-        scope = {**self.values, **dict(zip(reduction.locals, left, strict=True))}
-        scope |= dict(zip(map(loops.right, reduction.locals), right, strict=True))
-        merged = [self.evaluator.evaluate(value, scope) for value in reduction.merge]  # type: ignore[arg-type]
+    def _merge(self, reduce: loops.Reduce, left: list[Value], right: list[Value]) -> list[Value]:
+        scope = {**self.values, **dict(zip(reduce.locals, left, strict=True))}
+        scope |= dict(zip(map(loops.right, reduce.locals), right, strict=True))
+        merged = [self.evaluator.evaluate(value, scope) for value in reduce.merge]  # type: ignore[arg-type]
         return [self.evaluator.widen(value, left[0].lanes) for value in merged]
 
     def loop(self, loop: loops.For) -> None:
@@ -239,4 +229,5 @@ _EMITTERS: dict[type, Callable[[Any, Any], None]] = {
     loops.If: Emitter.condition,
     loops.Barrier: Emitter.barrier,
     loops.For: Emitter.loop,
+    loops.Reduce: Emitter.reduce,
 }
