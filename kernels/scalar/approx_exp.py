@@ -178,7 +178,7 @@ define("tanh", FLOAT32, ulp=2.5)(lambda x: _tanh(x, _SINGLE))
 define("tanh", FLOAT64, ulp=2.5)(lambda x: _tanh(x, _DOUBLE))
 
 
-def _fast_exp(x: Expr) -> Expr:
+def fast_exp(x: Expr) -> Expr:
     """exp in float64 to 2**-39 of |x| < 700: enough to round to float32."""
     shifted, r = _DOUBLE.reduce(x)
     return polynomial(r, _doubled(_FAST)) * _DOUBLE.scale(shifted)
@@ -187,7 +187,7 @@ def _fast_exp(x: Expr) -> Expr:
 @define("sinh", FLOAT32, ulp=0.6)
 def _sinh_single(x: Expr) -> Expr:
     d = clamp(a.cast(x, np.float64), -100.0, 100.0)
-    e = _fast_exp(d)
+    e = fast_exp(d)
     z = d * d
     series = a.fma(d * z, polynomial(z, (1 / 6, 1 / 120, 1 / 5040)), d)
     return a.cast(a.where(z < 0.02, series, 0.5 * (e - 1 / e)), np.float32)
@@ -195,7 +195,7 @@ def _sinh_single(x: Expr) -> Expr:
 
 @define("cosh", FLOAT32, ulp=0.6)
 def _cosh_single(x: Expr) -> Expr:
-    e = _fast_exp(clamp(a.cast(x, np.float64), -100.0, 100.0))
+    e = fast_exp(clamp(a.cast(x, np.float64), -100.0, 100.0))
     return a.cast(0.5 * (e + 1 / e), np.float32)
 
 
