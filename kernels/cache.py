@@ -1,9 +1,10 @@
 """Compiled objects on disk, addressed by the digest of everything that they depend on.
 
-An entry is a file of its own: a magic number, the checksum of the payload, the payload. It is written under another name and
-renamed, so that readers and writers in many processes never meet a half; it is checked when loaded, and one that is damaged
-is deleted and counts as absent. The folder is ``TENSORLITE_CACHE_DIR``, else the user's cache folder, else a private temporary one,
-else nothing but memory. The cache warns once per process when it cannot work as it should, and never fails.
+An entry is a file of its own: a magic number, the checksum of the payload, the payload. It is written under another
+name and renamed, so that readers and writers in many processes never meet a half; it is checked when loaded, and one
+that is damaged is deleted and counts as absent. The folder is ``TENSORLITE_CACHE_DIR``, else the user's cache folder,
+else a private temporary one, else nothing but memory. The cache warns once per process when it cannot work as it
+should, and never fails.
 """
 
 from __future__ import annotations
@@ -131,12 +132,24 @@ def default_cache() -> ObjectCache:
 
 
 def default_folders() -> tuple[Path, ...]:
-    """Return the folders to try, best first."""
-    named = os.environ.get("TENSORLITE_CACHE_DIR")
-    home = Path(named).absolute() if named else Path(platformdirs.user_cache_dir("tensorlite", appauthor=False)) / "objects"
+    """Return the folders to try, best first: the one named or the user's, then a temporary one."""
+    try:
+        home = _home_folder()
+    except (RuntimeError, OSError) as error:  # no home, or a relative name while the current folder is gone
+        home = None
+        reason = str(error)
     temporary = _private_temporary_folder()
-    folders = (home if home.is_absolute() else None, temporary)  # without a home platformdirs leaves "~" in the path
-    return tuple(folder for folder in folders if folder is not None)
+    if home is None:
+        _warn(f"the user has no cache folder ({reason}); going on with {temporary or 'memory'}")
+    return tuple(folder for folder in (home, temporary) if folder is not None)
+
+
+def _home_folder() -> Path:
+    named = os.environ.get("TENSORLITE_CACHE_DIR")
+    folder = Path(named or platformdirs.user_cache_dir("tensorlite", appauthor=False))
+    if not named and not folder.is_absolute():  # without a home some versions leave "~" in the path
+        raise RuntimeError(f"{folder} is not absolute")
+    return folder.absolute() if named else folder / "objects"
 
 
 def _private_temporary_folder() -> Path | None:

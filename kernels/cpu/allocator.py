@@ -13,6 +13,7 @@ refers to the owner, and an owner has no other use. Hence ``owns_alone``.
 from __future__ import annotations
 
 import ctypes
+import functools
 import mmap
 import os
 import sys
@@ -32,10 +33,12 @@ _PAGE = 4096
 _COLOURS = 16  # starts of blocks differ by multiples of 256 bytes, or equal arrays would meet in the same cache sets
 _LARGER_CLASSES = 4  # a block up to 1.5 times too large is better than fresh pages
 
-_HAS_BLOCKS = hasattr(mmap, "MAP_ANONYMOUS")
+_LIMIT = (
+    1 << 47 if hasattr(mmap, "MAP_ANONYMOUS") else 0
+)  # more than an address space holds; elsewhere NumPy does it all
 _lock = threading.RLock()
 _pools: dict[int, _Pool] = {}
-_maps: dict[int, mmap.mmap] = {}
+_spans: dict[int, tuple[int, int]] = {}  # what was mapped for the block that starts there: address and length
 
 
 class _Totals:
@@ -85,7 +88,7 @@ def empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return an uninitialised array, as ``np.empty`` does."""
     dtype = np.dtype(dtype)
     size = prod(shape) * dtype.itemsize
-    if size < POOL_BYTES or not _HAS_BLOCKS or dtype.hasobject:
+    if not POOL_BYTES <= size < _LIMIT or dtype.hasobject:
         return np.empty(shape, dtype)
     size = _class_size(size)
     pool = _pools.get(size)
@@ -123,35 +126,41 @@ def _find_block(size: int) -> tuple[_Pool, int]:
 
 
 def _map(size: int) -> int:
+    room = size + _PAGE + (_HUGE_PAGE if size >= _HUGE_BYTES else 0)
     try:
-        block = _map_pages(size)
-    except (OSError, MemoryError):
+        start = _map_pages(room)
+    except MemoryError:
         _trim(0)
-        try:
-            block = _map_pages(size)
-        except OSError as error:
-            raise MemoryError(f"cannot allocate {size / 2**20:.1f} MiB: {error.strerror}") from None
-    handle = ctypes.c_char.from_buffer(block)
-    address = ctypes.addressof(handle)
-    del handle  # an exported buffer could never be unmapped
+        start = _map_pages(room)
+    address = start
     if size >= _HUGE_BYTES:
-        address = -(-address // _HUGE_PAGE) * _HUGE_PAGE
-    address += len(_maps) % _COLOURS * (_PAGE // _COLOURS)
-    _maps[address] = block
+        address = -(-start // _HUGE_PAGE) * _HUGE_PAGE
+        if hasattr(mmap, "MADV_HUGEPAGE"):  # a kernel without huge pages says no, which does no harm
+            _libc().madvise(address, size, mmap.MADV_HUGEPAGE)
+    address += len(_spans) % _COLOURS * (_PAGE // _COLOURS)
+    _spans[address] = start, room
     _totals.mapped += size
     _totals.peak = max(_totals.peak, _totals.mapped)
     return address
 
 
-def _map_pages(size: int) -> mmap.mmap:
-    room = size + _PAGE + (_HUGE_PAGE if size >= _HUGE_BYTES else 0)
-    block = mmap.mmap(-1, room, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if size >= _HUGE_BYTES and hasattr(mmap, "MADV_HUGEPAGE"):
-        try:
-            block.madvise(mmap.MADV_HUGEPAGE)
-        except OSError:  # a kernel without huge pages
-            pass
-    return block
+def _map_pages(room: int) -> int:
+    """Map fresh pages through libc: one of Python's mmap objects would unmap them under live arrays at exit."""
+    rights, kind = mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    start = _libc().mmap(None, room, rights, kind, -1, 0)
+    if start == ctypes.c_void_p(-1).value:
+        raise MemoryError(f"cannot allocate {room / 2**20:.0f} MiB: {os.strerror(ctypes.get_errno())}")
+    return int(start)
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    library = ctypes.CDLL(None, use_errno=True)
+    pointer, size, number = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+    library.mmap.argtypes, library.mmap.restype = (pointer, size, number, number, number, ctypes.c_long), pointer
+    library.munmap.argtypes = (pointer, size)
+    library.madvise.argtypes = (pointer, size, number)
+    return library
 
 
 def _trim(bound: int) -> None:
@@ -164,7 +173,7 @@ def _trim(bound: int) -> None:
                     address = pool.free.pop(0)
                 except IndexError:  # another thread uses it
                     break
-                _maps.pop(address).close()
+                _libc().munmap(*_spans.pop(address))
                 _totals.cached -= size
                 _totals.mapped -= size
 
@@ -210,9 +219,19 @@ def _signature(array: npt.NDArray[Any]) -> tuple[int, ...]:
     return (3, count(array), count(first), count(base)) if isinstance(base, _Owner) else ()
 
 
-def _learn(array: npt.NDArray[Any]) -> None:
-    """Remember the counts of an array known to be alone: they depend on how an interpreter passes arguments."""
-    _alone.add(_signature(array))
+def _learn() -> set[tuple[int, ...]]:
+    """The signatures of arrays known to be alone: reference counts depend on how an interpreter passes arguments."""
+
+    def as_owns_alone_does(array: npt.NDArray[Any]) -> None:
+        found.add(_signature(array))
+
+    found: set[tuple[int, ...]] = set()
+    for shape in ((2,), (POOL_BYTES,)):
+        tensor = SimpleNamespace(array=empty(shape, np.uint8))
+        as_owns_alone_does(tensor.array)
+        tensor.array = tensor.array[:]
+        as_owns_alone_does(tensor.array)
+    return found
 
 
 def _bound_from_environment() -> int:
@@ -235,11 +254,6 @@ def _unlock_after_fork() -> None:
 
 
 _totals = _Totals()
-_alone: set[tuple[int, ...]] = set()
-for _shape in ((2,), (POOL_BYTES,)):
-    _holder = SimpleNamespace(array=empty(_shape, np.uint8))
-    _learn(_holder.array)
-    _holder.array = _holder.array[:]
-    _learn(_holder.array)
+_alone = _learn()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_unlock_after_fork)

@@ -1,6 +1,7 @@
 """GPUs through CuPy: every op runs through its body on arrays, with CuPy in NumPy's place.
 
-CuPy is imported when a GPU is first asked for, never before; without it, or without a GPU, the error says what is missing.
+CuPy is imported when a GPU is first asked for, never before; without it, or without a GPU, the error says what is
+missing.
 """
 
 from __future__ import annotations
