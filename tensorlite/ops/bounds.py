@@ -1,0 +1,73 @@
+"""Keeping numbers within bounds, and on integers: clip and round."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tensorlite.declare import elementwise, public
+from tensorlite.errors import DTypeError, complaint
+from tensorlite.kernels import scalar as s
+from tensorlite.ops.complex_numbers import _from_parts, imag, real
+from tensorlite.ops.elementwise import clip_high, clip_low
+from tensorlite.ops.shape import _copy, astype
+from tensorlite.tensor import Tensor
+from tensorlite.tensor_type import GROUPS, INTEGERS, can_hold, default_dtype, kind, scalar_kind
+
+
+@elementwise(accepts="real", hidden=True)
+def rint(x):
+    """The nearest integer, of two the even one."""
+    return s.round(x)
+
+
+@public(in_place=True)
+def round(x: Tensor, /) -> Tensor:
+    """The nearest integer, of two the even one; of a complex number, each part rounded.
+
+    >>> import tensorlite as tl
+    >>> tl.round(tl.tensor([0.5, 1.5, -1.2]))
+    tensor([ 0.,  2., -1.])
+    """
+    return rint(x) if x.dtype.kind != "c" else _from_parts(rint(real(x)), rint(imag(x)))
+
+
+@public(in_place=True)
+def clip(x: Tensor, /, min: Any = None, max: Any = None) -> Tensor:
+    """The numbers with those below ``min`` or above ``max`` replaced by that bound: a number or a tensor.
+
+    The result has the dtype of ``x``. Where ``min`` exceeds ``max``, the result is ``max``. Raises `DTypeError` for
+    complex numbers, and for bounds of a kind that ``x`` cannot hold.
+
+    >>> import tensorlite as tl
+    >>> tl.clip(tl.tensor([1.0, 2.0, 3.0]), 1.5, 2.5)
+    tensor([1.5, 2. , 2.5])
+    """
+    if x.dtype not in GROUPS["real"]:
+        raise complaint(DTypeError, "clip", f"takes real dtypes, not {x.dtype.name}", {"x": x})
+    if min is None and max is None:
+        return _copy(x)
+    result = x if min is None else clip_low(x, _bound(x, "min", min))
+    return result if max is None else clip_high(result, _bound(x, "max", max))
+
+
+def _bound(x: Tensor, name: str, bound: Any) -> Any:
+    """A bound in the dtype of ``x``, moved into its range where it lies outside."""
+    if isinstance(bound, np.ndarray | np.generic):
+        bound = bound.item() if bound.ndim == 0 else Tensor(bound)
+    number = scalar_kind(bound)
+    if number is None and not isinstance(bound, Tensor):
+        raise complaint(DTypeError, "clip", f"{name} must be a number or a tensor, not {type(bound).__name__}", {"x": x})
+    dtype = bound.dtype if number is None else default_dtype(number)
+    if not can_hold(x.dtype, dtype) or kind(dtype) == "bool":
+        raise complaint(DTypeError, "clip", f"{x.dtype.name} cannot hold the bound", {"x": x, name: bound},
+                        f"cast x first: x.to(tl.{dtype.name})")
+    if x.dtype not in INTEGERS:
+        return bound if number else astype(bound, x.dtype, copy=False)
+    limits = np.iinfo(x.dtype)
+    if number:
+        return sorted((limits.min, bound, limits.max))[1]
+    if np.can_cast(bound.dtype, x.dtype):
+        return astype(bound, x.dtype, copy=False)
+    return astype(clip(bound, limits.min, limits.max), x.dtype)
