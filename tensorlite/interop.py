@@ -12,7 +12,7 @@ import numpy as np
 from tensorlite import errors
 from tensorlite.declare import public
 from tensorlite.kernels import device as devices
-from tensorlite.ops.creation import asarray
+from tensorlite.ops.creation import asarray, imported, in_dtype
 from tensorlite.ops.index import get_item
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import bfloat16
@@ -104,6 +104,9 @@ _numpy_method.__name__, _numpy_method.__doc__ = "numpy", numpy.__doc__
 def _dlpack(self: Tensor, *, stream: Any = None, max_version: tuple[int, int] | None = None,
             dl_device: tuple[Any, int] | None = None, copy: bool | None = None) -> Any:
     """A DLPack capsule of the elements (DLPack 1.0, as the array API asks)."""
+    if self.node is not None:
+        raise errors.complaint(errors.GradientError, "__dlpack__", "another library cannot record derivatives",
+                               {"x": self}, "export x.detach()")
     array = self.array
     if type(array) is not np.ndarray:
         return array.__dlpack__(stream=stream)
@@ -151,13 +154,8 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
     """
     if not hasattr(x, "__dlpack__"):
         raise errors.complaint(errors.DTypeError, "from_dlpack", f"{type(x).__name__} has no __dlpack__ method")
-    if isinstance(x, Tensor):
-        x = x.array
-    try:
-        array = np.from_dlpack(x, copy=copy)
-    except (RuntimeError, BufferError, TypeError):
-        array = devices.get("cuda").xp.from_dlpack(x)
-    return Tensor(array)
+    array = imported("from_dlpack", x, copy)
+    return Tensor(in_dtype(array, None, None) if isinstance(array, np.ndarray) else array)
 
 
 TENSOR_MEMBERS: dict[str, Any] = {

@@ -8,6 +8,8 @@ from functools import cache
 import ml_dtypes
 import numpy as np
 
+from tensorlite import errors
+
 bool_ = np.dtype(np.bool_)
 int8, int16, int32, int64 = (np.dtype(f"int{bits}") for bits in (8, 16, 32, 64))
 uint8, uint16, uint32, uint64 = (np.dtype(f"uint{bits}") for bits in (8, 16, 32, 64))
@@ -143,14 +145,22 @@ def sum_dtype(dtype: np.dtype) -> np.dtype:
     return uint64 if dtype.kind == "u" else dtype
 
 
-@cache
 def dtype_of(spec: object) -> np.dtype:
     """Reads a dtype from a dtype, a NumPy scalar type, its name, or ``bool``/``int``/``float``/``complex``."""
+    try:
+        return _dtype_of(spec)
+    except TypeError:
+        raise errors.complaint(errors.DTypeError, "dtype", f"no tensor has dtype {spec}", None,
+                               f"there are {', '.join(dtype.name for dtype in DTYPES)}") from None
+
+
+@cache
+def _dtype_of(spec: object) -> np.dtype:
     if spec is bool or spec is int or spec is float or spec is complex:
         return _DEFAULT[spec.__name__]
     if spec == "bfloat16":
         return bfloat16
     dtype = np.dtype(spec)  # type: ignore[call-overload]
     if dtype not in GROUPS["any"]:
-        raise TypeError(f"no tensor has dtype {dtype}; there are {', '.join(d.name for d in DTYPES)}")
+        raise TypeError
     return np.dtype(dtype.type)  # native byte order

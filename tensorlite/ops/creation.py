@@ -9,11 +9,20 @@ import numpy as np
 from tensorlite import errors
 from tensorlite.context import find
 from tensorlite.declare import public
+from tensorlite.dispatch import quietly
 from tensorlite.ops.shape import astype
 from tensorlite.state import state
 from tensorlite.tape import Leaf
 from tensorlite.tensor import Tensor
-from tensorlite.tensor_type import DEFAULT_COMPLEX, DEFAULT_FLOAT, DIFFERENTIABLE, GROUPS, dtype_of
+from tensorlite.tensor_type import (
+    DEFAULT_COMPLEX,
+    DEFAULT_FLOAT,
+    DIFFERENTIABLE,
+    GROUPS,
+    complex128,
+    dtype_of,
+    float64,
+)
 
 
 def place(array: Any, device: str | None) -> Any:
@@ -23,17 +32,27 @@ def place(array: Any, device: str | None) -> Any:
 
 def from_python(data: Any, dtype: np.dtype | None) -> np.ndarray:
     """A NumPy array of nested Python numbers (or tensors); Python floats become float32."""
-    if isinstance(data, list | tuple):
-        data = _plain(data)
+    first = _first(data)
     try:
-        array = np.asarray(data, dtype=dtype)
+        array = quietly(np.asarray, _plain(data), dtype)
     except (ValueError, TypeError, OverflowError) as problem:
         raise errors.complaint(errors.ArgumentError, "asarray", str(problem), {"obj": type(data).__name__}) from None
-    if dtype is None and array.dtype == np.float64:
-        return array.astype(DEFAULT_FLOAT)
-    if dtype is None and array.dtype == np.complex128:
-        return array.astype(DEFAULT_COMPLEX)
+    if array.dtype not in GROUPS["any"] or isinstance(first, str | bytes):
+        raise errors.complaint(errors.DTypeError, "asarray", "a tensor is made of numbers", {"obj": data},
+                               "give numbers, nested lists of numbers, or an array")
+    if dtype is None and array.dtype in _DEFAULTS and not isinstance(first, np.ndarray | np.generic | Tensor):
+        return quietly(array.astype, _DEFAULTS[array.dtype])
     return array
+
+
+_DEFAULTS = {float64: DEFAULT_FLOAT, complex128: DEFAULT_COMPLEX}
+
+
+def _first(data: Any) -> Any:
+    """The first of nested numbers."""
+    while isinstance(data, list | tuple) and data:
+        data = data[0]
+    return data
 
 
 def _plain(data: Any) -> Any:
@@ -43,11 +62,45 @@ def _plain(data: Any) -> Any:
     return data.array if isinstance(data, Tensor) else data
 
 
+def in_dtype(array: np.ndarray, wanted: np.dtype | None, copy: bool | None) -> np.ndarray:
+    """An array in one of the tensors' dtypes: the very objects that fast paths know."""
+    native = array.dtype.newbyteorder("=")
+    if native not in GROUPS["any"] and (wanted is None or native.kind not in "fc"):
+        raise errors.complaint(errors.DTypeError, "asarray", f"no tensor has dtype {native}", {"obj": array})
+    wanted = wanted or dtype_of(native)
+    if native.kind == "c" and wanted.kind != "c":
+        raise errors.complaint(errors.DTypeError, "asarray", f"complex numbers do not become {wanted.name}",
+                               {"obj": array}, "take their real part or modulus first")
+    if copy is False and array.dtype != wanted:
+        raise errors.complaint(errors.ArgumentError, "asarray", f"{native.name} cannot become {wanted.name} without a copy",
+                               {"obj": array}, "leave copy=False out")
+    array = quietly(_astype, array, wanted, bool(copy))
+    return array if array.dtype is wanted else array.view(wanted)
+
+
+def _astype(array: np.ndarray, dtype: np.dtype, copy: bool) -> np.ndarray:
+    return array.astype(dtype, copy=copy)
+
+
+def imported(op: str, x: Any, copy: bool | None = None) -> Any:
+    """The array of another library's ``__dlpack__``, of the device that it lives on."""
+    if getattr(x, "__dlpack_device__", lambda: (1, 0))()[0] != 1:
+        return find("cuda", op).xp.from_dlpack(x)
+    try:
+        return np.from_dlpack(x, copy=copy)
+    except errors.TensorliteError:
+        raise
+    except (BufferError, RuntimeError, TypeError, ValueError) as problem:
+        raise errors.complaint(errors.ArgumentError, op, str(problem), {"x": type(x).__name__},
+                               "convert it there first") from None
+
+
 @public(method=False)
 def asarray(obj: Any, /, *, dtype: Any = None, device: str | None = None, copy: bool | None = None) -> Tensor:
     """A tensor of numbers, nested sequences, an array, or anything with ``__dlpack__`` or ``__array__``.
 
-    Arrays keep their dtype and share their memory unless ``copy`` is true; Python floats become float32.
+    Arrays keep their dtype and share their memory unless ``copy`` is true; Python floats become float32. Raises
+    `DTypeError` for what is no number, `ArgumentError` where ``copy=False`` cannot be kept.
 
     >>> import tensorlite as tl
     >>> tl.asarray([[1, 2], [3, 4]], dtype=tl.float64).type
@@ -55,26 +108,28 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: str | None = None, copy: 
     """
     wanted = None if dtype is None else dtype_of(dtype)
     if isinstance(obj, Tensor):
-        moved = obj if device is None or device == obj.device else Tensor(place(obj.array, device))
-        return astype(moved, wanted or moved.dtype, copy=bool(copy))
+        return _of_tensor(obj, wanted or obj.dtype, device or obj.device, copy)
     if isinstance(obj, np.ndarray | np.generic):
-        array = np.asarray(obj)
-        if wanted is None and array.dtype not in GROUPS["any"]:
-            raise errors.complaint(errors.DTypeError, "asarray", f"no tensor has dtype {array.dtype}", {"obj": array})
-        wanted = wanted or dtype_of(array.dtype)
-        array = array.astype(wanted, copy=bool(copy))
-        array = array if array.dtype is wanted else array.view(wanted)  # equal, but not the one that fast paths know
+        array = in_dtype(np.asarray(obj), wanted, copy)
     elif hasattr(obj, "__dlpack__"):
-        array = np.from_dlpack(obj, copy=copy)
-        array = array if wanted is None else array.astype(wanted, copy=False)
+        array = imported("asarray", obj, copy)
+        array = in_dtype(array, wanted, copy and None) if isinstance(array, np.ndarray) else array
     elif hasattr(obj, "__array__"):
-        return asarray(np.asarray(obj), dtype=dtype, device=device, copy=copy)
+        array = in_dtype(np.asarray(obj), wanted, copy)
     elif copy is False:
         raise errors.complaint(errors.ArgumentError, "asarray", "Python data cannot become a tensor without a copy",
                                {"obj": obj}, "leave copy=False out")
     else:
         array = from_python(obj, wanted)
     return Tensor(place(array, device))
+
+
+def _of_tensor(x: Tensor, dtype: np.dtype, device: str, copy: bool | None) -> Tensor:
+    if copy is False and (dtype != x.dtype or device != x.device):
+        raise errors.complaint(errors.ArgumentError, "asarray", f"{x.type} cannot become {dtype.name} on {device} without a copy",
+                               {"obj": x}, "leave copy=False out")
+    moved = x if device == x.device else Tensor(place(x.array, device))
+    return astype(moved, dtype, copy=bool(copy))
 
 
 @public(method=False)
