@@ -18,6 +18,7 @@ from tensorlite.data import MNIST, Digits, FashionMNIST
 from tensorlite.data.digits import MissingPackage
 from tensorlite.errors import ArgumentError, complaint
 
+RESULTS = ("checkpoint.safetensors", "confusions.png", "curves.png", "metrics.csv", "mistakes.png", "model.safetensors")
 #: The first labels of MNIST's test set, which tell it from Fashion-MNIST under the same file names.
 MNIST_BEGINS = [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
 
@@ -151,4 +152,4 @@ def _write_results(task: Task, state: Run, result: Evaluation, folder: Path) -> 
     pictures.draw_confusions(result, classes, folder / "confusions.png")
     pictures.draw_mistakes(result, task.test_set.data, classes, folder / "mistakes.png")
     io.save(state.model.state_dict(), folder / "model.safetensors")
-    print(f"wrote {', '.join(sorted(path.name for path in folder.iterdir()))} to {folder}/")
+    print(f"wrote {', '.join(RESULTS)} to {folder}/")

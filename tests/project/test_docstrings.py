@@ -10,7 +10,6 @@ from importlib import import_module
 import pytest
 from sources import FILES
 
-
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
