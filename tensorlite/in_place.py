@@ -64,7 +64,7 @@ def set_item(self: Tensor, where: Any, value: Any) -> None:
     """Assigns ``x[where] = value``: ``x`` becomes a new value, in its old buffer where nobody else holds that."""
     check_in_place("setitem", self)
     try:
-        spec, indices = index.split_index(where)
+        spec, indices = index.split_index(where, self)
     except errors.IndexingError as error:
         raise errors.complaint(errors.IndexingError, "setitem", error.problem, {"x": self, "index": where},
                                error.fix) from None
