@@ -13,6 +13,7 @@ from tensorlite.dispatch import apply
 from tensorlite.eager import runner
 from tensorlite.kernels import scalar as s
 from tensorlite.op import KINDS, OPS, Elementwise, Op, Sample
+from tensorlite.tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -103,7 +104,7 @@ def public(function: F | None = None, *, method: bool | str = True, in_place: bo
     """Makes a function part of the namespace ``tl``, and a method of tensors; accepts ``dim`` and ``keepdim`` too."""
     if function is None:
         return lambda f: public(f, method=method, in_place=in_place)
-    face = _with_aliases(function)
+    face = _checked(function)
     name = function.__name__.rstrip("_")
     PUBLIC[name] = face
     if method:
@@ -113,12 +114,13 @@ def public(function: F | None = None, *, method: bool | str = True, in_place: bo
     return face
 
 
-def _with_aliases(function: F) -> F:
-    """Accepts PyTorch's ``dim`` and ``keepdim`` for ``axis`` and ``keepdims``: the one place that does."""
-    parameters = inspect.signature(function).parameters
-    known = {alias: name for alias, name in _ALIASES.items() if name in parameters}
-    if not known:
-        return function
+def _checked(function: F) -> F:
+    """Accepts PyTorch's ``dim`` and ``keepdim`` for ``axis`` and ``keepdims``, and says which argument is no tensor.
+
+    The one place that does either.
+    """
+    signature = inspect.signature(function)
+    known = {alias: name for alias, name in _ALIASES.items() if name in signature.parameters}
 
     @functools.wraps(function)
     def face(*arguments: Any, **kwargs: Any) -> Any:
@@ -128,5 +130,26 @@ def _with_aliases(function: F) -> F:
                     raise errors.complaint(errors.ArgumentError, function.__name__,
                                            f"{alias} and {name} are the same option: both were given")
                 kwargs[name] = kwargs.pop(alias)
-        return function(*arguments, **kwargs)
+        try:
+            return function(*arguments, **kwargs)
+        except (AttributeError, TypeError) as error:
+            told = None if isinstance(error, errors.TensorliteError) else _no_tensor(function, signature, arguments, kwargs)
+            if told is None:
+                raise
+        raise told
     return face  # type: ignore[return-value]
+
+
+def _no_tensor(function: Callable[..., Any], signature: inspect.Signature, arguments: Sequence[Any],
+               kwargs: Mapping[str, Any]) -> errors.TensorliteError | None:
+    """What to say of a call with something else where a tensor is wanted."""
+    try:
+        bound = signature.bind(*arguments, **kwargs).arguments
+    except TypeError:
+        return None
+    for name, value in bound.items():
+        if signature.parameters[name].annotation in (Tensor, "Tensor") and not isinstance(value, Tensor):
+            return errors.complaint(errors.DTypeError, function.__name__,
+                                    f"{name} must be a tensor, not {type(value).__name__}", {name: value},
+                                    "make it one: tl.asarray(...)")
+    return None
