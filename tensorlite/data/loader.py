@@ -125,8 +125,8 @@ def _load_here(tasks: Iterator[Task], fetcher: Fetcher, depth: int) -> Iterator[
 
 def _random_state() -> tuple[Any, ...]:
     """What a draw from any global random state changes."""
-    kind, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002, the state others draw from
-    return random.getstate(), kind, keys.tobytes(), rest, default_generator.get_state().tolist()
+    state: Any = np.random.get_state(legacy=True)  # noqa: NPY002, the state others draw from
+    return random.getstate(), state[1].tobytes(), state[2:], default_generator.get_state().tolist()
 
 
 def _refuse(problem: str, fix: str | None = None) -> None:

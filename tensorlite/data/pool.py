@@ -135,11 +135,12 @@ def end_workers(workers: Sequence[Worker]) -> None:
     deadline = time.monotonic() + GRACE
     for worker in workers:
         worker.hang_up(deadline)
-    for persuade in (None, "terminate", "kill"):
+    for persuade in ("join", "terminate", "kill"):
         alive = [worker.process for worker in workers if worker.process.exitcode is None]
-        for process in alive if persuade else ():
-            getattr(process, persuade)()
-        deadline = time.monotonic() + GRACE if persuade else deadline
+        if persuade != "join":
+            deadline = time.monotonic() + GRACE
+            for process in alive:
+                getattr(process, persuade)()
         for process in alive:
             process.join(max(0.0, deadline - time.monotonic()))
     for worker in workers:
