@@ -133,7 +133,8 @@ def _checked(function: F) -> F:
         try:
             return function(*arguments, **kwargs)
         except (AttributeError, TypeError) as error:
-            told = None if isinstance(error, errors.TensorliteError) else _no_tensor(function, signature, arguments, kwargs)
+            known_as = isinstance(error, errors.TensorliteError)
+            told = None if known_as else _no_tensor(function, signature, arguments, kwargs)
             if told is None:
                 raise
         raise told

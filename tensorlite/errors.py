@@ -63,8 +63,14 @@ class InternalError(TensorliteError, RuntimeError):
 _INSIDE = tuple(str(Path(module.__file__ or "").parent) + os.sep for module in (sys.modules[__package__], kernels, np))
 
 
+_STANDARD = str(Path(os.__file__).parent) + os.sep
+
+
 def _is_inside(filename: str) -> bool:
-    return filename.startswith(_INSIDE) or filename.startswith(("<frozen", "<tensorlite"))
+    """Whether a file belongs to the library, to NumPy or to Python itself."""
+    if filename.startswith((*_INSIDE, "<frozen", "<tensorlite")):
+        return True
+    return filename.startswith(_STANDARD) and "-packages" not in filename
 
 
 def user_line() -> str:

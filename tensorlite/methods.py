@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tensorlite import autograd, display, interop
+from tensorlite import autograd, copying, display, interop
 from tensorlite.declare import IN_PLACE, METHODS
 from tensorlite.in_place import in_place, set_item
 from tensorlite.ops import index, torch_names
@@ -65,7 +65,7 @@ def bind() -> None:
     _set("__hash__", object.__hash__)
     _set("__getitem__", index.get_item)
     _set("__setitem__", set_item)
-    for module in (torch_names, interop, display, autograd):
+    for module in (torch_names, interop, display, autograd, copying):
         for name, member in module.TENSOR_MEMBERS.items():
             _set(name, member)
 
