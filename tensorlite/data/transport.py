@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
@@ -26,15 +27,23 @@ def pack(value: Any) -> list[Any]:
 
 def send(connection: Connection, message: list[Any]) -> None:
     """Sends what `pack` made."""
-    for part in message:
-        connection.send_bytes(part)
+    text, *buffers = message
+    connection.send_bytes(text)
+    for buffer in buffers:
+        left = memoryview(buffer)
+        while left:
+            left = left[os.write(connection.fileno(), left):]
 
 
 def receive(connection: Connection) -> Any:
-    """Receives a value, each buffer straight into memory of its own."""
+    """Receives a value, each buffer straight into memory of its own (`recv_bytes_into` would copy it once more)."""
     text, sizes = pickle.loads(connection.recv_bytes())
     buffers = [np.empty(size, np.uint8) for size in sizes]
     for buffer in buffers:
-        if buffer.size:
-            connection.recv_bytes_into(buffer.data)
+        left = buffer.data
+        while left:
+            count = os.readv(connection.fileno(), [left])
+            if count == 0:
+                raise EOFError
+            left = left[count:]
     return pickle.loads(text, buffers=buffers)
