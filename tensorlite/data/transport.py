@@ -11,10 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from tensorlite.tensor import Tensor
-
-ForkingPickler.register(Tensor, lambda tensor: (Tensor, (np.asarray(tensor.numpy()),)))
-
 
 def pack(value: Any) -> list[Any]:
     """Makes a message of a value: a pickle that holds the sizes of its buffers, then the buffers themselves."""

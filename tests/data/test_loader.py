@@ -259,6 +259,21 @@ def test_persistent_workers_stay_and_others_do_not():
     assert not {*first} & {*second}
 
 
+def test_a_recorded_tensor_cannot_leave_its_worker():
+    def record(index):
+        return tl.tensor([1.0], requires_grad=True) * index
+
+    with pytest.raises(WorkerError, match="a recorded tensor cannot be copied with its tape"):
+        list(DataLoader(Squares(2, record), num_workers=1))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_datasets_of_tensors_reach_every_kind_of_process(method):
+    dataset = tl.data.TensorDataset(tl.asarray([[1.0], [2.0]]), tl.asarray([0, 1]))
+    loader = DataLoader(dataset, batch_size=2, num_workers=1, multiprocessing_context=method)
+    assert values(loader) == [[[[1.0], [2.0]], [0, 1]]]
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_way_to_start_a_process(method):
     loader = DataLoader(Squares(5), batch_size=2, num_workers=2, multiprocessing_context=method)
