@@ -121,7 +121,7 @@ class Emitter:
         before = [self.values[name] for name in names]
 
         def inside() -> list[str]:
-            body()
+            self._scoped(body)
             return [self.values[name].ref for name in names]
 
         after = self.asm.when(condition, [_carried(value) for value in before], inside)
@@ -133,11 +133,17 @@ class Emitter:
 
         def inside(index: str, refs: list[str]) -> list[str]:
             self._rename(names, before, refs)
-            body(index)
+            self._scoped(lambda: body(index))
             return [self.values[name].ref for name in names]
 
         after = self.asm.loop(bounds, [_carried(value) for value in before], inside)
         self._rename(names, before, after)
+
+    def _scoped(self, body: Callable[[], None]) -> None:
+        """Append a body, and forget what it defines."""
+        outside = set(self.values)
+        body()
+        self.values = {name: value for name, value in self.values.items() if name in outside}
 
     def _assigned(self, block: loops.Block) -> list[str]:
         """Return the locals from outside a block that it changes."""
