@@ -1,0 +1,196 @@
+"""Convolution of images, and its two transposes, which are each other's derivatives.
+
+Each is a matrix product over the columns of all windows (im2col; Chellapilla et al., "High performance convolutional
+neural networks for document processing", 2006), block by block of images, so that the columns stay in the cache.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tensorlite.declare import primitive, public
+from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
+from tensorlite.op import Sample
+from tensorlite.ops.reduce import _sum, accumulator
+from tensorlite.ops.window import Padding, Pair, batched, blocks, columns, pair, span, uncover, views, window_counts
+from tensorlite.tensor import Tensor
+from tensorlite.tensor_type import GROUPS, TensorType
+
+_ONE = (1, 1)
+_NONE = ((0, 0), (0, 0))
+
+
+def _check(x: Any, weight: Any, bias: tuple[Any, ...], stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Pair:
+    """The number of windows down and across; raises what is wrong with arrays or their types."""
+    for name, other in (("weight", weight), *(("bias", b) for b in bias)):
+        if other.dtype != x.dtype:
+            raise DTypeError(f"x is {x.dtype.name}, {name} is {other.dtype.name}", f"cast one: x.to(tl.{other.dtype.name})")
+    if x.dtype not in GROUPS["real floating"]:
+        raise DTypeError(f"takes real floating dtypes, not {x.dtype.name}", "cast it first: x.to(tl.float32)")
+    if len(weight.shape) != 4:
+        raise ShapeError(f"weight must be [out channels, in channels / groups, height, width], it has {len(weight.shape)} dimensions")
+    channels, out_channels = x.shape[1], weight.shape[0]
+    if groups < 1 or channels % groups or out_channels % groups:
+        raise ShapeError(f"groups={groups} must divide x's {channels} channels and weight's {out_channels}")
+    if weight.shape[1] * groups != channels:
+        raise ShapeError(f"weight expects {weight.shape[1] * groups} input channels, x has {channels}")
+    if bias and bias[0].shape != (out_channels,):
+        raise ShapeError(f"bias must have shape [{out_channels}], one number for each of weight's filters")
+    return window_counts(x.shape[2:], weight.shape[2:], stride, dilation, padding)
+
+
+def _conv2d_type(x: TensorType, weight: TensorType, *bias: TensorType, **geometry: Any) -> TensorType:
+    counts = _check(x, weight, bias, **geometry)
+    return TensorType(x.dtype, (x.shape[0], weight.shape[0], *counts), x.device)
+
+
+def _x_vjp(g: Tensor, weight: Tensor, x_shape: tuple[int, ...], stride: Pair, padding: Padding, dilation: Pair,
+           groups: int) -> Tensor:
+    return _conv2d_data(g, weight, size=x_shape[2:], stride=stride, padding=padding, dilation=dilation, groups=groups)
+
+
+def _weight_vjp(g: Tensor, x: Tensor, weight_shape: tuple[int, ...], stride: Pair, padding: Padding, dilation: Pair,
+                groups: int) -> Tensor:
+    return _conv2d_weight(x, g, kernel=weight_shape[2:], stride=stride, padding=padding, dilation=dilation, groups=groups)
+
+
+def _geometry(stride: Pair = _ONE, padding: Padding = _NONE, dilation: Pair = _ONE, groups: int = 1) -> dict[str, Any]:
+    return {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+
+
+@primitive("contract", type=_conv2d_type, samples=[
+    Sample((2, 3, 6, 5), (4, 3, 3, 3), **_geometry()),
+    Sample((2, 2, 5, 6), (2, 2, 3, 2), (2,), **_geometry((2, 1), ((1, 0), (1, 2)))),
+    Sample((1, 4, 7, 7), (6, 2, 2, 3), (6,), **_geometry(dilation=(2, 2), groups=2)),
+    Sample((2, 3, 2, 4), (2, 3, 1, 1), **_geometry()), Sample((0, 1, 3, 3), (1, 1, 2, 2), **_geometry())],
+           vjp={"x": _x_vjp, "weight": _weight_vjp, "bias": lambda g: _sum(g, axis=(0, 2, 3), keepdims=False, dtype=None)})
+def _conv2d(xp: Any, x: Any, weight: Any, *bias: Any, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Any:
+    counts = _check(x, weight, bias, stride, padding, dilation, groups)
+    images, filters, kernel = x.shape[0], weight.shape[0], weight.shape[2:]
+    wide = accumulator(x.dtype)
+    matrix = weight.astype(wide, copy=False).reshape(groups, filters // groups, -1)
+    if kernel == stride == _ONE and padding == _NONE and groups == 1 and x.dtype == wide:
+        out = xp.matmul(matrix, x.reshape(images, x.shape[1], counts[0] * counts[1])).reshape(images, filters, *counts)
+        return _add_bias(out, bias)
+    out = xp.empty((images, filters, *counts), x.dtype)
+    for block, cells in columns(xp, x, kernel, stride, dilation, padding, counts, wide):
+        product = xp.matmul(matrix, cells.reshape(groups, matrix.shape[2], cells.shape[1]))
+        product = product.reshape(filters, block.stop - block.start, *counts).transpose(1, 0, 2, 3)
+        out[block] = _add_bias(product, bias)
+    return out
+
+
+def _add_bias(product: Any, bias: tuple[Any, ...]) -> Any:
+    if bias:
+        product += bias[0].astype(product.dtype, copy=False).reshape(-1, 1, 1)
+    return product
+
+
+def _data_type(g_: TensorType, weight: TensorType, *, size: Pair, groups: int, **_: Any) -> TensorType:
+    return TensorType(g_.dtype, (g_.shape[0], weight.shape[1] * groups, *size), g_.device)
+
+
+def _data_g_vjp(g: Tensor, weight: Tensor, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Tensor:
+    return _conv2d(g, weight, stride=stride, padding=padding, dilation=dilation, groups=groups)
+
+
+def _data_weight_vjp(g: Tensor, g_: Tensor, weight_shape: tuple[int, ...], stride: Pair, padding: Padding,
+                     dilation: Pair, groups: int) -> Tensor:
+    return _conv2d_weight(g, g_, kernel=weight_shape[2:], stride=stride, padding=padding, dilation=dilation, groups=groups)
+
+
+@primitive("contract", type=_data_type, vjp={"g_": _data_g_vjp, "weight": _data_weight_vjp}, samples=[
+    Sample((2, 4, 4, 3), (4, 3, 3, 3), size=(6, 5), **_geometry()),
+    Sample((2, 2, 2, 8), (2, 2, 3, 2), size=(5, 6), **_geometry((2, 1), ((1, 0), (1, 2)))),
+    Sample((1, 6, 5, 3), (6, 2, 2, 3), size=(7, 7), **_geometry(dilation=(2, 2), groups=2)),
+    Sample((0, 1, 2, 2), (1, 1, 2, 2), size=(3, 3), **_geometry())])
+def _conv2d_data(xp: Any, g_: Any, weight: Any, *, size: Pair, stride: Pair, padding: Padding, dilation: Pair,
+                 groups: int) -> Any:
+    """The transpose of `conv2d` in its images: every window's products are added back where it lay."""
+    images, filters, *counts = g_.shape
+    channels, kernel = weight.shape[1] * groups, weight.shape[2:]
+    wide = accumulator(g_.dtype)
+    matrix = weight.astype(wide, copy=False).reshape(groups, filters // groups, -1).transpose(0, 2, 1)
+    height, width = (size[i] + sum(padding[i]) for i in (0, 1))
+    out = xp.empty((images, channels, *size), g_.dtype)
+    for block in blocks(images, channels * kernel[0] * kernel[1] * counts[0] * counts[1] * wide.itemsize):
+        count = block.stop - block.start
+        cells = xp.matmul(matrix, _filters_first(g_[block], groups, wide)).reshape(channels, -1, count, *counts)
+        total = xp.zeros((channels, count, height, width), wide)
+        for place, view in enumerate(views(total, kernel, stride, dilation, tuple(counts))):
+            view += cells[:, place]
+        out[block] = uncover(total, padding, size).transpose(1, 0, 2, 3)
+    return out
+
+
+def _filters_first(g: Any, groups: int, dtype: np.dtype) -> Any:
+    """Cotangents of images as one matrix for each group: [groups, filters / groups, images * windows]."""
+    return g.transpose(1, 0, 2, 3).astype(dtype, copy=False).reshape(groups, g.shape[1] // groups, -1)
+
+
+def _weight_type(x: TensorType, g_: TensorType, *, kernel: Pair, groups: int, **_: Any) -> TensorType:
+    return TensorType(x.dtype, (g_.shape[1], x.shape[1] // groups, *kernel), x.device)
+
+
+def _weight_x_vjp(g: Tensor, g_: Tensor, x_shape: tuple[int, ...], stride: Pair, padding: Padding, dilation: Pair,
+                  groups: int) -> Tensor:
+    return _conv2d_data(g_, g, size=x_shape[2:], stride=stride, padding=padding, dilation=dilation, groups=groups)
+
+
+def _weight_g_vjp(g: Tensor, x: Tensor, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Tensor:
+    return _conv2d(x, g, stride=stride, padding=padding, dilation=dilation, groups=groups)
+
+
+@primitive("contract", type=_weight_type, vjp={"x": _weight_x_vjp, "g_": _weight_g_vjp}, samples=[
+    Sample((2, 3, 6, 5), (2, 4, 4, 3), kernel=(3, 3), **_geometry()),
+    Sample((2, 2, 5, 6), (2, 2, 2, 8), kernel=(3, 2), **_geometry((2, 1), ((1, 0), (1, 2)))),
+    Sample((1, 4, 7, 7), (1, 6, 5, 3), kernel=(2, 3), **_geometry(dilation=(2, 2), groups=2)),
+    Sample((0, 1, 3, 3), (0, 1, 2, 2), kernel=(2, 2), **_geometry())])
+def _conv2d_weight(xp: Any, x: Any, g_: Any, *, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair,
+                   groups: int) -> Any:
+    """The transpose of `conv2d` in its weight: cotangents times columns, summed over all images."""
+    filters, counts = g_.shape[1], g_.shape[2:]
+    wide = accumulator(x.dtype)
+    total = xp.zeros((groups, filters // groups, x.shape[1] // groups * kernel[0] * kernel[1]), wide)
+    for block, cells in columns(xp, x, kernel, stride, dilation, padding, counts, wide):
+        cells = cells.reshape(groups, total.shape[2], cells.shape[1])
+        total += xp.matmul(_filters_first(g_[block], groups, wide), cells.transpose(0, 2, 1))
+    return total.reshape(filters, x.shape[1] // groups, *kernel).astype(x.dtype, copy=False)
+
+
+def read_padding(op: str, padding: Any, kernel: Pair, stride: Pair, dilation: Pair) -> Padding:
+    """Padding as users write it (integers, ``"valid"`` or ``"same"``) as widths before and after each axis."""
+    if padding == "valid":
+        return _NONE
+    if padding == "same":
+        if stride != _ONE:
+            raise complaint(ArgumentError, op, f"padding='same' needs stride 1, not {stride}")
+        top, left = (span(k, d) - 1 for k, d in zip(kernel, dilation, strict=True))
+        return (top // 2, top - top // 2), (left // 2, left - left // 2)
+    if isinstance(padding, str):
+        raise complaint(ArgumentError, op, f"padding must be integers, 'valid' or 'same', not {padding!r}")
+    top, left = pair(op, "padding", padding, least=0)
+    return (top, top), (left, left)
+
+
+@public(method=False)
+def conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int | tuple[int, int] = 1,
+           padding: int | tuple[int, int] | str = 0, dilation: int | tuple[int, int] = 1, groups: int = 1) -> Tensor:
+    """The cross-correlation of images with filters: ``y[n, o] = bias[o] + sum_c correlate(input[n, c], weight[o, c])``.
+
+    input: [batch, channels, height, width] or [channels, height, width]; weight: [out channels, channels / groups,
+    kernel height, kernel width]; bias: [out channels]. ``padding`` is zeros on each side, or ``"same"`` for an output
+    of the input's size, or ``"valid"`` for none. Raises `ShapeError` and `DTypeError` where these do not fit.
+
+    >>> import tensorlite as tl
+    >>> tl.conv2d(tl.ones((1, 1, 3, 3)), tl.ones((1, 1, 2, 2)))
+    tensor([[[[4., 4.],
+              [4., 4.]]]])
+    """
+    strides, dilations = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
+    borders = read_padding("conv2d", padding, weight.shape[2:], strides, dilations)
+    others = (weight,) if bias is None else (weight, bias)
+    return batched("conv2d", lambda x: _conv2d(x, *others, stride=strides, padding=borders, dilation=dilations,
+                                               groups=groups), input)

@@ -1,0 +1,288 @@
+"""Losses: how far predictions are from targets, reduced to a mean or a sum or left as they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tensorlite.declare import elementwise, primitive, public
+from tensorlite.errors import ArgumentError, DTypeError, IndexingError, ShapeError, complaint
+from tensorlite.kernels import scalar as s
+from tensorlite.op import Integers, Sample
+from tensorlite.ops.reduce import _mean, _sum
+from tensorlite.ops.shape import _reshape
+from tensorlite.ops.softmax import log_softmax
+from tensorlite.tensor import Tensor
+from tensorlite.tensor_type import GROUPS, TensorType
+
+
+def reduced(op: str, loss: Tensor, reduction: str) -> Tensor:
+    """The losses as they are, their sum or their mean."""
+    axes = tuple(range(loss.ndim))
+    if reduction == "mean":
+        return _mean(loss, axis=axes, keepdims=False)
+    if reduction == "sum":
+        return _sum(loss, axis=axes, keepdims=False, dtype=None)
+    if reduction == "none":
+        return loss
+    raise complaint(ArgumentError, op, f"reduction must be 'mean', 'sum' or 'none', not {reduction!r}")
+
+
+# --- classes ------------------------------------------------------------------------------------------------------
+
+
+def _check_classes(target: Any, classes: int, ignore: int) -> Any:
+    """Where a target is not ignored; raises where one names no class."""
+    if target.dtype.kind not in "iu":
+        raise DTypeError(f"target holds class indices, which are integers, not {target.dtype.name}", "cast it: target.to(tl.int64)")
+    valid = target != ignore
+    outside = valid & ((target < 0) | (target >= classes))
+    if outside.any():
+        raise IndexingError(f"target {int(target[outside][0])} is out of range for {classes} classes",
+                            f"use 0 to {classes - 1}, or ignore_index={ignore}")
+    return valid
+
+
+def _picked_type(x: TensorType, target: TensorType, *, axis: int, ignore: int) -> TensorType:
+    expected = x.shape[:axis] + x.shape[axis + 1:]
+    if target.shape != expected:
+        raise ShapeError(f"target must have shape {list(expected)}, the input's without its classes")
+    return TensorType(x.dtype, target.shape, x.device)
+
+
+@primitive("index", type=_picked_type, samples=[
+    Sample((4, 3), Integers((4,), 0, 3), axis=1, ignore=-100), Sample((2, 3, 4), Integers((2, 4), 0, 3), axis=1, ignore=1),
+    Sample((3,), Integers((), 0, 3), axis=0, ignore=-100)],
+           vjp={"x": lambda g, target, x_shape, axis, ignore: _place_class(
+               g, target, axis=axis, ignore=ignore, classes=x_shape[axis])})
+def _pick_class(xp: Any, x: Any, target: Any, *, axis: int, ignore: int) -> Any:
+    """The number of each target's class along the axis; 0 where the target is ignored."""
+    _picked_type(x.type if isinstance(x, Tensor) else TensorType(x.dtype, x.shape), TensorType(target.dtype, target.shape),
+                 axis=axis, ignore=ignore)
+    valid = _check_classes(target, x.shape[axis], ignore)
+    places = xp.expand_dims(xp.where(valid, target, 0), axis)
+    return xp.take_along_axis(x, places, axis).reshape(target.shape) * valid.astype(x.dtype)
+
+
+def _placed_type(g_: TensorType, target: TensorType, *, axis: int, ignore: int, classes: int) -> TensorType:
+    return TensorType(g_.dtype, (*g_.shape[:axis], classes, *g_.shape[axis:]), g_.device)
+
+
+@primitive("index", type=_placed_type, samples=[
+    Sample((4,), Integers((4,), 0, 3), axis=1, ignore=-100, classes=3),
+    Sample((2, 4), Integers((2, 4), 0, 3), axis=1, ignore=1, classes=3)],
+           vjp={"g_": lambda g, target, axis, ignore: _pick_class(g, target, axis=axis, ignore=ignore)})
+def _place_class(xp: Any, g_: Any, target: Any, *, axis: int, ignore: int, classes: int) -> Any:
+    """The transpose of `pick_class`: zeros but for each target's class."""
+    valid = _check_classes(target, classes, ignore)
+    out = xp.zeros((*g_.shape[:axis], classes, *g_.shape[axis:]), g_.dtype)
+    places = xp.expand_dims(xp.where(valid, target, 0), axis)
+    xp.put_along_axis(out, places, xp.expand_dims(g_ * valid.astype(g_.dtype), axis), axis)
+    return out
+
+
+def _weights_type(target: TensorType, *weight: TensorType, ignore: int, classes: int, dtype: np.dtype) -> TensorType:
+    if weight and weight[0].shape != (classes,):
+        raise ShapeError(f"weight must have shape [{classes}], one number for each class")
+    return TensorType(dtype, target.shape, target.device)
+
+
+@primitive("index", type=_weights_type, samples=[Sample(Integers((4,), 0, 3), (3,), ignore=1, classes=3, dtype=np.dtype("float32"))])
+def _class_weights(xp: Any, target: Any, *weight: Any, ignore: int, classes: int, dtype: np.dtype) -> Any:
+    """What each target counts: its class's weight, or 1; and 0 where it is ignored."""
+    _weights_type(TensorType(target.dtype, target.shape), *weight, ignore=ignore, classes=classes, dtype=dtype)
+    valid = _check_classes(target, classes, ignore)
+    return xp.where(valid, weight[0][xp.where(valid, target, 0)], 0).astype(dtype) if weight else valid.astype(dtype)
+
+
+def _class_axis(op: str, x: Tensor) -> int:
+    if x.ndim == 0:
+        raise complaint(ShapeError, op, "the input needs an axis of classes", {"input": x})
+    return 0 if x.ndim == 1 else 1
+
+
+@public(method=False)
+def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, *, ignore_index: int = -100,
+             reduction: str = "mean") -> Tensor:
+    """The negative log likelihood ``-weight[target] * input[target]`` of log probabilities.
+
+    input: [batch, classes, ...] or [classes]; target: integers [batch, ...]; weight: [classes]. The mean is weighed;
+    targets equal to ``ignore_index`` do not count. Raises `IndexingError` where a target names no class.
+
+    >>> import tensorlite as tl
+    >>> tl.nll_loss(tl.tensor([[-1.0, -2.0], [-3.0, -4.0]]), tl.tensor([0, 1]))
+    tensor(2.5)
+    """
+    axis = _class_axis("nll_loss", input)
+    loss = -_pick_class(input, target, axis=axis, ignore=ignore_index)
+    if weight is None and reduction != "mean":
+        return reduced("nll_loss", loss, reduction)
+    others = () if weight is None else (weight.detach(),)
+    weights = _class_weights(target, *others, ignore=ignore_index, classes=input.shape[axis], dtype=input.dtype)
+    loss = loss if weight is None else loss * weights
+    return reduced("nll_loss", loss, "sum") / reduced("nll_loss", weights, "sum") if reduction == "mean" else reduced(
+        "nll_loss", loss, reduction)
+
+
+def _along(weight: Tensor, x: Tensor, axis: int) -> Tensor:
+    """One number for each class, shaped to meet the input."""
+    if weight.shape != (x.shape[axis],):
+        raise complaint(ShapeError, "cross_entropy", f"weight must have shape [{x.shape[axis]}], one number for each class",
+                        {"input": x, "weight": weight})
+    return _reshape(weight, shape=(-1, *(1,) * (x.ndim - axis - 1)))
+
+
+def _with_probabilities(x: Tensor, target: Tensor, weight: Tensor | None, reduction: str, smoothing: float) -> Tensor:
+    axis = _class_axis("cross_entropy", x)
+    if target.shape != x.shape:
+        raise complaint(ShapeError, "cross_entropy", "a target of probabilities must have the input's shape",
+                        {"input": x, "target": target})
+    if smoothing:
+        target = target * (1 - smoothing) + smoothing / x.shape[axis]
+    scores = target * log_softmax(x, axis=axis)
+    if weight is not None:
+        scores = scores * _along(weight.detach(), x, axis)
+    loss = -_sum(scores, axis=(axis,), keepdims=False, dtype=None)
+    return reduced("cross_entropy", loss, reduction)
+
+
+def _smoothed(x: Tensor, target: Tensor, weight: Tensor | None, ignore: int, reduction: str, smoothing: float) -> Tensor:
+    """The loss against targets that give every class a share of ``smoothing``."""
+    axis = _class_axis("cross_entropy", x)
+    classes = x.shape[axis]
+    scores = log_softmax(x, axis=axis)
+    others = () if weight is None else (weight.detach(),)
+    weights = _class_weights(target, *others, ignore=ignore, classes=classes, dtype=x.dtype)
+    everywhere = scores if weight is None else scores * _along(weight.detach(), x, axis)
+    valid = _class_weights(target, ignore=ignore, classes=classes, dtype=x.dtype)
+    loss = -(1 - smoothing) * (_pick_class(scores, target, axis=axis, ignore=ignore) * weights)
+    loss = loss - smoothing / classes * (_sum(everywhere, axis=(axis,), keepdims=False, dtype=None) * valid)
+    if reduction == "mean":
+        return reduced("cross_entropy", loss, "sum") / reduced("cross_entropy", weights, "sum")
+    return reduced("cross_entropy", loss, reduction)
+
+
+@public(method=False)
+def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, *, ignore_index: int = -100,
+                  reduction: str = "mean", label_smoothing: float = 0.0) -> Tensor:
+    """``-log(softmax(input)[target])``, the cross-entropy of scores with class indices or probabilities.
+
+    input: [batch, classes, ...] or [classes]; target: integers [batch, ...], or probabilities of the input's shape;
+    weight: [classes]. The mean is weighed; targets equal to ``ignore_index`` do not count; ``label_smoothing`` spreads
+    that share evenly over all classes. Raises `IndexingError` where a target names no class.
+
+    >>> import tensorlite as tl
+    >>> tl.cross_entropy(tl.tensor([[0.0, 0.0], [0.0, 0.0]]), tl.tensor([0, 1]))
+    tensor(0.6931)
+    """
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise complaint(ArgumentError, "cross_entropy", f"label_smoothing must be between 0 and 1, not {label_smoothing}")
+    if target.dtype in GROUPS["real floating"]:
+        return _with_probabilities(input, target, weight, reduction, label_smoothing)
+    if label_smoothing:
+        return _smoothed(input, target, weight, ignore_index, reduction, label_smoothing)
+    return nll_loss(log_softmax(input, axis=_class_axis("cross_entropy", input)), target, weight, ignore_index=ignore_index,
+                    reduction=reduction)
+
+
+# --- numbers ------------------------------------------------------------------------------------------------------
+
+
+@elementwise(accepts="real floating", hidden=True)
+def squared_error(x, target):
+    """``(x - target)**2``."""
+    return s.square(x - target)
+
+
+@elementwise(accepts="real floating", hidden=True, domain={"x": (1.0, 2.0), "target": (-1.0, 0.5)})
+def absolute_error(x, target):
+    """``|x - target|``; its derivative where they are equal is 0."""
+    return s.abs(x - target)
+
+
+@elementwise(accepts="real floating", hidden=True, domain={"x": (0.1, 0.9), "target": (0.1, 0.9)},
+             vjp={"x": lambda g, x, target: g * (x - target) / s.maximum(x * (1 - x), 1e-12)})
+def binary_error(x, target):
+    """``-target * log(x) - (1 - target) * log(1 - x)``, each logarithm at least -100."""
+    return -(target * s.maximum(s.log(x), -100.0) + (1 - target) * s.maximum(s.log1p(-x), -100.0))
+
+
+@elementwise(accepts="real floating", hidden=True, domain={"target": (0.1, 0.9)},
+             vjp={"x": lambda g, x, target: g * (1 / (1 + s.exp(-x)) - target)})
+def logit_error(x, target):
+    """`binary_error` of ``sigmoid(x)``, without overflow."""
+    return s.maximum(x, 0.0) - x * target + s.log1p(s.exp(-s.abs(x)))
+
+
+@elementwise(accepts="real floating", hidden=True, domain={"target": (0.1, 0.9)},
+             vjp={"x": lambda g, x, target, positive: g * (
+                 (1 - target) - (1 + (positive - 1) * target) / (1 + s.exp(x)))})
+def weighted_logit_error(x, target, positive):
+    """`logit_error` whose part of positive targets is weighed."""
+    return (1 - target) * x + (1 + (positive - 1) * target) * (s.log1p(s.exp(-s.abs(x))) + s.maximum(-x, 0.0))
+
+
+def _same_shape(op: str, input: Tensor, target: Tensor) -> None:
+    if input.shape != target.shape:
+        raise complaint(ShapeError, op, "input and target must have one shape", {"input": input, "target": target})
+
+
+def _weighed(loss: Tensor, weight: Tensor | None) -> Tensor:
+    return loss if weight is None else loss * weight
+
+
+@public(method=False)
+def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
+    """The squared error ``(input - target)**2``; a weighed mean divides by the weights' sum.
+
+    >>> import tensorlite as tl
+    >>> tl.mse_loss(tl.tensor([1.0, 3.0]), tl.tensor([0.0, 0.0]))
+    tensor(5.)
+    """
+    return _error("mse_loss", squared_error, input, target, reduction, weight)
+
+
+@public(method=False)
+def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
+    """The absolute error ``|input - target|``; a weighed mean divides by the weights' sum.
+
+    >>> import tensorlite as tl
+    >>> tl.l1_loss(tl.tensor([1.0, 3.0]), tl.tensor([0.0, 0.0]))
+    tensor(2.)
+    """
+    return _error("l1_loss", absolute_error, input, target, reduction, weight)
+
+
+def _error(op: str, error: Any, input: Tensor, target: Tensor, reduction: str, weight: Tensor | None) -> Tensor:
+    if weight is None:
+        return reduced(op, error(input, target), reduction)
+    _same_shape(op, input, weight)
+    loss = error(input, target) * weight
+    return reduced(op, loss, "sum") / reduced(op, weight, "sum") if reduction == "mean" else reduced(op, loss, reduction)
+
+
+@public(method=False)
+def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean") -> Tensor:
+    """``-target * log(input) - (1 - target) * log(1 - input)`` of probabilities; each logarithm is at least -100.
+
+    >>> import tensorlite as tl
+    >>> tl.binary_cross_entropy(tl.tensor([0.5]), tl.tensor([1.0]))
+    tensor(0.6931)
+    """
+    _same_shape("binary_cross_entropy", input, target)
+    return reduced("binary_cross_entropy", _weighed(binary_error(input, target), weight), reduction)
+
+
+@public(method=False)
+def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tensor | None = None, *,
+                                     reduction: str = "mean", pos_weight: Tensor | None = None) -> Tensor:
+    """`binary_cross_entropy` of ``sigmoid(input)``, without overflow; ``pos_weight`` weighs positive targets.
+
+    >>> import tensorlite as tl
+    >>> tl.binary_cross_entropy_with_logits(tl.tensor([0.0]), tl.tensor([1.0]))
+    tensor(0.6931)
+    """
+    _same_shape("binary_cross_entropy_with_logits", input, target)
+    loss = logit_error(input, target) if pos_weight is None else weighted_logit_error(input, target, pos_weight)
+    return reduced("binary_cross_entropy_with_logits", _weighed(loss, weight), reduction)

@@ -1,0 +1,251 @@
+"""Normalisation: numbers less their mean, over their deviation, across some axes, then scaled and shifted.
+
+The derivative of ``z = (x - mean) * r`` with ``r = 1 / sqrt(var + eps)`` is the symmetric map
+``D(g) = r * (g - mean(g) - z * mean(g * z))`` (Ioffe and Szegedy, "Batch normalization", 2015), an op of its own here. Where
+an op is given ``mean`` and ``r``, they are those of its ``x``, known beforehand: its rules are the whole derivative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tensorlite.declare import elementwise, primitive, public
+from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
+from tensorlite.op import Sample
+from tensorlite.ops.elementwise import rsqrt
+from tensorlite.ops.reduce import _mean, accumulator, count_of, kept_shape
+from tensorlite.ops.shape import _reshape, astype
+from tensorlite.tensor import Tensor
+from tensorlite.tensor_type import GROUPS, TensorType
+
+Axes = tuple[int, ...]
+
+
+def _check(x: Any, affine: Sequence[Any]) -> None:
+    if x.dtype not in GROUPS["real floating"]:
+        raise DTypeError(f"takes real floating dtypes, not {x.dtype.name}", "cast it first: x.to(tl.float32)")
+    for name, other in zip(("weight", "bias"), affine, strict=False):
+        if other.dtype != x.dtype:
+            raise DTypeError(f"x is {x.dtype.name}, {name} is {other.dtype.name}", f"cast one: x.to(tl.{other.dtype.name})")
+
+
+# --- means and variances ------------------------------------------------------------------------------------------
+
+
+def _moments_type(x: TensorType, *, axes: Axes) -> tuple[TensorType, TensorType]:
+    _check(x, ())
+    kept = TensorType(accumulator(x.dtype), kept_shape(x.shape, axes), x.device)
+    return kept, kept
+
+
+@primitive("reduce", type=_moments_type, samples=[Sample((3, 4), axes=(1,)), Sample((2, 3, 4), axes=(0, 2))])
+def _moments(xp: Any, x: Any, *, axes: Axes) -> tuple[Any, Any]:
+    """The mean and the variance over axes, which are kept, in a dtype wide enough for sums; without a derivative."""
+    _check(x, ())
+    x = x.astype(accumulator(x.dtype), copy=False)
+    mean, centred = _centred(xp, x, axes)
+    return mean, _inner(xp, centred, centred, axes) / x.dtype.type(count_of(x.shape, axes))
+
+
+def _centred(xp: Any, x: Any, axes: Axes) -> tuple[Any, Any]:
+    mean = xp.sum(x, axis=axes, keepdims=True) / x.dtype.type(count_of(x.shape, axes))
+    return mean, x - mean
+
+
+def _inner(xp: Any, a: Any, b: Any, axes: Axes) -> Any:
+    """``sum(a * b)`` over axes, which are kept."""
+    return xp.sum(a * b, axis=axes, keepdims=True)
+
+
+def _known(x: Tensor, axes: Axes, eps: float) -> tuple[Tensor, Tensor]:
+    """The mean and ``r`` of a tensor."""
+    mean, variance = _moments(x.detach(), axes=axes)
+    return mean, rsqrt(variance + eps)
+
+
+@primitive("reduce", type=lambda x, r, *, axes: r,
+           vjp={"x": lambda g, x, r, axes: -g * _r(x, r, axes=axes) ** 3 * (x - _average(x, axes)) * (1 / count_of(x.shape, axes))})
+def _r(xp: Any, x: Any, r: Any, *, axes: Axes) -> Any:
+    """``r`` as a function of ``x``."""
+    return r.copy()
+
+
+def _average(x: Tensor, axes: Axes) -> Tensor:
+    return _mean(x, axis=axes, keepdims=True)
+
+
+# --- ops ----------------------------------------------------------------------------------------------------------
+
+
+def _scaled(x: Any, affine: Sequence[Any]) -> Any:
+    """Scales and shifts an array that is ours to write to."""
+    if affine:
+        x *= affine[0].astype(x.dtype, copy=False)
+    if len(affine) > 1:
+        x += affine[1].astype(x.dtype, copy=False)
+    return x
+
+
+def _layer_norm_x_vjp(g: Tensor, x: Tensor, affine: tuple[Tensor, ...], axes: Axes, eps: float) -> Tensor:
+    return _normalize_backward(g * affine[0] if affine else g, x, *_known(x, axes, eps), axes=axes)
+
+
+def _layer_norm_affine_vjp(g: Tensor, x: Tensor, index: int, axes: Axes, eps: float) -> Tensor:
+    return g * _normalize(x, *_known(x, axes, eps), axes=axes) if index == 1 else g
+
+
+@primitive("reduce", type=lambda x, *affine, axes, eps: x,
+           vjp={"x": _layer_norm_x_vjp, "affine": _layer_norm_affine_vjp},
+           samples=[Sample((3, 4), axes=(1,), eps=1e-5), Sample((3, 4), (4,), (4,), axes=(1,), eps=1e-5),
+                    Sample((2, 3, 4), (3, 4), axes=(1, 2), eps=1e-3)])
+def _layer_norm(xp: Any, x: Any, *affine: Any, axes: Axes, eps: float) -> Any:
+    """``(x - mean) / sqrt(var + eps) * weight + bias`` over the last axes."""
+    _check(x, affine)
+    wide = x.astype(accumulator(x.dtype), copy=False)
+    out = _centred(xp, wide, axes)[1]
+    variance = _inner(xp, out, out, axes) / out.dtype.type(count_of(x.shape, axes))
+    out /= xp.sqrt(variance + out.dtype.type(eps))
+    return _scaled(out, affine).astype(x.dtype, copy=False)
+
+
+def _normalize_x_vjp(g: Tensor, x: Tensor, mean: Tensor, r: Tensor, affine: tuple[Tensor, ...], axes: Axes) -> Tensor:
+    return _normalize_backward(g * affine[0] if affine else g, x, mean, r, axes=axes)
+
+
+def _normalize_affine_vjp(g: Tensor, x: Tensor, mean: Tensor, r: Tensor, index: int, axes: Axes) -> Tensor:
+    return g * _normalize(x, mean, r, axes=axes) if index == 3 else g
+
+
+@primitive("reduce", type=lambda x, mean, r, *affine, axes: x,
+           vjp={"x": _normalize_x_vjp, "affine": _normalize_affine_vjp})
+def _normalize(xp: Any, x: Any, mean: Any, r: Any, *affine: Any, axes: Axes) -> Any:
+    """``(x - mean) * r * weight + bias``."""
+    _check(x, affine)
+    out = x - mean
+    out *= r
+    return _scaled(out, affine).astype(x.dtype, copy=False)
+
+
+def _backward_x_vjp(g: Tensor, g_: Tensor, x: Tensor, mean: Tensor, r: Tensor, axes: Axes) -> Tensor:
+    z, ours = _normalize(x, mean, r, axes=axes), _r(x, r, axes=axes)
+    left, right = _average(g * z, axes), _average(g_ * z, axes)
+    spread = _average(g * g_, axes) - _average(g, axes) * _average(g_, axes) - left * right
+    return _normalize_backward(-ours * (g * right + g_ * left), x, mean, r, axes=axes) - ours * ours * z * spread
+
+
+@primitive("reduce", type=lambda g_, x, mean, r, *, axes: x, vjp={
+    "g_": lambda g, x, mean, r, axes: _normalize_backward(g, x, mean, r, axes=axes), "x": _backward_x_vjp})
+def _normalize_backward(xp: Any, g_: Any, x: Any, mean: Any, r: Any, *, axes: Axes) -> Any:
+    """The map ``D``: from the cotangent of ``z`` to that of ``x``."""
+    count = r.dtype.type(count_of(x.shape, axes))
+    g = g_.astype(r.dtype, copy=False)
+    out = x - mean
+    out *= r
+    out *= -_inner(xp, g, out, axes) / count
+    out += g
+    out -= xp.sum(g, axis=axes, keepdims=True) / count
+    out *= r
+    return out.astype(x.dtype, copy=False)
+
+
+@elementwise(accepts="real floating", hidden=True)
+def scale_shift(x, scale, shift):
+    """``x * scale + shift``."""
+    return x * scale + shift
+
+
+# --- what users call ----------------------------------------------------------------------------------------------
+
+
+@public(method=False)
+def layer_norm(input: Tensor, normalized_shape: int | Sequence[int], weight: Tensor | None = None,
+               bias: Tensor | None = None, eps: float = 1e-5) -> Tensor:
+    """``(x - mean) / sqrt(var + eps) * weight + bias``, the moments over the last axes, which have ``normalized_shape``.
+
+    Ba et al., "Layer normalization", 2016. weight and bias have ``normalized_shape`` too. Raises `ShapeError` where
+    the input does not end in it.
+
+    >>> import tensorlite as tl
+    >>> tl.layer_norm(tl.tensor([[1.0, 3.0]]), (2,), eps=0.0)
+    tensor([[-1.,  1.]])
+    """
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    named = {"input": input, "weight": weight, "bias": bias}
+    if not shape or input.shape[-len(shape):] != shape:
+        raise complaint(ShapeError, "layer_norm", f"the input must end in the normalized shape {list(shape)}", {"input": input})
+    for name in ("weight", "bias"):
+        if named[name] is not None and named[name].shape != shape:  # type: ignore[union-attr]
+            raise complaint(ShapeError, "layer_norm", f"{name} must have the normalized shape {list(shape)}",
+                            {k: v for k, v in named.items() if v is not None})
+    axes = tuple(range(input.ndim - len(shape), input.ndim))
+    if weight is None:
+        result = _layer_norm(input, axes=axes, eps=eps)
+        return result if bias is None else result + bias
+    return _layer_norm(input, weight, *(() if bias is None else (bias,)), axes=axes, eps=eps)
+
+
+def _per_channel(x: Tensor, values: Tensor) -> Tensor:
+    """Numbers of channels, shaped to meet a batch."""
+    return _reshape(values, shape=(1, -1, *(1,) * (x.ndim - 2))) if x.ndim > 2 else values
+
+
+def _check_channels(x: Tensor, **named: Tensor | None) -> None:
+    if x.ndim < 2:
+        raise complaint(ShapeError, "batch_norm", "the input must be [batch, channels, ...]", {"input": x})
+    for name, values in named.items():
+        if values is not None and values.shape != (x.shape[1],):
+            raise complaint(ShapeError, "batch_norm", f"{name} must have shape [{x.shape[1]}], one number for each channel",
+                            {"input": x, name: values})
+
+
+def _update(running: Tensor, now: Tensor, momentum: float) -> None:
+    """Moves a running statistic towards the present one."""
+    now = astype(_reshape(now, shape=running.shape), running.dtype, copy=False)
+    running.copy_(running * (1 - momentum) + now * momentum)  # type: ignore[attr-defined]
+
+
+@public(method=False)
+def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None = None,
+               bias: Tensor | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5) -> Tensor:
+    """``(x - mean) / sqrt(var + eps) * weight + bias`` for each channel.
+
+    Ioffe and Szegedy, "Batch normalization", 2015. input: [batch, channels, ...]; the others: [channels]. With
+    ``training`` the moments are the batch's, and the running ones, where given, move towards them by ``momentum``
+    (the variance unbiased); else the running ones are used.
+
+    >>> import tensorlite as tl
+    >>> tl.batch_norm(tl.tensor([[1.0], [3.0]]), None, None, training=True, eps=0.0)
+    tensor([[-1.],
+            [ 1.]])
+    """
+    _check_channels(input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    if not training:
+        return _with_running(input, running_mean, running_var, weight, bias, eps)
+    axes = (0, *range(2, input.ndim))
+    count = count_of(input.shape, axes)
+    if count <= 1:
+        raise complaint(ShapeError, "batch_norm", "training needs more than one value for each channel", {"input": input},
+                        "use a larger batch, or eval()")
+    mean, variance = _moments(input.detach(), axes=axes)
+    if running_mean is not None:
+        _update(running_mean, mean, momentum)
+    if running_var is not None:
+        _update(running_var, variance * (count / (count - 1)), momentum)
+    affine = () if weight is None else (_per_channel(input, weight),)
+    if weight is not None and bias is not None:
+        affine = (*affine, _per_channel(input, bias))
+    result = _normalize(input, mean, rsqrt(variance + eps), *affine, axes=axes)
+    return result + _per_channel(input, bias) if weight is None and bias is not None else result
+
+
+def _with_running(x: Tensor, mean: Tensor | None, variance: Tensor | None, weight: Tensor | None, bias: Tensor | None,
+                  eps: float) -> Tensor:
+    if mean is None or variance is None:
+        raise complaint(ArgumentError, "batch_norm", "evaluation needs running_mean and running_var", {"input": x},
+                        "pass training=True to use the batch's own")
+    scale = rsqrt(variance.detach() + eps)
+    scale = scale if weight is None else scale * weight
+    shift = -mean.detach() * scale
+    shift = shift if bias is None else shift + bias
+    return scale_shift(x, _per_channel(x, scale), _per_channel(x, shift))

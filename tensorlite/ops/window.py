@@ -1,0 +1,137 @@
+"""Windows that slide over the last two axes of images: how many there are, and strided views of their elements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
+from tensorlite.ops.shape import _reshape
+from tensorlite.tensor import Tensor
+
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]
+
+#: Columns of a block of images stay in the second-level cache: 1 MiB measured best of 0.25, 1 and 4.
+BLOCK_BYTES = 1 << 20
+
+
+def pair(op: str, name: str, value: Any, least: int = 1) -> Pair:
+    """Two integers, for height and width, from one or two as users write them."""
+    values = tuple(value) if isinstance(value, tuple | list) else (value, value)
+    if len(values) == 1:
+        values *= 2
+    if len(values) != 2 or not all(hasattr(v, "__index__") for v in values):
+        raise complaint(DTypeError, op, f"{name} must be an integer or two, not {value!r}")
+    if min(values) < least:
+        raise complaint(ArgumentError, op, f"{name} must be at least {least}, not {value!r}")
+    return values[0].__index__(), values[1].__index__()
+
+
+def span(kernel: int, dilation: int) -> int:
+    """The extent that a dilated kernel covers."""
+    return dilation * (kernel - 1) + 1
+
+
+def window_count(name: str, size: int, kernel: int, stride: int, dilation: int, padding: Pair,
+                 ceil_mode: bool = False) -> int:
+    """How many windows fit along an axis; with ``ceil_mode`` also one that begins inside and ends outside."""
+    room = size + sum(padding) - span(kernel, dilation)
+    count = (room + (stride - 1 if ceil_mode else 0)) // stride + 1
+    if ceil_mode and (count - 1) * stride >= size + padding[0]:
+        count -= 1
+    if count < 1:
+        raise ShapeError(f"the kernel covers {span(kernel, dilation)} of the {name}, which is {size + sum(padding)} with padding",
+                         "use a smaller kernel or dilation, or more padding")
+    return count
+
+
+def window_counts(size: Pair, kernel: Pair, stride: Pair, dilation: Pair, padding: Padding,
+                  ceil_mode: bool = False) -> Pair:
+    """How many windows fit, down and across."""
+    return (window_count("height", size[0], kernel[0], stride[0], dilation[0], padding[0], ceil_mode),
+            window_count("width", size[1], kernel[1], stride[1], dilation[1], padding[1], ceil_mode))
+
+
+def steps(first: int, count: int, stride: int) -> slice:
+    """The slice of ``count`` places, ``stride`` apart."""
+    return slice(first, first + (count - 1) * stride + 1, stride)
+
+
+def views(x: Any, kernel: Pair, stride: Pair, dilation: Pair, counts: Pair) -> Iterator[Any]:
+    """For each place in the kernel, row by row, the view of that element of every window."""
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            yield x[..., steps(i * dilation[0], counts[0], stride[0]), steps(j * dilation[1], counts[1], stride[1])]
+
+
+def pad(xp: Any, x: Any, padding: Padding, value: Any) -> Any:
+    """The images with a border; themselves where it has no width."""
+    (top, bottom), (left, right) = padding
+    if not (top or bottom or left or right):
+        return x
+    height, width = x.shape[-2:]
+    out = xp.full((*x.shape[:-2], top + height + bottom, left + width + right), value, x.dtype)
+    out[..., top:top + height, left:left + width] = x
+    return out
+
+
+def uncover(x: Any, padding: Padding, size: Pair) -> Any:
+    """The images without their border."""
+    return x[..., padding[0][0]:padding[0][0] + size[0], padding[1][0]:padding[1][0] + size[1]]
+
+
+def batched(op: str, function: Callable[[Tensor], Any], x: Tensor) -> Any:
+    """Applies a function of a batch of images to a batch, or to one image alone."""
+    if not isinstance(x, Tensor):
+        raise complaint(DTypeError, op, f"takes a tensor, not {type(x).__name__}", None, "make it one: tl.asarray(...)")
+    if x.ndim == 4:
+        return function(x)
+    if x.ndim != 3:
+        raise complaint(ShapeError, op, f"takes images [batch, channels, height, width] or [channels, height, width], "
+                        f"x has {x.ndim} dimensions", {"x": x})
+    result = function(_reshape(x, shape=(1, *x.shape)))
+    if isinstance(result, tuple):
+        return tuple(_reshape(y, shape=y.shape[1:]) for y in result)
+    return _reshape(result, shape=result.shape[1:])
+
+
+def blocks(images: int, bytes_each: int) -> Iterator[slice]:
+    """Splits a batch so that a block's scratch memory stays in the cache."""
+    size = max(1, BLOCK_BYTES // max(1, bytes_each))
+    for start in range(0, images, size):
+        yield slice(start, min(start + size, images))
+
+
+def columns(xp: Any, x: Any, kernel: Pair, stride: Pair, dilation: Pair, padding: Padding, counts: Pair,
+            dtype: np.dtype) -> Iterator[tuple[slice, Any]]:
+    """For block after block of images, the elements of every window: [channels * kernel, images * windows].
+
+    The memory is used again for the next block.
+    """
+    images, channels, height, width = x.shape
+    rows = channels * kernel[0] * kernel[1]
+    (top, bottom), (left, right) = padding
+    bordered = top or bottom or left or right or x.dtype != dtype
+    scratch = border = None
+    for block in blocks(images, rows * counts[0] * counts[1] * dtype.itemsize):
+        part, count = x[block], block.stop - block.start
+        if bordered:
+            if border is None or len(border) != count:
+                border = xp.zeros((count, channels, top + height + bottom, left + width + right), dtype)
+            border[..., top:top + height, left:left + width] = part
+            part = border
+        if scratch is None or scratch.shape[3] != count:
+            scratch = xp.empty((channels, *kernel, count, *counts), dtype)
+        scratch[...] = _windows(xp, part, kernel, stride, dilation, counts)
+        yield block, scratch.reshape(rows, count * counts[0] * counts[1])
+
+
+def _windows(xp: Any, x: Any, kernel: Pair, stride: Pair, dilation: Pair, counts: Pair) -> Any:
+    """All windows as one view: [channels, kernel rows, kernel columns, images, windows down, windows across]."""
+    image, channel, row, column = x.strides
+    return xp.lib.stride_tricks.as_strided(
+        x, (x.shape[1], *kernel, x.shape[0], *counts),
+        (channel, row * dilation[0], column * dilation[1], image, row * stride[0], column * stride[1]))
