@@ -22,12 +22,12 @@ class Tolerance:
 
 #: A few units in the last place for short formulas whose intermediate results are of the order of their operands.
 TOLERANCES = {
-    np.dtype(ml_dtypes.bfloat16): Tolerance(2.0**-6, 2.0**-6),
-    np.dtype(np.float16): Tolerance(2.0**-8, 2.0**-8),
-    np.dtype(np.float32): Tolerance(2.0**-19, 2.0**-19),
-    np.dtype(np.float64): Tolerance(2.0**-44, 2.0**-44),
-    np.dtype(np.complex64): Tolerance(2.0**-18, 2.0**-18),
-    np.dtype(np.complex128): Tolerance(2.0**-43, 2.0**-43),
+    np.dtype(ml_dtypes.bfloat16): Tolerance(2.0**-6, 2.0**-5),
+    np.dtype(np.float16): Tolerance(2.0**-9, 2.0**-8),
+    np.dtype(np.float32): Tolerance(2.0**-20, 2.0**-20),
+    np.dtype(np.float64): Tolerance(2.0**-48, 2.0**-48),
+    np.dtype(np.complex64): Tolerance(2.0**-20, 2.0**-19),
+    np.dtype(np.complex128): Tolerance(2.0**-48, 2.0**-47),
 }
 
 #: Central differences of float64 functions against derivatives.
