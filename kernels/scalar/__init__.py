@@ -1,6 +1,14 @@
 """The scalar language: small expressions that are evaluated by NumPy, differentiated, and lowered to native loops."""
 
-from tensorlite.kernels.scalar import approx_erf, approx_exp, approx_inverse, approx_log, approx_trig  # noqa: F401  (they register their definitions)
+from tensorlite.kernels.scalar import (  # noqa: F401  (they register their definitions)
+    approx_erf,
+    approx_exp,
+    approx_inverse,
+    approx_log,
+    approx_power,
+    approx_trig,
+    exact,
+)
 from tensorlite.kernels.scalar.atoms import (
     acos,
     acosh,

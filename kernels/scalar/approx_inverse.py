@@ -134,17 +134,17 @@ def _acos(x: Expr, e: _Inverse) -> Expr:
     return a.where(large, outer, e.pi_minus(a.copysign(part, x), 0.5))
 
 
-define("atan", FLOAT32, ulp=2.5)(lambda x: _atan(x, _SINGLE))
-define("atan", FLOAT64, ulp=2.5)(lambda x: _atan(x, _DOUBLE))
+define("atan", FLOAT32, ulp=1.5)(lambda x: _atan(x, _SINGLE))
+define("atan", FLOAT64, ulp=2.0)(lambda x: _atan(x, _DOUBLE))
 define("atan2", FLOAT32, ulp=3.0)(lambda y, x: _atan2(y, x, _SINGLE))
 define("atan2", FLOAT64, ulp=3.0)(lambda y, x: _atan2(y, x, _DOUBLE))
 define("asin", FLOAT32, ulp=2.5)(lambda x: _asin(x, _SINGLE))
 define("asin", FLOAT64, ulp=2.5)(lambda x: _asin(x, _DOUBLE))
-define("acos", FLOAT32, ulp=2.5)(lambda x: _acos(x, _SINGLE))
-define("acos", FLOAT64, ulp=2.5)(lambda x: _acos(x, _DOUBLE))
+define("acos", FLOAT32, ulp=1.3)(lambda x: _acos(x, _SINGLE))
+define("acos", FLOAT64, ulp=1.4)(lambda x: _acos(x, _DOUBLE))
 
 
-@define("asinh", FLOAT64, ulp=3.0)
+@define("asinh", FLOAT64, ulp=2.0)
 def _asinh(x: Expr) -> Expr:
     """``log1p(|x| + x**2 / (1 + sqrt(1 + x**2)))``, and ``log(2 |x|)`` where x**2 + 1 is x**2."""
     size = abs(x)
@@ -154,7 +154,7 @@ def _asinh(x: Expr) -> Expr:
     return a.copysign(value + a.where(large, math.log(2), 0.0), x)
 
 
-@define("acosh", FLOAT64, ulp=3.0)
+@define("acosh", FLOAT64, ulp=2.4)
 def _acosh(x: Expr) -> Expr:
     """``log1p(t + sqrt(2 t + t**2))`` with ``t = x - 1``, and ``log(2 x)`` where x**2 - 1 is x**2."""
     large = x > 2.0**28
@@ -163,7 +163,7 @@ def _acosh(x: Expr) -> Expr:
     return a.where(x < 1, math.nan, a.log1p(t + root) + a.where(large, math.log(2), 0.0))
 
 
-@define("atanh", FLOAT64, ulp=3.0)
+@define("atanh", FLOAT64, ulp=2.2)
 def _atanh(x: Expr) -> Expr:
     """``log1p(2 |x| / (1 - |x|)) / 2``."""
     size = abs(x)

@@ -128,12 +128,12 @@ def _log10(x: Expr, e: _Logarithm) -> Expr:
 
 define("log", FLOAT32, ulp=1.0)(lambda x: _log(x, _SINGLE))
 define("log", FLOAT64, ulp=1.0)(lambda x: _log(x, _DOUBLE))
-define("log1p", FLOAT32, ulp=1.5)(lambda x: _log1p(x, _SINGLE))
+define("log1p", FLOAT32, ulp=1.6)(lambda x: _log1p(x, _SINGLE))
 define("log1p", FLOAT64, ulp=1.5)(lambda x: _log1p(x, _DOUBLE))
-define("log2", FLOAT32, ulp=1.5)(lambda x: _log2(x, _SINGLE))
-define("log2", FLOAT64, ulp=1.5)(lambda x: _log2(x, _DOUBLE))
-define("log10", FLOAT32, ulp=1.5)(lambda x: _log10(x, _SINGLE))
-define("log10", FLOAT64, ulp=1.5)(lambda x: _log10(x, _DOUBLE))
+define("log2", FLOAT32, ulp=1.1)(lambda x: _log2(x, _SINGLE))
+define("log2", FLOAT64, ulp=1.1)(lambda x: _log2(x, _DOUBLE))
+define("log10", FLOAT32, ulp=1.1)(lambda x: _log10(x, _SINGLE))
+define("log10", FLOAT64, ulp=1.1)(lambda x: _log10(x, _DOUBLE))
 
 
 @define_kind("logaddexp", "f")

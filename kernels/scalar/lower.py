@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tensorlite.kernels.scalar.definitions import definition
-from tensorlite.kernels.scalar.expr import Call, Const, Expr, Function, Var, postorder
+from tensorlite.kernels.scalar.expr import Call, Const, Expr, Var, postorder
 from tensorlite.kernels.scalar.primitive import (
     BOOL,
     carrier,
@@ -108,17 +108,12 @@ def _emit_typed(name: str, x: Typed, source: DType, target: DType) -> Typed:
 
 
 def _define(node: Call, operand: DType, args: list[Typed]) -> Typed:
-    function = definition(node.atom.name, carrier(operand), node.args)
-    if function is None and operand != carrier(operand):
-        function = definition(node.atom.name, operand, node.args)
-    if function is None:
+    found = definition(node.atom.name, operand, node.args[-1])
+    if found is None:
         raise NoLowering(f"{node.atom.name} of {operand}")
-    return _inline(function, args)
-
-
-def _inline(function: Function, args: list[Typed]) -> Typed:
-    environment = dict(zip(function.parameters, args, strict=True))
-    return _expand(function.body, {name: arg.dtype for name, arg in environment.items()}, environment)
+    function, dtype = found
+    variables = dict.fromkeys(function.parameters, dtype)
+    return _expand(function.body, variables, dict(zip(function.parameters, args, strict=True)))
 
 
 def _kinds(**ops: str) -> dict[str, str]:

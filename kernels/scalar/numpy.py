@@ -182,9 +182,9 @@ def _fma(xp: Any, dtype: DType, atom: Atom) -> ArrayFunction:
 
 def _defined(xp: Any, dtype: DType, atom: Atom) -> ArrayFunction:
     """Compute in float64 by the atom's definition there."""
-    function = definition(atom.name, FLOAT64, ())
-    assert function is not None
-    double = numpy_function(function)
+    found = definition(atom.name, FLOAT64)
+    assert found is not None
+    double = numpy_function(found[0])
     return lambda *arrays: double(xp, *(array.astype(FLOAT64) for array in arrays)).astype(dtype)
 
 
