@@ -2,12 +2,14 @@
 
 from tensorlite.ops import (
     activation,
+    aliases,
     bounds,
     complex_numbers,
     conv,
     creation,
     cumulative,
     dropout,
+    einsum,
     elementwise,
     embedding,
     extremes,
@@ -25,7 +27,10 @@ from tensorlite.ops import (
     reduce,
     scatter,
     search,
+    sets,
     shape,
     softmax,
+    sort,
+    take,
     torch_names,
 )

@@ -58,7 +58,8 @@ def _bound(x: Tensor, name: str, bound: Any) -> Any:
         bound = bound.item() if bound.ndim == 0 else Tensor(bound)
     number = scalar_kind(bound)
     if number is None and not isinstance(bound, Tensor):
-        raise complaint(DTypeError, "clip", f"{name} must be a number or a tensor, not {type(bound).__name__}", {"x": x})
+        raise complaint(DTypeError, "clip", f"{name} must be a number or a tensor, not {type(bound).__name__}",
+                        {"x": x})
     dtype = bound.dtype if number is None else default_dtype(number)
     if not can_hold(x.dtype, dtype) or kind(dtype) == "bool":
         raise complaint(DTypeError, "clip", f"{x.dtype.name} cannot hold the bound", {"x": x, name: bound},

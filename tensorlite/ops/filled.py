@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from tensorlite.context import find
 from tensorlite.declare import primitive, public
-from tensorlite.errors import DeviceError, DTypeError, ShapeError, complaint
-from tensorlite.kernels import device as devices
+from tensorlite.errors import DTypeError, ShapeError, complaint
 from tensorlite.op import Sample
 from tensorlite.ops.axes import as_shape
 from tensorlite.ops.shape import astype, broadcast_to
@@ -18,19 +18,11 @@ from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import DEFAULT_FLOAT, TensorType, can_hold, default_dtype, dtype_of, scalar_kind
 
 
-def device_name(op: str, device: str | None) -> str:
-    """The full name of a device, by default the current one; raises `DeviceError` where it is not there."""
-    if device is None:
-        return state.device
-    try:
-        return devices.get(device).name
-    except devices.DeviceUnavailable as problem:
-        raise complaint(DeviceError, op, str(problem), {"device": device}) from None
-
-
 def create(name: str, op: Callable[..., Tensor], device: str | None, **attributes: Any) -> Tensor:
     """Applies an op that has no inputs, for the public function ``name``, on a device."""
-    before, state.device = state.device, device_name(name, device)
+    if device is None or device == state.device:
+        return op(**attributes)
+    before, state.device = state.device, find(device, name).name
     try:
         return op(**attributes)
     finally:

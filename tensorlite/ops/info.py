@@ -13,7 +13,7 @@ import numpy as np
 from tensorlite.declare import PUBLIC, public
 from tensorlite.errors import ArgumentError, DTypeError, complaint
 from tensorlite.kernels import device as devices
-from tensorlite.ops.filled import device_name
+from tensorlite.state import state
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import (
     COMPLEX,
@@ -59,7 +59,8 @@ def isdtype(dtype: Any, kind: Any) -> bool:
     if not isinstance(kind, str):
         return dtype_of(dtype) == dtype_of(kind)
     if kind not in KINDS:
-        raise complaint(ArgumentError, "isdtype", f"no kind of dtype is called {kind!r}", None, f"use {', '.join(KINDS)}")
+        raise complaint(ArgumentError, "isdtype", f"no kind of dtype is called {kind!r}", None,
+                        f"use {', '.join(KINDS)}")
     return dtype_of(dtype) in KINDS[kind]
 
 
@@ -166,7 +167,7 @@ class NamespaceInfo:
 
     def default_device(self) -> str:
         """The device of new tensors."""
-        return device_name("default_device", None)
+        return state.device
 
     def devices(self) -> list[str]:
         """The names of the devices that can be used here."""

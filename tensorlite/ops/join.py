@@ -1,4 +1,4 @@
-"""Joining tensors and taking them apart: concat, stack, unstack."""
+"""Joining tensors and taking them apart: concat, stack, unstack, split, chunk."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def _concat_type(*arrays: TensorType, axis: int, _offsets: tuple[int, ...]) -> T
 
 @primitive("movement", type=_concat_type, vjp={"arrays": lambda g, index, axis, _offsets: _slice(
     g, spec=along(axis, slice(_offsets[index], _offsets[index + 1])))},
-           samples=[Sample((2, 3), (1, 3), axis=0, _offsets=(0, 2, 3)), Sample((2, 0), (2, 3), axis=1, _offsets=(0, 0, 3)),
-                    Sample((2, 3), axis=0, _offsets=(0, 2))])
+           samples=[Sample((2, 3), (1, 3), axis=0, _offsets=(0, 2, 3)),
+                    Sample((2, 0), (2, 3), axis=1, _offsets=(0, 0, 3)), Sample((2, 3), axis=0, _offsets=(0, 2))])
 def _concat(xp: Any, *arrays: Any, axis: int, _offsets: tuple[int, ...]) -> Any:
     return xp.concatenate(arrays, axis=axis)
 
@@ -104,3 +104,42 @@ def unstack(x: Tensor, /, axis: int = 0) -> tuple[Tensor, ...]:
         raise complaint(ShapeError, "unstack", "a 0-dimensional tensor has no axis", {"x": x})
     axis = one_axis("unstack", x, axis)
     return tuple(_slice(x, spec=along(axis, i)) for i in range(x.shape[axis]))
+
+
+@public
+def split(x: Tensor, split_size: int | Sequence[int], /, axis: int = 0) -> tuple[Tensor, ...]:
+    """The tensor in parts along an axis, each ``split_size`` long (the last maybe shorter), or of the given lengths.
+
+    Raises `ShapeError` where given lengths do not add up to the extent.
+
+    >>> import tensorlite as tl
+    >>> tl.split(tl.arange(5), 2)
+    (tensor([0, 1]), tensor([2, 3]), tensor([4]))
+    """
+    axis = one_axis("split", x, axis)
+    extent = x.shape[axis]
+    if isinstance(split_size, int):
+        if split_size <= 0:
+            raise complaint(ArgumentError, "split", f"parts cannot be {split_size} long", {"x": x})
+        ends = [*range(split_size, extent, split_size), extent]
+    else:
+        ends = list(accumulate(split_size))
+        if not ends or ends[-1] != extent or any(n < 0 for n in split_size):
+            raise complaint(ShapeError, "split", f"the lengths do not add up to {extent}",
+                            {"x": x, "split_size": split_size, "axis": axis})
+    starts = [0, *ends[:-1]]
+    return tuple(_slice(x, spec=along(axis, slice(*bounds))) for bounds in zip(starts, ends, strict=True))
+
+
+@public
+def chunk(x: Tensor, chunks: int, /, axis: int = 0) -> tuple[Tensor, ...]:
+    """The tensor in at most ``chunks`` parts along an axis, equally long but for the last.
+
+    >>> import tensorlite as tl
+    >>> tl.chunk(tl.arange(5), 2)
+    (tensor([0, 1, 2]), tensor([3, 4]))
+    """
+    if chunks < 1:
+        raise complaint(ArgumentError, "chunk", f"there cannot be {chunks} parts", {"x": x})
+    axis = one_axis("chunk", x, axis)
+    return split(x, max(-(-x.shape[axis] // chunks), 1), axis)

@@ -69,6 +69,20 @@ def moveaxis(x: Tensor, source: Axis, destination: Axis, /) -> Tensor:
     return _permute_dims(x, axes=tuple(order))
 
 
+@public
+def swapaxes(x: Tensor, axis1: int, axis2: int, /) -> Tensor:
+    """The tensor with two axes exchanged.
+
+    >>> import tensorlite as tl
+    >>> tl.swapaxes(tl.zeros((2, 3, 4)), 0, -1).shape
+    (4, 3, 2)
+    """
+    order = list(range(x.ndim))
+    i, j = one_axis("swapaxes", x, axis1), one_axis("swapaxes", x, axis2)
+    order[i], order[j] = j, i
+    return _permute_dims(x, axes=tuple(order))
+
+
 def _in_order(op: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
     """Axes counted from the front, in the order given and without repetition."""
     some_axes(op, x, axis)
@@ -116,7 +130,8 @@ def flip(x: Tensor, /, axis: Axis | None = None) -> Tensor:
     return _flip(x, axis=some_axes("flip", x, axis))
 
 
-@primitive("movement", type=_same, vjp={"x": lambda g, shift, axis: _roll(g, shift=tuple(-n for n in shift), axis=axis)},
+@primitive("movement", type=_same,
+           vjp={"x": lambda g, shift, axis: _roll(g, shift=tuple(-n for n in shift), axis=axis)},
            samples=[Sample((5,), shift=(2,), axis=(0,)), Sample((2, 3), shift=(1, -1), axis=(1, 0)),
                     Sample((2, 0), shift=(1,), axis=(1,))])
 def _roll(xp: Any, x: Any, *, shift: tuple[int, ...], axis: tuple[int, ...]) -> Any:

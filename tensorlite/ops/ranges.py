@@ -94,9 +94,9 @@ def linspace(start: complex, stop: complex, /, num: int, *, dtype: Any = None, d
     ends = [x.item() if isinstance(x, Tensor | np.generic) else x for x in (start, stop)]
     is_complex = any(isinstance(x, complex) for x in ends)
     wanted = dtype_of(dtype) if dtype is not None else DEFAULT_COMPLEX if is_complex else DEFAULT_FLOAT
-    if wanted.kind in "biu" or is_complex and wanted not in COMPLEX:
-        raise complaint(DTypeError, "linspace", f"{wanted.name} cannot hold the numbers", {"start": start, "stop": stop},
-                        f"use dtype=tl.{'complex64' if is_complex else 'float32'}")
+    if wanted.kind in "biu" or (is_complex and wanted not in COMPLEX):
+        raise complaint(DTypeError, "linspace", f"{wanted.name} cannot hold the numbers",
+                        {"start": start, "stop": stop}, f"use dtype=tl.{'complex64' if is_complex else 'float32'}")
     (count,) = extents("linspace", num)
     return create("linspace", _linspace, device, start=ends[0], stop=ends[1], num=count, dtype=wanted,
                   endpoint=bool(endpoint))

@@ -137,7 +137,8 @@ def _var_vjp(g: Tensor, x: Tensor, axis: tuple[int, ...], correction: float) -> 
 
 
 @primitive("reduce", type=reduce_type, vjp={"x": _var_vjp},
-           samples=(*samples_with(REDUCE_SAMPLES[:4], correction=0.0), Sample((5, 2), axis=(0,), keepdims=True, correction=1.0)))
+           samples=(*samples_with(REDUCE_SAMPLES[:4], correction=0.0),
+                    Sample((5, 2), axis=(0,), keepdims=True, correction=1.0)))
 def _var(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, correction: float) -> Any:
     wide = x.astype(accumulator(x.dtype), copy=False)
     count = wide.dtype.type(count_of(x.shape, axis))

@@ -1,0 +1,21 @@
+"""Functions by the names that PyTorch gives them: each row is the same function as one of the array API's."""
+
+from __future__ import annotations
+
+from tensorlite.declare import IN_PLACE, METHODS, PUBLIC
+from tensorlite.ops import bounds, cumulative, extremes, join, linalg, manipulation, shape
+
+DEFINED_IN = (bounds, cumulative, extremes, join, linalg, manipulation, shape)
+
+#: PyTorch's name, and ours.
+ALIASES = {
+    "amax": "max", "amin": "min", "bmm": "matmul", "cat": "concat", "clamp": "clip", "cumprod": "cumulative_prod",
+    "cumsum": "cumulative_sum", "mm": "matmul", "movedim": "moveaxis", "permute": "permute_dims",
+    "repeat_interleave": "repeat", "transpose": "swapaxes", "unbind": "unstack", "unsqueeze": "expand_dims",
+}
+
+for _alias, _name in ALIASES.items():
+    PUBLIC[_alias] = PUBLIC[_name]
+    for _table in (METHODS, IN_PLACE):
+        if _name in _table:
+            _table[_alias] = _table[_name]

@@ -1,0 +1,113 @@
+"""Sorting: sort, argsort, searchsorted. NaN counts as the largest number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tensorlite.declare import primitive, public
+from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
+from tensorlite.op import Sample
+from tensorlite.ops.axes import one_axis
+from tensorlite.ops.scatter import _gather
+from tensorlite.ops.shape import astype, retype
+from tensorlite.ops.take import take
+from tensorlite.tensor import Tensor
+from tensorlite.tensor_type import DEFAULT_INTEGER, INTEGERS, TensorType, bfloat16, float32, promote
+
+
+def comparable(x: Any) -> Any:
+    """Numbers in the same order that NumPy can sort: it puts bfloat16 NaNs anywhere."""
+    return x.astype(float32) if x.dtype == bfloat16 else x
+
+
+def _kind(stable: bool) -> str | None:
+    return "stable" if stable else None
+
+
+SORT_SAMPLES = (
+    Sample((3, 4), axis=1, descending=False, stable=True), Sample((3, 2), axis=0, descending=True, stable=True),
+    Sample((2, 0), axis=1, descending=False, stable=False), Sample((5,), axis=0, descending=True, stable=False))
+
+
+def _sort_vjp(g: Tensor, x: Tensor, axis: int, descending: bool, stable: bool) -> Tensor:
+    order = _argsort(x, axis=axis, descending=descending, stable=stable)
+    return _gather(g, _argsort(order, axis=axis, descending=False, stable=True), axis=axis)
+
+
+@primitive("opaque", type=lambda x, **_: x, vjp={"x": _sort_vjp}, samples=SORT_SAMPLES)
+def _sort(xp: Any, x: Any, *, axis: int, descending: bool, stable: bool) -> Any:
+    keys = xp.flip(comparable(x), axis) if descending else comparable(x)
+    result = xp.sort(keys, axis=axis, kind=_kind(stable))
+    return (xp.flip(result, axis) if descending else result).astype(x.dtype, copy=False)
+
+
+@primitive("opaque", type=lambda x, **_: retype(x, dtype=DEFAULT_INTEGER), samples=SORT_SAMPLES)
+def _argsort(xp: Any, x: Any, *, axis: int, descending: bool, stable: bool) -> Any:
+    if not descending:
+        return xp.argsort(comparable(x), axis=axis, kind=_kind(stable))
+    order = xp.argsort(xp.flip(comparable(x), axis), axis=axis, kind=_kind(stable))
+    return xp.flip(x.shape[axis] - 1 - order, axis)
+
+
+def _checked(op: str, x: Tensor, axis: int) -> int:
+    if x.dtype.kind == "c":
+        raise complaint(DTypeError, op, f"{x.dtype.name} numbers have no order", {"x": x},
+                        "sort tl.abs(x) or tl.real(x)")
+    if x.ndim == 0:
+        raise complaint(ShapeError, op, "a 0-dimensional tensor has no axis", {"x": x})
+    return one_axis(op, x, axis)
+
+
+@public
+def sort(x: Tensor, /, axis: int = -1, *, descending: bool = False, stable: bool = True) -> Tensor:
+    """The elements in order along an axis; ``stable`` keeps equal ones in the order that they came in.
+
+    >>> import tensorlite as tl
+    >>> tl.sort(tl.tensor([3.0, 1.0, 2.0]), descending=True)
+    tensor([3., 2., 1.])
+    """
+    return _sort(x, axis=_checked("sort", x, axis), descending=bool(descending), stable=bool(stable))
+
+
+@public
+def argsort(x: Tensor, /, axis: int = -1, *, descending: bool = False, stable: bool = True) -> Tensor:
+    """The positions of the elements in order along an axis; ``stable`` keeps equal ones in the order they came in.
+
+    >>> import tensorlite as tl
+    >>> tl.argsort(tl.tensor([3.0, 1.0, 2.0]))
+    tensor([1, 2, 0])
+    """
+    return _argsort(x, axis=_checked("argsort", x, axis), descending=bool(descending), stable=bool(stable))
+
+
+@primitive("opaque", type=lambda x1, x2, *, side: TensorType(DEFAULT_INTEGER, x2.shape, x2.device),
+           samples=[Sample((4,), (2, 3), side="left"), Sample((0,), (3,), side="right")])
+def _searchsorted(xp: Any, x1: Any, x2: Any, *, side: str) -> Any:
+    return xp.searchsorted(comparable(x1), comparable(x2), side=side)
+
+
+@public
+def searchsorted(x1: Tensor, x2: Tensor, /, *, side: str = "left", sorter: Tensor | None = None) -> Tensor:
+    """Where each of ``x2`` would go into ``x1``, whose one axis is in order, or is by ``sorter``.
+
+    Before elements that equal it with ``side="left"``, after them with ``side="right"``.
+
+    >>> import tensorlite as tl
+    >>> tl.searchsorted(tl.tensor([1, 3, 5]), tl.tensor([0, 3, 9]))
+    tensor([0, 1, 3])
+    """
+    if side not in ("left", "right"):
+        raise complaint(ArgumentError, "searchsorted", f"side is 'left' or 'right', not {side!r}")
+    if x1.ndim != 1:
+        raise complaint(ShapeError, "searchsorted", "x1 must have one axis", {"x1": x1, "x2": x2})
+    if "c" in (x1.dtype.kind, x2.dtype.kind):
+        raise complaint(DTypeError, "searchsorted", "complex numbers have no order", {"x1": x1, "x2": x2})
+    if sorter is not None:
+        if sorter.dtype not in INTEGERS or sorter.shape != x1.shape:
+            raise complaint(ArgumentError, "searchsorted", "sorter must hold one position for each element of x1",
+                            {"x1": x1, "sorter": sorter}, "use tl.argsort(x1)")
+        x1 = take(x1, sorter, axis=0)
+    dtype: np.dtype = promote(x1.dtype, x2.dtype)
+    return _searchsorted(astype(x1, dtype, copy=False), astype(x2, dtype, copy=False), side=side)
