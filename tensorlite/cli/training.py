@@ -104,7 +104,7 @@ def train_epoch(model: nn.Module, optimizer: optim.Optimizer, batches: Any) -> t
         loss.backward()
         optimizer.step()
         losses += loss.item() * len(labels)
-        correct += int((scores.numpy().argmax(1) == labels.numpy()).sum())
+        correct += int((scores.detach().numpy().argmax(1) == labels.numpy()).sum())
         count += len(labels)
         batches.set_postfix(loss=f"{losses / count:.4f}", accuracy=f"{correct / count:.1%}", refresh=False)
     return losses / count, correct / count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
@@ -11,6 +12,9 @@ from typing import Any
 
 from tensorlite.data.fetch import Task, Trouble
 from tensorlite.errors import TensorliteError, complaint
+
+#: Seconds that closing waits for a batch under way; a thread that takes longer ends by itself after it.
+GRACE = 2.0
 
 
 class LoaderTimeout(TensorliteError, TimeoutError):
@@ -86,7 +90,7 @@ class ReadAhead(Iterator[Any]):
         return batch
 
     def close(self) -> None:
-        """Stops the threads; waits for what they are loading."""
+        """Stops the threads; waits a moment for what they are loading."""
         self._received = self._sent
         self._close()
 
@@ -99,6 +103,7 @@ def _close(owner: int, lanes: Sequence[_Lane], finish: Callable[[], None] | None
         lane.tasks.put(None)
     if finish is not None:
         finish()
+    deadline = time.monotonic() + GRACE
     for lane in lanes:
         if lane.thread is not threading.current_thread():
-            lane.thread.join()
+            lane.thread.join(max(0.0, deadline - time.monotonic()))

@@ -59,7 +59,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
 def _as_stored(tensor: Tensor | np.ndarray) -> np.ndarray:
     """The array to store: complex128, which the format lacks, as pairs of float64."""
-    array = np.asarray(tensor.numpy() if isinstance(tensor, Tensor) else tensor, order="C")
+    array = np.asarray(tensor.detach().numpy() if isinstance(tensor, Tensor) else tensor, order="C")
     return array.reshape(-1).view(np.float64).reshape(*array.shape, 2) if array.dtype == np.complex128 else array
 
 

@@ -499,6 +499,31 @@ def test_an_interrupt_ends_workers_and_says_nothing_more():
     assert is_gone(worker)
 
 
+def test_an_interrupt_does_not_wait_for_a_thread_that_loads():
+    process = run_script("""
+        import sys, time
+        from tensorlite.data import DataLoader
+        class Slow:
+            def __len__(self): return 9
+            def __getitem__(self, index):
+                if index:
+                    print("loading", flush=True)
+                    time.sleep(60)
+                return index
+        try:
+            list(DataLoader(Slow()))
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+            sys.exit(130)
+    """)
+    assert process.stdout.readline() == "loading\n"
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (out, err, process.returncode) == ("interrupted\n", "", 130)
+    assert time.monotonic() - began < 10
+
+
 def test_workers_do_not_outlive_a_killed_parent():
     process = run_script(SLEEPER.replace("time.sleep(60)", "time.sleep(0.5)"))
     worker = int(process.stdout.readline())

@@ -132,3 +132,9 @@ def test_a_skeleton_that_does_not_fit_is_named(tmp_path, skeleton):
     with pytest.raises(FormatError) as error:
         load(tmp_path / "x")
     assert str(error.value).startswith(f"{tmp_path / 'x'}: the skeleton in its metadata does not fit: ")
+
+
+def test_parameters_are_saved_by_value(tmp_path):
+    leaf = tl.tensor([1.0, 2.0], requires_grad=True)
+    save({"leaf": leaf, "recorded": leaf * 2}, tmp_path / "x")
+    assert equal(load(tmp_path / "x"), {"leaf": tl.asarray([1.0, 2.0]), "recorded": tl.asarray([2.0, 4.0])})

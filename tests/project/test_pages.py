@@ -14,7 +14,7 @@ import pytest
 from sources import ROOT
 
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: Commands that fetch or that the tests themselves are; they are read and not run.
 NOT_RUN = ("git clone", "cd ", "python3 -m venv", "pip install", "source ", ". ", ".ci/run")
 
