@@ -1,6 +1,6 @@
 """The scalar language: small expressions that are evaluated by NumPy, differentiated, and lowered to native loops."""
 
-from tensorlite.kernels.scalar import (  # noqa: F401  (they register their definitions)
+from tensorlite.kernels.scalar import (
     approx_erf,
     approx_exp,
     approx_inverse,
@@ -9,6 +9,7 @@ from tensorlite.kernels.scalar import (  # noqa: F401  (they register their defi
     approx_trig,
     exact,
 )
+from tensorlite.kernels.scalar.atoms import abs_ as abs
 from tensorlite.kernels.scalar.atoms import (
     acos,
     acosh,
@@ -85,10 +86,9 @@ from tensorlite.kernels.scalar.atoms import (
     trunc,
     where,
 )
-from tensorlite.kernels.scalar.atoms import abs_ as abs  # noqa: A004
-from tensorlite.kernels.scalar.atoms import pow_ as pow  # noqa: A004
+from tensorlite.kernels.scalar.atoms import pow_ as pow
 from tensorlite.kernels.scalar.atoms import round_ as rint
-from tensorlite.kernels.scalar.atoms import round_ as round  # noqa: A004
+from tensorlite.kernels.scalar.atoms import round_ as round
 from tensorlite.kernels.scalar.definitions import define, definitions
 from tensorlite.kernels.scalar.derive import differentiate
 from tensorlite.kernels.scalar.evaluate import apply_primitive, evaluate_typed

@@ -39,9 +39,10 @@ DOUBLE = Format(FLOAT64, np.dtype(np.int64), 52, 1023)
 
 
 def polynomial(x: Expr, coefficients: tuple[float, ...]) -> Expr:
-    """Return ``c[0] + c[1] x + ...`` in fused operations: Horner's rule in ``x**2`` over pairs, half as deep as in ``x``.
+    """Return ``c[0] + c[1] x + ...`` by Horner's rule in ``x**2`` over pairs.
 
-    The depth counts: a core overlaps only as many iterations of a loop as its scheduler holds.
+    It is half as deep as Horner's rule in ``x``, and depth counts: a core overlaps only as many
+    iterations of a loop as its scheduler holds.
     """
     pairs = [_linear(x, coefficients[i : i + 2]) for i in range(0, len(coefficients), 2)]
     if len(pairs) == 1:

@@ -1,8 +1,9 @@
 """erf and erfc.
 
-``erfc(x) = exp(-x**2) F(t) / (1 + 2 x)`` with ``t = (x - k) / (x + k)`` for x >= 0 (Shepherd and Laframboise, Chebyshev
-approximation of (1 + 2x) exp(x^2) erfc x, 1981); ``erf`` is odd; in float64 a polynomial below 1, and ``1 - erfc`` above. Coefficients:
-minimax of the relative error (Remez in mpmath, 60 digits). The float64 forms serve NumPy too: they need no fused operation.
+``erfc(x) = exp(-x**2) F(t) / (1 + 2 x)`` with ``t = (x - k) / (x + k)`` for x >= 0 (Shepherd and Laframboise,
+Chebyshev approximation of (1 + 2x) exp(x^2) erfc x, 1981); ``erf`` is odd; in float64 a polynomial below 1, and ``1 -
+erfc`` above. Coefficients: minimax of the relative error (Remez in mpmath, 60 digits). The float64 forms serve NumPy
+too: they need no fused operation.
 """
 
 from __future__ import annotations
@@ -77,8 +78,8 @@ _ERFC_FAST = (  # k = 2, 0 <= x <= 10.2, to 2**-30
 def _erf_single(x: Expr) -> Expr:
     """``x P(x**2) / Q(x**2)`` on |x| <= 3.93, where the value rounds to 1.
 
-    P and Q share the factor that made the rounded coefficients best. One division is all: ``1 - 2**p(|x|)`` is within 2 ulp
-    and takes twice as long.
+    P and Q share the factor that made the rounded coefficients best. One division is all: ``1 - 2**p(|x|)`` is within
+    2 ulp and takes twice as long.
     """
     near = clamp(x, -3.93, 3.93)
     z = near * near

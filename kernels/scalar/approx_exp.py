@@ -1,9 +1,10 @@
 """exp, exp2, expm1, sigmoid, sinh, cosh, tanh.
 
-``x = n ln 2 + r`` with ``|r| <= ln(2) / 2``; ``exp(r)`` is a polynomial, and ``2**n`` is made in the exponent bits. Adding
-``magic`` rounds to the integer ``n``, which then lies in the low bits of the sum. The scale is ``2**(n - 1)``, so that it is a
-normal number up to overflow; where the result may be subnormal it is lifted, and lowered by one last exact product.
-Coefficients: minimax of the relative error (Remez in mpmath, 45 digits), each rounded in turn and the rest refitted.
+``x = n ln 2 + r`` with ``|r| <= ln(2) / 2``; ``exp(r)`` is a polynomial, and ``2**n`` is made in the exponent bits.
+Adding ``magic`` rounds to the integer ``n``, which then lies in the low bits of the sum. The scale is ``2**(n - 1)``,
+so that it is a normal number up to overflow; where the result may be subnormal it is lifted, and lowered by one last
+exact product. Coefficients: minimax of the relative error (Remez in mpmath, 45 digits), each rounded in turn and the
+rest refitted.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """log, log1p, log2, log10, logaddexp.
 
-``x = 2**n (1 + f)`` with ``1 + f`` between the square roots of 1/2 and 2; ``log(1 + f) = f + t`` with a small ``t``: in float32
-``t = f**2 (f P(f) - 1/2)``, in float64 by ``s = f / (2 + f)`` and ``log(1 + f) = 2 atanh(s)`` (as in fdlibm's e_log.c).
-Coefficients: minimax of the relative error of the logarithm (Remez in mpmath, 45 digits).
+``x = 2**n (1 + f)`` with ``1 + f`` between the square roots of 1/2 and 2; ``log(1 + f) = f + t`` with a small ``t``:
+in float32 ``t = f**2 (f P(f) - 1/2)``, in float64 by ``s = f / (2 + f)`` and ``log(1 + f) = 2 atanh(s)`` (as in
+fdlibm's e_log.c). Coefficients: minimax of the relative error of the logarithm (Remez in mpmath, 45 digits).
 """
 
 from __future__ import annotations

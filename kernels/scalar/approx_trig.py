@@ -1,9 +1,10 @@
 """sin, cos, tan over the whole range of float32.
 
-The quadrant and the angle in it come from ``x 2/pi`` modulo 4 in float64. A float32 is ``x = scaled * 2**k`` with an integer
-``scaled`` where k > 0, so that ``2**k 2/pi`` counts modulo 4 only; it is known to 111 bits as ``high + middle + low``, with 29 bits each in the first two, so that their
-products with the 24 bits of ``scaled`` are exact (Payne and Hanek, Radian reduction for trigonometric functions, 1983).
-Polynomials: minimax of the relative error on |r| <= pi/4 (Remez in mpmath, 45 digits).
+The quadrant and the angle in it come from ``x 2/pi`` modulo 4 in float64. A float32 is ``x = scaled * 2**k`` with an
+integer ``scaled`` where k > 0, so that ``2**k 2/pi`` counts modulo 4 only; it is known to 111 bits as ``high + middle
++ low``, with 29 bits each in the first two, so that their products with the 24 bits of ``scaled`` are exact (Payne and
+Hanek, Radian reduction for trigonometric functions, 1983). Polynomials: minimax of the relative error on |r| <= pi/4
+(Remez in mpmath, 45 digits).
 """
 
 from __future__ import annotations
@@ -81,7 +82,9 @@ def _cos(x: Expr) -> Expr:
 def _tan(x: Expr) -> Expr:
     quadrant, r = _reduce(x)
     z = r * r
-    sine = a.fma(r * z, polynomial(z, (-0.16666666640692984, 0.008333329286896058, -0.0001983930548368748, 2.71805e-06)), r)
+    sine = a.fma(
+        r * z, polynomial(z, (-0.16666666640692984, 0.008333329286896058, -0.0001983930548368748, 2.71805e-06)), r
+    )
     even = polynomial(z, (0.041666666619299686, -0.0013888883483712674, 2.4799455865581474e-05, -2.72054014557988e-07))
     cosine = a.fma(z, a.fma(z, even, -0.5), 1.0)
     odd = a.equal(quadrant & 1, 1)

@@ -1,4 +1,4 @@
-"""The atoms: one row each, with NumPy's name, the kinds it takes and gives, its derivatives, exact value and smooth domain.
+"""The atoms: a row each, with NumPy's name, the kinds taken and given, derivatives, exact value, smooth domain.
 
 A derivative is a function of the operands and of the value ``y``. Where a function has a kink: ``abs'(0) = 0``,
 ``maximum`` and ``minimum`` split a tie in halves, steps (``floor``, ``sign``, ``round``) have derivative zero.
@@ -71,7 +71,9 @@ def _extremum(pick: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Number]:
 
 add = _atom("add", 2, accepts="any", derivatives=(lambda a, b, y: 1, lambda a, b, y: 1), fold=_real(operator.add))
 subtract = _atom("subtract", 2, derivatives=(lambda a, b, y: 1, lambda a, b, y: -1), fold=_real(operator.sub))
-multiply = _atom("multiply", 2, accepts="any", derivatives=(lambda a, b, y: b, lambda a, b, y: a), fold=_real(operator.mul))
+multiply = _atom(
+    "multiply", 2, accepts="any", derivatives=(lambda a, b, y: b, lambda a, b, y: a), fold=_real(operator.mul)
+)
 divide = _atom(
     "divide",
     2,
@@ -145,7 +147,9 @@ logaddexp = _atom(
         lambda a, b, y: where(equal(a, b), 0.5, exp(b - y)),
     ),
 )
-sqrt = _atom("sqrt", 1, accepts="floating", derivatives=(lambda x, y: 0.5 / y,), fold=_real(math.sqrt), domain=(POSITIVE,))
+sqrt = _atom(
+    "sqrt", 1, accepts="floating", derivatives=(lambda x, y: 0.5 / y,), fold=_real(math.sqrt), domain=(POSITIVE,)
+)
 rsqrt = _atom("rsqrt", 1, None, accepts="floating", derivatives=(lambda x, y: -0.5 * y * (y * y),), domain=(POSITIVE,))
 cbrt = _atom("cbrt", 1, accepts="real floating", derivatives=(lambda x, y: 1 / (3 * (y * y)),), domain=(POSITIVE,))
 hypot = _atom(
@@ -161,8 +165,12 @@ hypot = _atom(
 sin = _atom("sin", 1, accepts="floating", derivatives=(lambda x, y: cos(x),))
 cos = _atom("cos", 1, accepts="floating", derivatives=(lambda x, y: -sin(x),))
 tan = _atom("tan", 1, accepts="floating", derivatives=(lambda x, y: 1 + y * y,), domain=((-1.2, 1.2),))
-asin = _atom("asin", 1, "arcsin", accepts="floating", derivatives=(lambda x, y: rsqrt((1 - x) * (1 + x)),), domain=(UNIT,))
-acos = _atom("acos", 1, "arccos", accepts="floating", derivatives=(lambda x, y: -rsqrt((1 - x) * (1 + x)),), domain=(UNIT,))
+asin = _atom(
+    "asin", 1, "arcsin", accepts="floating", derivatives=(lambda x, y: rsqrt((1 - x) * (1 + x)),), domain=(UNIT,)
+)
+acos = _atom(
+    "acos", 1, "arccos", accepts="floating", derivatives=(lambda x, y: -rsqrt((1 - x) * (1 + x)),), domain=(UNIT,)
+)
 atan = _atom("atan", 1, "arctan", accepts="floating", derivatives=(lambda x, y: reciprocal(1 + x * x),))
 atan2 = _atom(
     "atan2",
@@ -177,11 +185,20 @@ cosh = _atom("cosh", 1, accepts="floating", derivatives=(lambda x, y: sinh(x),))
 tanh = _atom("tanh", 1, accepts="floating", derivatives=(lambda x, y: 1 - y * y,))
 asinh = _atom("asinh", 1, "arcsinh", accepts="floating", derivatives=(lambda x, y: rsqrt(x * x + 1),))
 acosh = _atom(
-    "acosh", 1, "arccosh", accepts="floating", derivatives=(lambda x, y: rsqrt(x - 1) * rsqrt(x + 1),), domain=((1.2, 4.0),)
+    "acosh",
+    1,
+    "arccosh",
+    accepts="floating",
+    derivatives=(lambda x, y: rsqrt(x - 1) * rsqrt(x + 1),),
+    domain=((1.2, 4.0),),
 )
-atanh = _atom("atanh", 1, "arctanh", accepts="floating", derivatives=(lambda x, y: reciprocal((1 - x) * (1 + x)),), domain=(UNIT,))
+atanh = _atom(
+    "atanh", 1, "arctanh", accepts="floating", derivatives=(lambda x, y: reciprocal((1 - x) * (1 + x)),), domain=(UNIT,)
+)
 erf = _atom("erf", 1, None, accepts="real floating", derivatives=(lambda x, y: 2 / math.sqrt(math.pi) * exp(-(x * x)),))
-erfc = _atom("erfc", 1, None, accepts="real floating", derivatives=(lambda x, y: -2 / math.sqrt(math.pi) * exp(-(x * x)),))
+erfc = _atom(
+    "erfc", 1, None, accepts="real floating", derivatives=(lambda x, y: -2 / math.sqrt(math.pi) * exp(-(x * x)),)
+)
 
 # Rounding, extrema, sign bits
 
@@ -223,7 +240,7 @@ signbit = _atom("signbit", 1, accepts="real floating", result="bool", domain=(PO
 
 # Comparison, logic, bits
 
-_COMPARE = dict(accepts="any", result="bool", domain=((-3.0, 0.0), (0.1, 3.0)))
+_COMPARE: dict[str, Any] = {"accepts": "any", "result": "bool", "domain": ((-3.0, 0.0), (0.1, 3.0))}
 less = _atom("less", 2, fold=_real(operator.lt), **_COMPARE)
 less_equal = _atom("less_equal", 2, fold=_real(operator.le), **_COMPARE)
 greater = _atom("greater", 2, fold=_real(operator.gt), **_COMPARE)
@@ -243,14 +260,18 @@ right_shift = _atom("right_shift", 2, accepts="whole", fold=_integers(operator.r
 isfinite = _atom("isfinite", 1, accepts="any", result="bool", fold=_real(math.isfinite))
 isinf = _atom("isinf", 1, accepts="any", result="bool", fold=_real(math.isinf))
 isnan = _atom("isnan", 1, accepts="any", result="bool", fold=_real(math.isnan))
-where = _atom("where", 3, accepts="any", derivatives=(None, lambda c, a, b, y: where(c, 1, 0), lambda c, a, b, y: where(c, 0, 1)))
+where = _atom(
+    "where", 3, accepts="any", derivatives=(None, lambda c, a, b, y: where(c, 1, 0), lambda c, a, b, y: where(c, 0, 1))
+)
 
 # Complex numbers: on reals, conj and real are the identity and imag is zero
 
 real = _atom("real", 1, result="real", derivatives=(lambda x, y: 1,), fold=_real(operator.pos))
 imag = _atom("imag", 1, result="real", complex_derivatives=(lambda x, y: -1j,))
 conj = _atom("conj", 1, "conjugate", derivatives=(lambda x, y: 1,), fold=_real(operator.pos))
-angle = _atom("angle", 1, accepts="floating", result="real", complex_derivatives=(lambda x, y: -1j / x,), domain=(POSITIVE,))
+angle = _atom(
+    "angle", 1, accepts="floating", result="real", complex_derivatives=(lambda x, y: -1j / x,), domain=(POSITIVE,)
+)
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""The register of atoms defined in the scalar language itself: exactly in ``exact.py``, approximately in ``approx_*.py``."""
+"""The register of atoms defined in the scalar language: exactly in ``exact.py``, nearly in ``approx_*.py``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 
 from tensorlite.kernels.scalar.expr import Const, Expr, Function, Operand, trace
 from tensorlite.kernels.scalar.typing import BFLOAT16, FLOAT16, FLOAT32, DType, kind
-
 
 Spelling = Callable[..., Operand]
 
@@ -31,6 +30,7 @@ class Definition:
 
 _DEFINITIONS: dict[tuple[str, Any], Definition] = {}  # by atom name and dtype, or kind of dtype
 _SPECIAL: dict[str, Callable[[Const, str], Function | None]] = {}  # by atom name: forms for a constant last operand
+
 
 def define(name: str, *dtypes: DType, ulp: float = 0.0) -> Callable[[Spelling], Spelling]:
     """Register a Python function over expressions as the definition of an atom for operands of these dtypes."""
@@ -65,9 +65,9 @@ def definitions() -> dict[tuple[str, Any], Definition]:
 
 
 def definition(name: str, dtype: DType, last: Expr | None = None) -> tuple[Function, DType] | None:
-    """Return the function that computes the atom for operands of ``dtype``, and the dtype that its variables have in it.
+    """Return the function that computes an atom on operands of ``dtype``, and the dtype of its variables.
 
-    That is float32 for 16-bit floats that have no definition of their own. ``last`` is the last operand.
+    That is float32 for 16-bit floats without a definition of their own. ``last`` is the last operand.
     """
     carrier = FLOAT32 if dtype in (FLOAT16, BFLOAT16) else dtype
     if name in _SPECIAL and isinstance(last, Const):

@@ -9,9 +9,9 @@ from tensorlite.kernels.scalar.expr import Call, Const, Expr, Var, as_expr, post
 def differentiate(body: Expr, wrt: str, *, complex: bool = False) -> Expr:
     """Return d body / d wrt, sharing subexpressions with ``body``.
 
-    With ``complex`` the variables are complex. A holomorphic body has its complex derivative ``d``, and the cotangent of
-    ``wrt`` is ``g * conj(d)``; the same product holds for a body that is a single ``abs``, ``real``, ``imag`` or ``angle``.
-    ``conj``, and those inside a larger body, have no such ``d``: a TypeError is raised.
+    With ``complex`` the variables are complex. A holomorphic body has its complex derivative ``d``, and the cotangent
+    of ``wrt`` is ``g * conj(d)``; the same product holds for a body that is a single ``abs``, ``real``, ``imag`` or
+    ``angle``. ``conj``, and those inside a larger body, have no such ``d``: a TypeError is raised.
 
     >>> from tensorlite.kernels.scalar import Var, tanh, text
     >>> text(differentiate(tanh(Var("x")), "x"))

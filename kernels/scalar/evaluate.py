@@ -1,4 +1,4 @@
-"""What a ``Typed`` graph means, in NumPy: the definition that kernels are tested against and that the interpreter runs."""
+"""What a ``Typed`` graph means, in NumPy: the definition that kernels are held to and that the interpreter runs."""
 
 from __future__ import annotations
 
@@ -73,7 +73,10 @@ def _fma_single(a: Array, b: Array, c: Array) -> Array:
 
 
 def _fma_double(a: Array, b: Array, c: Array) -> Array:
-    """Boldo and Melquiond, Emulation of FMA and correctly rounded sums, 2008: exact save near overflow and underflow."""
+    """Round a * b + c once; exact save near overflow and underflow.
+
+    Boldo and Melquiond, Emulation of FMA and correctly rounded sums, 2008.
+    """
     plain = a * b + c
     high, low = _two_product(a, b)
     tail_high, tail_low = _two_sum(np.asarray(c, np.float64), low)

@@ -51,8 +51,8 @@ _STEP = 52
 def _fmod(x: Expr, y: Expr) -> Expr:
     """|x| modulo |y| of float32 values in float64, exact.
 
-    Long division in base 2**52: each rest is a multiple of the last bits of x or y below a power of 2 times y, so a float32;
-    a quotient that rounded up to the next integer is put right by adding the divisor once.
+    Long division in base 2**52: each rest is a multiple of the last bits of x or y below a power of 2 times y, so a
+    float32; a quotient that rounded up to the next integer is put right by adding the divisor once.
     """
     rest, size = abs(x), abs(y)
     for power in range(5, -1, -1):  # 2**128 / 2**-149 < 2**(6 * 52)

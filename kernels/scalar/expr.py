@@ -1,7 +1,8 @@
 """Scalar expressions: immutable graphs of variables, constants and calls of atoms.
 
-Equal expressions are one object (hash-consing), so equality and hashing are by identity and a walk over the graph visits a
-shared subexpression once. ``==`` therefore asks "the same expression?"; the comparison atom is ``scalar.equal``.
+Equal expressions are one object (hash-consing), so equality and hashing are by identity and a walk over the graph
+visits a shared subexpression once. ``==`` therefore asks "the same expression?"; the comparison atom is
+``scalar.equal``.
 """
 
 from __future__ import annotations
@@ -220,9 +221,9 @@ class Call(Expr):
 class Atom:
     """One operation of the language: a row of the table in ``atoms.py``, callable on expressions and numbers.
 
-    ``accepts`` names the kinds of dtype that the operands may have (see ``typing.py``), ``result`` the kind of the value.
-    A derivative is a function of the operands and of the value ``y``, one per operand; None says zero. ``fold`` computes
-    the value exactly from Python numbers. ``domain`` is an interval per operand on which the atom is smooth.
+    ``accepts`` names the kinds of dtype that the operands may have (see ``typing.py``), ``result`` the kind of the
+    value. A derivative is a function of the operands and of the value ``y``, one per operand; None says zero. ``fold``
+    computes the value exactly from Python numbers. ``domain`` is an interval per operand on which the atom is smooth.
     """
 
     name: str
@@ -339,7 +340,9 @@ class Function:
     def __new__(cls, parameters: tuple[str, ...], body: Expr) -> Function:
         missing = [name for name in free_variables(body) if name not in parameters]
         if missing:
-            raise ValueError(f"Function: the body uses {', '.join(missing)}, not a parameter of ({', '.join(parameters)})")
+            raise ValueError(
+                f"Function: the body uses {', '.join(missing)}, not a parameter of ({', '.join(parameters)})"
+            )
         return intern((cls, parameters, body), lambda: _make(cls, parameters=parameters, body=body, memo={}))
 
     def __setattr__(self, name: str, value: Any) -> None:

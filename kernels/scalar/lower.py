@@ -1,7 +1,7 @@
 """From expressions to ``Typed`` graphs of primitive operations.
 
 Every atom is one primitive (``_DIRECT``), a few primitives (``_EXPANDED``: integer division, shifts, conversions), or a
-definition in the scalar language itself (``definitions.py`` and ``approx_*.py``), which is lowered in its place. float16 and
+definition in the scalar language itself (``exact.py``, ``approx_*.py``), which is lowered in its place. float16 and
 bfloat16 are computed in float32 and rounded once, at the end or at a cast.
 """
 
@@ -76,12 +76,14 @@ def _expand(body: Expr, variables: Mapping[str, DType], environment: Mapping[str
         elif isinstance(node, Call) and isinstance(types[node], np.dtype):
             joined = settle(operand_type(node.atom, tuple(types[arg] for arg in node.args)), variables)
             dtypes = operand_dtypes(node.atom, joined)
-            lowered[node] = _emit(node, types[node], [at(*pair) for pair in zip(node.args, dtypes, strict=True)], dtypes)
+            lowered[node] = _emit(
+                node, types[node], [at(*pair) for pair in zip(node.args, dtypes, strict=True)], dtypes
+            )
     return at(body, settle(types[body], variables))
 
 
 def _emit(node: Call, dtype: Any, args: list[Typed], dtypes: list[DType]) -> Typed:
-    """Apply the atom of ``node`` to carried operands, whose own dtypes are ``dtypes``; ``dtype`` is that of the result."""
+    """Apply the atom of ``node`` to carried operands that stand for ``dtypes``, giving a carried ``dtype``."""
     atom = node.atom
     operand = dtypes[-1]
     if kind(operand) == "c" or kind(dtype) == "c":

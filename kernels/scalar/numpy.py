@@ -1,7 +1,8 @@
 """Functions of the scalar language on whole arrays, through NumPy or whatever spells like it (``xp``).
 
 A function is turned into straight-line Python once for each combination of dtypes; a single atom is the ufunc itself.
-Atoms that NumPy lacks are spelled with it: ``fma`` rounds twice here, ``erf`` and ``erfc`` use their float64 definition.
+Atoms that NumPy lacks are spelled with it: ``fma`` rounds twice here, ``erf`` and ``erfc`` use their float64
+definition.
 """
 
 from __future__ import annotations
@@ -124,7 +125,9 @@ class _Source:
             return self.names[node]
         if isinstance(node, Const):
             value = np.asarray(node.value, dtype)
-            return self.bind(value if self.xp is np else self.xp.asarray(value), (type(node.value), repr(node.value), dtype))
+            return self.bind(
+                value if self.xp is np else self.xp.asarray(value), (type(node.value), repr(node.value), dtype)
+            )
         assert isinstance(node, Call)  # weak: it takes the dtype that its user wants
         if (node, dtype) not in self.names:
             self.names[node, dtype] = self.statement(node, dtype)
@@ -200,4 +203,3 @@ _SPELLED: dict[str, Callable[[Any, DType, Atom], ArrayFunction]] = {
     "erf": _defined,
     "erfc": _defined,
 }
-

@@ -1,7 +1,7 @@
 """Exact algebraic rules, each named by its equation, applied whenever an atom is called.
 
-A rule keeps every value of every dtype, signed zeros, infinities and NaN included; so ``x + 0 = x`` (wrong for ``x = -0.0``)
-and ``x * 0 = 0`` (wrong for infinities) are not among them. Tests: ``tests/kernels/scalar/test_simplify.py``.
+A rule keeps every value of every dtype, signed zeros, infinities and NaN included; so ``x + 0 = x`` (wrong for ``x =
+-0.0``) and ``x * 0 = 0`` (wrong for infinities) are not among them. Tests: ``tests/kernels/scalar/test_simplify.py``.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ IDENTITIES.update(
     where=(where_same_is_that, where_constant_chooses, where_not_swaps),
     conj=(conj_conj_x_is_x,),
     bitwise_invert=(invert_invert_x_is_x,),
-    **{name: (rounding_twice_is_once,) for name in ("floor", "ceil", "trunc", "round")},
+    **dict.fromkeys(("floor", "ceil", "trunc", "round"), (rounding_twice_is_once,)),
 )
 
 

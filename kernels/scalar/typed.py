@@ -1,9 +1,10 @@
-"""Typed expressions: graphs of primitive operations, each node with its dtype; what emitters print and the interpreter runs.
+"""Typed expressions: graphs of primitive operations with dtypes; emitters print them, the interpreter runs them.
 
-``Typed(op, args, dtype, value)`` is immutable and hash-consed (equal nodes are one object: memoise by identity). Leaves:
-``var`` (``value`` is the name, ``dtype`` that of the array element) and ``const`` (``value`` is a Python bool, int or float,
-exact in ``dtype``). The dtypes are bool, int8 ... uint64, float32, float64; float16 and bfloat16 occur as ``var``, as the
-final result, and next to them only in ``convert`` (float16) and ``bitcast``. ``PRIMITIVES`` below is the closed set.
+``Typed(op, args, dtype, value)`` is immutable and hash-consed (equal nodes are one object: memoise by identity).
+Leaves: ``var`` (``value`` is the name, ``dtype`` that of the array element) and ``const`` (``value`` is a Python bool,
+int or float, exact in ``dtype``). The dtypes are bool, int8 ... uint64, float32, float64; float16 and bfloat16 occur
+as ``var``, as the final result, and next to them only in ``convert`` (float16) and ``bitcast``. ``PRIMITIVES`` below
+is the closed set.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ PRIMITIVES: dict[str, tuple[int, str, str]] = {
     "ne": (2, "b", "a != b; true beside NaN"),
     "select": (3, "biuf", "b where the bool a holds, else c"),
     "bitcast": (1, "iufh", "the same bits as another dtype of that width"),
-    "convert": (1, "biufh", "a as dtype: to integers wraps from integers, truncates floats and saturates (NaN gives 0); "
-                            "to floats rounds to nearest even; to bool is a != 0; float16 from and to float32 only"),
+    "convert": (1, "biufh", "a as dtype: to integers wraps integers, truncates floats and saturates (NaN gives 0); to "
+                            "floats rounds to nearest even; to bool is a != 0; float16 from and to float32 only"),
 }  # fmt: skip
 
 
@@ -62,7 +63,9 @@ class Typed:
     dtype: np.dtype[Any]
     value: bool | int | float | str | None
 
-    def __new__(cls, op: str, args: tuple[Typed, ...], dtype: Any, value: bool | int | float | str | None = None) -> Typed:
+    def __new__(
+        cls, op: str, args: tuple[Typed, ...], dtype: Any, value: bool | int | float | str | None = None
+    ) -> Typed:
         dtype = np.dtype(dtype)
         key = (cls, op, args, dtype, type(value), repr(value))
         return intern(key, lambda: _make(cls, op=op, args=args, dtype=dtype, value=value))

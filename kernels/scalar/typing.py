@@ -1,8 +1,8 @@
 """The dtype of every node of an expression.
 
-A constant, and an expression of constants only, is weak: its type is a Python kind (int, float, complex) until a sibling
-gives it a dtype; alone it takes the dtype of the variables, if they have one of its kind, else NumPy's default.
-Operands of different dtypes are an error (cast them), save that a bool joins any number.
+A constant, and an expression of constants only, is weak: its type is a Python kind (int, float, complex) until a
+sibling gives it a dtype; alone it takes the dtype of the variables, if they have one of its kind, else NumPy's
+default. Operands of different dtypes are an error (cast them), save that a bool joins any number.
 """
 
 from __future__ import annotations
