@@ -92,21 +92,8 @@ from tensorlite.kernels.scalar.atoms import round_ as round
 from tensorlite.kernels.scalar.definitions import define, definitions
 from tensorlite.kernels.scalar.derive import differentiate
 from tensorlite.kernels.scalar.evaluate import apply_primitive, evaluate_typed
-from tensorlite.kernels.scalar.expr import (
-    ATOMS,
-    Atom,
-    Call,
-    Const,
-    Expr,
-    Function,
-    Operand,
-    Var,
-    as_expr,
-    free_variables,
-    postorder,
-    substitute,
-    trace,
-)
+from tensorlite.kernels.scalar.expr import ATOMS, Atom, Call, Const, Expr, Operand, Var, as_expr, postorder
+from tensorlite.kernels.scalar.function import Function, free_variables, substitute, trace
 from tensorlite.kernels.scalar.lower import NoLowering, lower
 from tensorlite.kernels.scalar.numpy import numpy_function, numpy_ufunc
 from tensorlite.kernels.scalar.simplify import simplify

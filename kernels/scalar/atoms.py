@@ -15,7 +15,7 @@ from typing import Any
 import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy)
 import numpy as np
 
-from tensorlite.kernels.scalar.expr import ATOMS, TYPED_ATOMS, Atom, Call, Const, Expr, Number, Operand, as_expr
+from tensorlite.kernels.scalar.expr import ATOMS, TYPED_ATOMS, Atom, Call, Const, Expr, Number, Operand
 
 ANY = (-3.0, 3.0)
 POSITIVE = (0.2, 4.0)
@@ -69,12 +69,12 @@ def _extremum(pick: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Number]:
 
 # Arithmetic
 
-add = _atom("add", 2, accepts="any", derivatives=(lambda a, b, y: 1, lambda a, b, y: 1), fold=_real(operator.add))
-subtract = _atom("subtract", 2, derivatives=(lambda a, b, y: 1, lambda a, b, y: -1), fold=_real(operator.sub))
-multiply = _atom(
+add: Atom = _atom("add", 2, accepts="any", derivatives=(lambda a, b, y: 1, lambda a, b, y: 1), fold=_real(operator.add))
+subtract: Atom = _atom("subtract", 2, derivatives=(lambda a, b, y: 1, lambda a, b, y: -1), fold=_real(operator.sub))
+multiply: Atom = _atom(
     "multiply", 2, accepts="any", derivatives=(lambda a, b, y: b, lambda a, b, y: a), fold=_real(operator.mul)
 )
-divide = _atom(
+divide: Atom = _atom(
     "divide",
     2,
     accepts="floating",
@@ -82,10 +82,10 @@ divide = _atom(
     fold=_real(operator.truediv),
     domain=(ANY, POSITIVE),
 )
-floor_divide = _atom(
+floor_divide: Atom = _atom(
     "floor_divide", 2, accepts="real", fold=_integers(operator.floordiv), domain=((0.6, 0.9), (0.4, 0.5))
 )
-remainder = _atom(
+remainder: Atom = _atom(
     "remainder",
     2,
     accepts="real",
@@ -93,7 +93,7 @@ remainder = _atom(
     fold=_integers(operator.mod),
     domain=((0.6, 0.7), (0.4, 0.5)),
 )
-pow_ = _atom(
+pow_: Atom = _atom(
     "pow",
     2,
     "power",
@@ -104,9 +104,9 @@ pow_ = _atom(
     fold=_integers(_power),
     domain=(POSITIVE, (-2.0, 2.5)),
 )
-negative = _atom("negative", 1, derivatives=(lambda x, y: -1,), fold=_real(operator.neg))
-positive = _atom("positive", 1, derivatives=(lambda x, y: 1,), fold=_real(operator.pos))
-abs_ = _atom(
+negative: Atom = _atom("negative", 1, derivatives=(lambda x, y: -1,), fold=_real(operator.neg))
+positive: Atom = _atom("positive", 1, derivatives=(lambda x, y: 1,), fold=_real(operator.pos))
+abs_: Atom = _atom(
     "abs",
     1,
     "absolute",
@@ -117,10 +117,10 @@ abs_ = _atom(
     fold=_real(operator.abs),
     domain=(POSITIVE,),
 )
-sign = _atom("sign", 1, domain=(POSITIVE,))
-square = _atom("square", 1, accepts="any", derivatives=(lambda x, y: 2 * x,), fold=_real(lambda x: x * x))
-reciprocal = _atom("reciprocal", 1, accepts="floating", derivatives=(lambda x, y: -(y * y),), domain=(POSITIVE,))
-fma = _atom(
+sign: Atom = _atom("sign", 1, domain=(POSITIVE,))
+square: Atom = _atom("square", 1, accepts="any", derivatives=(lambda x, y: 2 * x,), fold=_real(lambda x: x * x))
+reciprocal: Atom = _atom("reciprocal", 1, accepts="floating", derivatives=(lambda x, y: -(y * y),), domain=(POSITIVE,))
+fma: Atom = _atom(
     "fma",
     3,
     None,
@@ -130,15 +130,19 @@ fma = _atom(
 
 # Exponentials, logarithms, roots
 
-exp = _atom("exp", 1, accepts="floating", derivatives=(lambda x, y: y,))
-expm1 = _atom("expm1", 1, accepts="floating", derivatives=(lambda x, y: y + 1,))
-exp2 = _atom("exp2", 1, accepts="floating", derivatives=(lambda x, y: y * math.log(2),))
-log = _atom("log", 1, accepts="floating", derivatives=(lambda x, y: reciprocal(x),), domain=(POSITIVE,))
-log1p = _atom("log1p", 1, accepts="floating", derivatives=(lambda x, y: reciprocal(1 + x),), domain=((-0.8, 4.0),))
-log2 = _atom("log2", 1, accepts="floating", derivatives=(lambda x, y: 1 / math.log(2) / x,), domain=(POSITIVE,))
-log10 = _atom("log10", 1, accepts="floating", derivatives=(lambda x, y: 1 / math.log(10) / x,), domain=(POSITIVE,))
-sigmoid = _atom("sigmoid", 1, None, accepts="real floating", derivatives=(lambda x, y: y * (1 - y),))
-logaddexp = _atom(
+exp: Atom = _atom("exp", 1, accepts="floating", derivatives=(lambda x, y: y,))
+expm1: Atom = _atom("expm1", 1, accepts="floating", derivatives=(lambda x, y: y + 1,))
+exp2: Atom = _atom("exp2", 1, accepts="floating", derivatives=(lambda x, y: y * math.log(2),))
+log: Atom = _atom("log", 1, accepts="floating", derivatives=(lambda x, y: reciprocal(x),), domain=(POSITIVE,))
+log1p: Atom = _atom(
+    "log1p", 1, accepts="floating", derivatives=(lambda x, y: reciprocal(1 + x),), domain=((-0.8, 4.0),)
+)
+log2: Atom = _atom("log2", 1, accepts="floating", derivatives=(lambda x, y: 1 / math.log(2) / x,), domain=(POSITIVE,))
+log10: Atom = _atom(
+    "log10", 1, accepts="floating", derivatives=(lambda x, y: 1 / math.log(10) / x,), domain=(POSITIVE,)
+)
+sigmoid: Atom = _atom("sigmoid", 1, None, accepts="real floating", derivatives=(lambda x, y: y * (1 - y),))
+logaddexp: Atom = _atom(
     "logaddexp",
     2,
     accepts="real floating",
@@ -147,12 +151,16 @@ logaddexp = _atom(
         lambda a, b, y: where(equal(a, b), 0.5, exp(b - y)),
     ),
 )
-sqrt = _atom(
+sqrt: Atom = _atom(
     "sqrt", 1, accepts="floating", derivatives=(lambda x, y: 0.5 / y,), fold=_real(math.sqrt), domain=(POSITIVE,)
 )
-rsqrt = _atom("rsqrt", 1, None, accepts="floating", derivatives=(lambda x, y: -0.5 * y * (y * y),), domain=(POSITIVE,))
-cbrt = _atom("cbrt", 1, accepts="real floating", derivatives=(lambda x, y: 1 / (3 * (y * y)),), domain=(POSITIVE,))
-hypot = _atom(
+rsqrt: Atom = _atom(
+    "rsqrt", 1, None, accepts="floating", derivatives=(lambda x, y: -0.5 * y * (y * y),), domain=(POSITIVE,)
+)
+cbrt: Atom = _atom(
+    "cbrt", 1, accepts="real floating", derivatives=(lambda x, y: 1 / (3 * (y * y)),), domain=(POSITIVE,)
+)
+hypot: Atom = _atom(
     "hypot",
     2,
     accepts="real floating",
@@ -162,17 +170,17 @@ hypot = _atom(
 
 # Trigonometric and hyperbolic functions
 
-sin = _atom("sin", 1, accepts="floating", derivatives=(lambda x, y: cos(x),))
-cos = _atom("cos", 1, accepts="floating", derivatives=(lambda x, y: -sin(x),))
-tan = _atom("tan", 1, accepts="floating", derivatives=(lambda x, y: 1 + y * y,), domain=((-1.2, 1.2),))
-asin = _atom(
+sin: Atom = _atom("sin", 1, accepts="floating", derivatives=(lambda x, y: cos(x),))
+cos: Atom = _atom("cos", 1, accepts="floating", derivatives=(lambda x, y: -sin(x),))
+tan: Atom = _atom("tan", 1, accepts="floating", derivatives=(lambda x, y: 1 + y * y,), domain=((-1.2, 1.2),))
+asin: Atom = _atom(
     "asin", 1, "arcsin", accepts="floating", derivatives=(lambda x, y: rsqrt((1 - x) * (1 + x)),), domain=(UNIT,)
 )
-acos = _atom(
+acos: Atom = _atom(
     "acos", 1, "arccos", accepts="floating", derivatives=(lambda x, y: -rsqrt((1 - x) * (1 + x)),), domain=(UNIT,)
 )
-atan = _atom("atan", 1, "arctan", accepts="floating", derivatives=(lambda x, y: reciprocal(1 + x * x),))
-atan2 = _atom(
+atan: Atom = _atom("atan", 1, "arctan", accepts="floating", derivatives=(lambda x, y: reciprocal(1 + x * x),))
+atan2: Atom = _atom(
     "atan2",
     2,
     "arctan2",
@@ -180,11 +188,11 @@ atan2 = _atom(
     derivatives=(lambda a, b, y: b / (a * a + b * b), lambda a, b, y: -a / (a * a + b * b)),
     domain=(ANY, POSITIVE),
 )
-sinh = _atom("sinh", 1, accepts="floating", derivatives=(lambda x, y: cosh(x),))
-cosh = _atom("cosh", 1, accepts="floating", derivatives=(lambda x, y: sinh(x),))
-tanh = _atom("tanh", 1, accepts="floating", derivatives=(lambda x, y: 1 - y * y,))
-asinh = _atom("asinh", 1, "arcsinh", accepts="floating", derivatives=(lambda x, y: rsqrt(x * x + 1),))
-acosh = _atom(
+sinh: Atom = _atom("sinh", 1, accepts="floating", derivatives=(lambda x, y: cosh(x),))
+cosh: Atom = _atom("cosh", 1, accepts="floating", derivatives=(lambda x, y: sinh(x),))
+tanh: Atom = _atom("tanh", 1, accepts="floating", derivatives=(lambda x, y: 1 - y * y,))
+asinh: Atom = _atom("asinh", 1, "arcsinh", accepts="floating", derivatives=(lambda x, y: rsqrt(x * x + 1),))
+acosh: Atom = _atom(
     "acosh",
     1,
     "arccosh",
@@ -192,21 +200,23 @@ acosh = _atom(
     derivatives=(lambda x, y: rsqrt(x - 1) * rsqrt(x + 1),),
     domain=((1.2, 4.0),),
 )
-atanh = _atom(
+atanh: Atom = _atom(
     "atanh", 1, "arctanh", accepts="floating", derivatives=(lambda x, y: reciprocal((1 - x) * (1 + x)),), domain=(UNIT,)
 )
-erf = _atom("erf", 1, None, accepts="real floating", derivatives=(lambda x, y: 2 / math.sqrt(math.pi) * exp(-(x * x)),))
-erfc = _atom(
+erf: Atom = _atom(
+    "erf", 1, None, accepts="real floating", derivatives=(lambda x, y: 2 / math.sqrt(math.pi) * exp(-(x * x)),)
+)
+erfc: Atom = _atom(
     "erfc", 1, None, accepts="real floating", derivatives=(lambda x, y: -2 / math.sqrt(math.pi) * exp(-(x * x)),)
 )
 
 # Rounding, extrema, sign bits
 
-floor = _atom("floor", 1, accepts="real", fold=_real(_whole(math.floor)), domain=((0.1, 0.9),))
-ceil = _atom("ceil", 1, accepts="real", fold=_real(_whole(math.ceil)), domain=((0.1, 0.9),))
-trunc = _atom("trunc", 1, accepts="real", fold=_real(_whole(math.trunc)), domain=((0.1, 0.9),))
-round_ = _atom("round", 1, "rint", accepts="real", fold=_real(_whole(round)), domain=((0.6, 0.9),))
-maximum = _atom(
+floor: Atom = _atom("floor", 1, accepts="real", fold=_real(_whole(math.floor)), domain=((0.1, 0.9),))
+ceil: Atom = _atom("ceil", 1, accepts="real", fold=_real(_whole(math.ceil)), domain=((0.1, 0.9),))
+trunc: Atom = _atom("trunc", 1, accepts="real", fold=_real(_whole(math.trunc)), domain=((0.1, 0.9),))
+round_: Atom = _atom("round", 1, "rint", accepts="real", fold=_real(_whole(round)), domain=((0.6, 0.9),))
+maximum: Atom = _atom(
     "maximum",
     2,
     accepts="any real",
@@ -217,7 +227,7 @@ maximum = _atom(
     fold=_extremum(max),
     domain=((-3.0, 0.0), (0.1, 3.0)),
 )
-minimum = _atom(
+minimum: Atom = _atom(
     "minimum",
     2,
     accepts="any real",
@@ -228,48 +238,48 @@ minimum = _atom(
     fold=_extremum(min),
     domain=((-3.0, 0.0), (0.1, 3.0)),
 )
-copysign = _atom(
+copysign: Atom = _atom(
     "copysign",
     2,
     accepts="real floating",
     derivatives=(lambda a, b, y: where(equal(a, 0), 0.0, where(equal(signbit(a), signbit(b)), 1.0, -1.0)), None),
     domain=(POSITIVE, POSITIVE),
 )
-nextafter = _atom("nextafter", 2, accepts="real floating", derivatives=(lambda a, b, y: 1, None))
-signbit = _atom("signbit", 1, accepts="real floating", result="bool", domain=(POSITIVE,))
+nextafter: Atom = _atom("nextafter", 2, accepts="real floating", derivatives=(lambda a, b, y: 1, None))
+signbit: Atom = _atom("signbit", 1, accepts="real floating", result="bool", domain=(POSITIVE,))
 
 # Comparison, logic, bits
 
 _COMPARE: dict[str, Any] = {"accepts": "any", "result": "bool", "domain": ((-3.0, 0.0), (0.1, 3.0))}
-less = _atom("less", 2, fold=_real(operator.lt), **_COMPARE)
-less_equal = _atom("less_equal", 2, fold=_real(operator.le), **_COMPARE)
-greater = _atom("greater", 2, fold=_real(operator.gt), **_COMPARE)
-greater_equal = _atom("greater_equal", 2, fold=_real(operator.ge), **_COMPARE)
-equal = _atom("equal", 2, fold=_real(operator.eq), **_COMPARE)
-not_equal = _atom("not_equal", 2, fold=_real(operator.ne), **_COMPARE)
-logical_and = _atom("logical_and", 2, accepts="any", result="bool", fold=lambda a, b: bool(a and b))
-logical_or = _atom("logical_or", 2, accepts="any", result="bool", fold=lambda a, b: bool(a or b))
-logical_xor = _atom("logical_xor", 2, accepts="any", result="bool", fold=lambda a, b: bool(a) != bool(b))
-logical_not = _atom("logical_not", 1, accepts="any", result="bool", fold=operator.not_)
-bitwise_and = _atom("bitwise_and", 2, accepts="integer", fold=_integers(operator.and_))
-bitwise_or = _atom("bitwise_or", 2, accepts="integer", fold=_integers(operator.or_))
-bitwise_xor = _atom("bitwise_xor", 2, accepts="integer", fold=_integers(operator.xor))
-bitwise_invert = _atom("bitwise_invert", 1, "invert", accepts="integer", fold=_integers(operator.invert))
-left_shift = _atom("left_shift", 2, accepts="whole", fold=_integers(operator.lshift))
-right_shift = _atom("right_shift", 2, accepts="whole", fold=_integers(operator.rshift))
-isfinite = _atom("isfinite", 1, accepts="any", result="bool", fold=_real(math.isfinite))
-isinf = _atom("isinf", 1, accepts="any", result="bool", fold=_real(math.isinf))
-isnan = _atom("isnan", 1, accepts="any", result="bool", fold=_real(math.isnan))
-where = _atom(
+less: Atom = _atom("less", 2, fold=_real(operator.lt), **_COMPARE)
+less_equal: Atom = _atom("less_equal", 2, fold=_real(operator.le), **_COMPARE)
+greater: Atom = _atom("greater", 2, fold=_real(operator.gt), **_COMPARE)
+greater_equal: Atom = _atom("greater_equal", 2, fold=_real(operator.ge), **_COMPARE)
+equal: Atom = _atom("equal", 2, fold=_real(operator.eq), **_COMPARE)
+not_equal: Atom = _atom("not_equal", 2, fold=_real(operator.ne), **_COMPARE)
+logical_and: Atom = _atom("logical_and", 2, accepts="any", result="bool", fold=lambda a, b: bool(a and b))
+logical_or: Atom = _atom("logical_or", 2, accepts="any", result="bool", fold=lambda a, b: bool(a or b))
+logical_xor: Atom = _atom("logical_xor", 2, accepts="any", result="bool", fold=lambda a, b: bool(a) != bool(b))
+logical_not: Atom = _atom("logical_not", 1, accepts="any", result="bool", fold=operator.not_)
+bitwise_and: Atom = _atom("bitwise_and", 2, accepts="integer", fold=_integers(operator.and_))
+bitwise_or: Atom = _atom("bitwise_or", 2, accepts="integer", fold=_integers(operator.or_))
+bitwise_xor: Atom = _atom("bitwise_xor", 2, accepts="integer", fold=_integers(operator.xor))
+bitwise_invert: Atom = _atom("bitwise_invert", 1, "invert", accepts="integer", fold=_integers(operator.invert))
+left_shift: Atom = _atom("left_shift", 2, accepts="whole", fold=_integers(operator.lshift))
+right_shift: Atom = _atom("right_shift", 2, accepts="whole", fold=_integers(operator.rshift))
+isfinite: Atom = _atom("isfinite", 1, accepts="any", result="bool", fold=_real(math.isfinite))
+isinf: Atom = _atom("isinf", 1, accepts="any", result="bool", fold=_real(math.isinf))
+isnan: Atom = _atom("isnan", 1, accepts="any", result="bool", fold=_real(math.isnan))
+where: Atom = _atom(
     "where", 3, accepts="any", derivatives=(None, lambda c, a, b, y: where(c, 1, 0), lambda c, a, b, y: where(c, 0, 1))
 )
 
 # Complex numbers: on reals, conj and real are the identity and imag is zero
 
-real = _atom("real", 1, result="real", derivatives=(lambda x, y: 1,), fold=_real(operator.pos))
-imag = _atom("imag", 1, result="real", complex_derivatives=(lambda x, y: -1j,))
-conj = _atom("conj", 1, "conjugate", derivatives=(lambda x, y: 1,), fold=_real(operator.pos))
-angle = _atom(
+real: Atom = _atom("real", 1, result="real", derivatives=(lambda x, y: 1,), fold=_real(operator.pos))
+imag: Atom = _atom("imag", 1, result="real", complex_derivatives=(lambda x, y: -1j,))
+conj: Atom = _atom("conj", 1, "conjugate", derivatives=(lambda x, y: 1,), fold=_real(operator.pos))
+angle: Atom = _atom(
     "angle", 1, accepts="floating", result="real", complex_derivatives=(lambda x, y: -1j / x,), domain=(POSITIVE,)
 )
 
@@ -317,6 +327,3 @@ def is_number(expr: Expr, value: Number) -> bool:
     if not isinstance(expr, Const) or expr.value != value:
         return False
     return not (isinstance(expr.value, float) and value == 0 and math.copysign(1.0, expr.value) < 0)
-
-
-__all__ = ["as_expr", "bitcast", "cast", "is_call", "is_number"]

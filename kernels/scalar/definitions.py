@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tensorlite.kernels.scalar.expr import Const, Expr, Function, Operand, trace
+from tensorlite.kernels.scalar.expr import Const, Expr, Operand
+from tensorlite.kernels.scalar.function import Function, trace
 from tensorlite.kernels.scalar.typing import BFLOAT16, FLOAT16, FLOAT32, DType, kind
 
 Spelling = Callable[..., Operand]

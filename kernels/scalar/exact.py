@@ -9,7 +9,8 @@ import numpy as np
 
 from tensorlite.kernels.scalar import atoms as a
 from tensorlite.kernels.scalar.definitions import define, define_kind, define_special
-from tensorlite.kernels.scalar.expr import Call, Const, Expr, Function, trace
+from tensorlite.kernels.scalar.expr import Call, Const, Expr
+from tensorlite.kernels.scalar.function import Function, trace
 from tensorlite.kernels.scalar.typing import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, DType
 
 define_kind("square", "iuf")(lambda x: Call(a.multiply, (x, x)))

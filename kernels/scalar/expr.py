@@ -7,7 +7,6 @@ visits a shared subexpression once. ``==`` therefore asks "the same expression?"
 
 from __future__ import annotations
 
-import inspect
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -170,7 +169,7 @@ class Var(Expr):
     def __new__(cls, name: str) -> Var:
         if not name.isidentifier() or (name[0] == "_" and name[1:].isdigit()):
             raise ValueError(f"Var: {name!r} is not a variable name (an identifier, and not of the form _0)")
-        return intern((cls, name), lambda: _make(cls, name=name))
+        return intern((cls, name), lambda: make_frozen(cls, name=name))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Var, (self.name,)
@@ -186,7 +185,7 @@ class Const(Expr):
     value: Number
 
     def __new__(cls, value: Number) -> Const:
-        return intern((cls, type(value), repr(value)), lambda: _make(cls, value=value))
+        return intern((cls, type(value), repr(value)), lambda: make_frozen(cls, value=value))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Const, (self.value,)
@@ -203,7 +202,7 @@ class Call(Expr):
     _args: tuple[Expr, ...]
 
     def __new__(cls, atom: Atom, args: tuple[Expr, ...]) -> Call:
-        return intern((cls, atom, args), lambda: _make(cls, atom=atom, _args=args))
+        return intern((cls, atom, args), lambda: make_frozen(cls, atom=atom, _args=args))
 
     @property
     def args(self) -> tuple[Expr, ...]:
@@ -300,7 +299,8 @@ def _fold(atom: Atom, values: tuple[Number, ...]) -> Const | None:
         return None  # a pole, or a kind the exact rule does not speak of: left to run time
 
 
-def _make(cls: type[Any], **fields: Any) -> Any:
+def make_frozen(cls: type[Any], **fields: Any) -> Any:
+    """Make an object whose class forbids assignment."""
     made = object.__new__(cls)
     for name, value in fields.items():
         object.__setattr__(made, name, value)
@@ -327,75 +327,3 @@ def postorder(*roots: Node) -> list[Node]:
                 order.append(node)
                 stack.pop()
     return order
-
-
-class Function:
-    """Parameters and a body; equal functions are one object. ``memo`` keeps what others derive from it."""
-
-    __slots__ = ("__weakref__", "body", "memo", "parameters")
-    parameters: tuple[str, ...]
-    body: Expr
-    memo: dict[Any, Any]
-
-    def __new__(cls, parameters: tuple[str, ...], body: Expr) -> Function:
-        missing = [name for name in free_variables(body) if name not in parameters]
-        if missing:
-            raise ValueError(
-                f"Function: the body uses {', '.join(missing)}, not a parameter of ({', '.join(parameters)})"
-            )
-        return intern((cls, parameters, body), lambda: _make(cls, parameters=parameters, body=body, memo={}))
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError("Function is immutable")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Function, (self.parameters, self.body)
-
-    def __repr__(self) -> str:
-        return f"Function({', '.join(self.parameters)}: {self.body!r})"
-
-
-def free_variables(expr: Expr) -> tuple[str, ...]:
-    """Return the names of the variables, in order of first occurrence."""
-    return tuple(node.name for node in postorder(expr) if isinstance(node, Var))
-
-
-def trace(function: Callable[..., Operand], **constants: Any) -> Function:
-    """Run a Python function on variables named after its parameters.
-
-    ``constants`` gives some parameters a fixed value: they are passed on and are no variables.
-
-    >>> trace(lambda x, slope: x * slope, slope=0.5).parameters
-    ('x',)
-    """
-    names = tuple(inspect.signature(function).parameters)
-    given = {name: constants[name] if name in constants else Var(name) for name in names}
-    keyword_only = {p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
-    positional = [given[name] for name in names if name not in keyword_only]
-    body = as_expr(function(*positional, **{name: given[name] for name in names if name in keyword_only}))
-    return Function(tuple(name for name in names if name not in constants), body)
-
-
-def substitute(expr: Expr, replacements: dict[Expr, Expr]) -> Expr:
-    """Replace whole subexpressions, the largest first; the rest is rebuilt, and so simplified.
-
-    >>> x, y = Var("x"), Var("y")
-    >>> substitute(x * x + x, {x * x: y}) is y + x
-    True
-    """
-    return rebuild(expr, lambda node: replacements.get(node))
-
-
-def rebuild(expr: Expr, replace: Callable[[Expr], Expr | None]) -> Expr:
-    """Rebuild bottom-up, putting ``replace(node)`` for each original node where it is not None."""
-    built: dict[Expr, Expr] = {}
-    for node in postorder(expr):
-        replacement = replace(node)
-        if replacement is not None:
-            built[node] = replacement
-        elif isinstance(node, Call):
-            args = tuple(built[arg] for arg in node.args)
-            built[node] = node if args == node.args else call(node.atom, args)
-        else:
-            built[node] = node
-    return built[expr]

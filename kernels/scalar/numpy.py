@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from tensorlite.kernels.scalar.definitions import definition
-from tensorlite.kernels.scalar.expr import Atom, Call, Const, Expr, Function, Var, postorder
+from tensorlite.kernels.scalar.expr import Atom, Call, Const, Expr, Var, postorder
+from tensorlite.kernels.scalar.function import Function
 from tensorlite.kernels.scalar.typing import FLOAT64, DType, kind, operand_dtypes, operand_type, resolve, settle
 
 ArrayFunction = Callable[..., Any]

@@ -54,7 +54,7 @@ def _parse(node: ast.expr, shared: dict[str, Expr]) -> Expr:
     if isinstance(node, ast.Name):
         return shared[node.id] if node.id in shared else Var(node.id)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "complex":
-        return Const(complex(*(_parse_number(arg) for arg in node.args)))  # type: ignore[arg-type]
+        return Const(complex(*(_parse_number(arg) for arg in node.args)))
     if isinstance(node, ast.Call):
         return Call(find_atom(ast.unparse(node.func)), tuple(_parse(arg, shared) for arg in node.args))
     return Const(_parse_number(node))

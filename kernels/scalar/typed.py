@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tensorlite.kernels.scalar.expr import _make, intern, postorder
+from tensorlite.kernels.scalar.expr import intern, make_frozen, postorder
 
 PRIMITIVES: dict[str, tuple[int, str, str]] = {
     # op: (operands, kinds of dtype: b bool, i signed, u unsigned, f float32 and float64, h float16 storage; meaning)
@@ -68,7 +68,7 @@ class Typed:
     ) -> Typed:
         dtype = np.dtype(dtype)
         key = (cls, op, args, dtype, type(value), repr(value))
-        return intern(key, lambda: _make(cls, op=op, args=args, dtype=dtype, value=value))
+        return intern(key, lambda: make_frozen(cls, op=op, args=args, dtype=dtype, value=value))
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError("Typed is immutable")
