@@ -14,6 +14,7 @@ from tensorlite.derivative import identity
 from tensorlite.dispatch import apply
 from tensorlite.kernels import device as devices
 from tensorlite.op import OPS, Op
+from tensorlite.ops.shape import sum_to
 from tensorlite.state import state
 from tensorlite.tape import Leaf, Node, Output, Step
 from tensorlite.tensor import Tensor
@@ -52,7 +53,7 @@ class Walk:
     def add(self, node: Node, cotangent: Tensor) -> None:
         """Adds a contribution to a node's cotangent, undoing broadcasting and casts."""
         if cotangent.array.shape != node.shape:
-            cotangent = apply(OPS["sum_to"], cotangent, shape=node.shape)
+            cotangent = sum_to(cotangent, node.shape)
         if cotangent.array.dtype is not node.dtype and cotangent.array.dtype != node.dtype:
             cotangent = cast_cotangent(cotangent, node.dtype)
         before = self.pending.get(node)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from collections.abc import Iterator
 from typing import Any
+
+import numpy as np
 
 from tensorlite import errors
 from tensorlite.dispatch import evaluate
@@ -56,8 +57,8 @@ def first_nan(x: Tensor) -> list[int] | None:
     array = devices.of(x.array).to_numpy(x.array)
     if array.dtype.kind in "biu":
         return None
-    found = (array != array).nonzero()
-    return [int(axis[0]) for axis in found] if not found or len(found[0]) else None
+    found = np.argwhere(array != array)
+    return found[0].tolist() if len(found) else None
 
 
 def _report(op: Op, inputs: Sequence[Any], where: list[int], line: str) -> None:

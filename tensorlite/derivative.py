@@ -10,6 +10,7 @@ from typing import Any
 
 from tensorlite.eager import elementwise_type, runner
 from tensorlite.kernels import scalar as s
+from tensorlite.kernels.scalar.wirtinger import is_holomorphic, wirtinger
 from tensorlite.op import Elementwise, Op
 
 
@@ -80,10 +81,43 @@ def cotangent(op: Elementwise, name: str, complex: bool = False) -> s.Expr:
         rule = op.stated[name]
         stated = rule(*(s.Var(p) for p in inspect.signature(rule).parameters))
         return s.simplify(stated if complex else without_conj(stated))
-    slope = s.differentiate(op.function.body, name, complex=complex)
-    if "y" not in op.inputs:
-        slope = s.substitute(slope, {op.function.body: s.Var("y")})
-    return s.simplify(s.Var("g") * (s.conj(slope) if complex else slope))
+    body = op.function.body
+    found = complex_cotangent(body, name) if complex else s.Var("g") * s.differentiate(body, name)
+    return s.simplify(found if "y" in op.inputs else s.substitute(found, {body: s.Var("y")}))
+
+
+def complex_cotangent(body: s.Expr, name: str) -> s.Expr:
+    """The cotangent of a complex input, from the output to it: its users' times their conjugate slopes.
+
+    ``conj`` reflects a cotangent, which no slope could say. The scalar language mixes no real numbers with complex
+    ones, so that an op with a real value is a whole body, and its ``g`` is real though of the complex dtype.
+    """
+    cotangents: dict[s.Expr, s.Expr] = {body: s.Var("g")}
+    for node in reversed(list(s.postorder(body))):
+        if not isinstance(node, s.Call) or node not in cotangents:
+            continue
+        g = cotangents[node]
+        rules = _REAL_LINEAR.get(node.atom) or node.atom.complex_derivatives or node.atom.derivatives
+        for rule, operand in zip(rules, node.args, strict=True):
+            if rule is not None:
+                part = rule(g, *node.args) if node.atom in _REAL_LINEAR else g * s.conj(s.as_expr(rule(*node.args, node)))
+                cotangents[operand] = cotangents[operand] + part if operand in cotangents else part
+    return cotangents.get(s.Var(name), s.Const(0))
+
+
+def _sign_cotangent(g: s.Expr, x: s.Expr) -> s.Expr:
+    """That of ``u = x / abs(x)``: the part of ``g`` across ``u``, over the modulus."""
+    u = s.sign(x)
+    across = (g - u * u * s.conj(g)) / 2
+    return s.where(s.equal(x, 0), 0 * x, across / (x * s.conj(u)))
+
+
+#: Cotangents of the atoms that are linear over the real numbers only, and of ``where``, which masks.
+_REAL_LINEAR: dict[Any, tuple[Any, ...]] = {
+    s.conj: (lambda g, x: s.conj(g),),
+    s.sign: (_sign_cotangent,),
+    s.where: (None, lambda g, c, a, b: s.where(c, g, 0), lambda g, c, a, b: s.where(c, 0, g)),
+}
 
 
 def without_conj(expression: s.Expr) -> s.Expr:

@@ -19,7 +19,7 @@ from tensorlite.ops.creation import from_python
 from tensorlite.ops.elementwise import where
 from tensorlite.ops.index_errors import what_is_wrong
 from tensorlite.ops.reduce import accumulator
-from tensorlite.ops.shape import _reshape, _sum_to, retype
+from tensorlite.ops.shape import _reshape, sum_to, retype
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType
 
@@ -212,7 +212,7 @@ def _set_value_vjp(g: Tensor, indices: tuple[Tensor, ...], value_shape: tuple[in
     if indices:
         region = where(_stayed(*indices, spec=spec, shape=g.shape), region, 0)
     fitting = value_shape[max(len(value_shape) - region.ndim, 0):]
-    return _reshape(_sum_to(region, shape=fitting), shape=value_shape)
+    return _reshape(sum_to(region, fitting), shape=value_shape)
 
 
 @primitive("index", type=lambda *indices, spec, shape: retype(indices[0], indexed_shape(

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from tensorlite.declare import primitive, public
-from tensorlite.errors import ShapeError, complaint
-from tensorlite.op import Sample
+from tensorlite.dispatch import apply
+from tensorlite.errors import DTypeError, ShapeError, complaint
+from tensorlite.op import OPS, Sample
 from tensorlite.ops.axes import as_shape, fill_in, one_axis
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType, dtype_of
@@ -50,6 +51,8 @@ def astype(x: Tensor, dtype: Any, /, *, copy: bool = True, device: str | None = 
     dtype = dtype_of(dtype)
     if x.dtype == dtype:
         return _copy(x) if copy else x
+    if x.dtype.kind == "c" and dtype.kind not in "cb":
+        raise complaint(DTypeError, "astype", f"complex numbers do not become {dtype.name}", {"x": x}, "use tl.real(x)")
     return _cast(x, dtype=dtype)
 
 
@@ -108,19 +111,17 @@ def _broadcast_type(x: TensorType, *, shape: tuple[int, ...]) -> TensorType:
     return retype(x, shape)
 
 
-@primitive("movement", type=_broadcast_type, vjp={"x": lambda g, x_shape: _sum_to(g, shape=x_shape)},
+@primitive("movement", type=_broadcast_type, vjp={"x": lambda g, x_shape: sum_to(g, x_shape)},
            samples=[Sample((3, 1), shape=(2, 3, 4)), Sample((), shape=(2,))])
 def _broadcast_to(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
     return xp.broadcast_to(x, shape)
 
 
-@primitive("reduce", type=lambda x, *, shape: retype(x, shape),
-           vjp={"x": lambda g, x_shape: _broadcast_to(g, shape=x_shape)},
-           samples=[Sample((2, 3, 4), shape=(3, 1)), Sample((2,), shape=())])
-def _sum_to(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
+def sum_to(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The sum over what broadcasting to the shape of ``x`` repeated: the derivative of `broadcast_to`."""
     lead = x.ndim - len(shape)
-    axes = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(shape) if n == 1 and x.shape[i + lead] != 1)
-    return xp.sum(x, axis=axes, keepdims=True, dtype=x.dtype).reshape(shape)
+    axis = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(shape) if n == 1 and x.shape[i + lead] != 1)
+    return _reshape(apply(OPS["sum"], x, axis=axis, keepdims=True, dtype=None), shape=shape)
 
 
 @public
