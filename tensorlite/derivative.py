@@ -10,7 +10,6 @@ from typing import Any
 
 from tensorlite.eager import elementwise_type, runner
 from tensorlite.kernels import scalar as s
-from tensorlite.kernels.scalar.wirtinger import is_holomorphic, wirtinger
 from tensorlite.op import Elementwise, Op
 
 
@@ -99,9 +98,13 @@ def complex_cotangent(body: s.Expr, name: str) -> s.Expr:
         g = cotangents[node]
         rules = _REAL_LINEAR.get(node.atom) or node.atom.complex_derivatives or node.atom.derivatives
         for rule, operand in zip(rules, node.args, strict=True):
-            if rule is not None:
-                part = rule(g, *node.args) if node.atom in _REAL_LINEAR else g * s.conj(s.as_expr(rule(*node.args, node)))
-                cotangents[operand] = cotangents[operand] + part if operand in cotangents else part
+            if rule is None:
+                continue
+            if node.atom in _REAL_LINEAR:
+                part = rule(g, *node.args)
+            else:
+                part = g * s.conj(s.as_expr(rule(*node.args, node)))
+            cotangents[operand] = cotangents[operand] + part if operand in cotangents else part
     return cotangents.get(s.Var(name), s.Const(0))
 
 
