@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tensorlite.kernels.scalar import atoms as a
-from tensorlite.kernels.scalar.expr import Expr
+from tensorlite.kernels.scalar.expr import Expr, as_expr
 from tensorlite.kernels.scalar.typing import FLOAT32, FLOAT64, DType
 
 LN2 = 0.6931471805599453
@@ -55,7 +55,7 @@ def polynomial(x: Expr, coefficients: tuple[float, ...]) -> Expr:
 
 
 def _linear(x: Expr, coefficients: tuple[float, ...]) -> Expr:
-    constant, *slope = (a.as_expr(coefficient) for coefficient in coefficients)
+    constant, *slope = (as_expr(coefficient) for coefficient in coefficients)
     return a.fma(slope[0], x, constant) if slope else constant
 
 

@@ -118,7 +118,7 @@ abs_: Atom = _atom(
     domain=(POSITIVE,),
 )
 sign: Atom = _atom("sign", 1, domain=(POSITIVE,))
-square: Atom = _atom("square", 1, accepts="any", derivatives=(lambda x, y: 2 * x,), fold=_real(lambda x: x * x))
+square: Atom = _atom("square", 1, derivatives=(lambda x, y: 2 * x,), fold=_real(lambda x: x * x))
 reciprocal: Atom = _atom("reciprocal", 1, accepts="floating", derivatives=(lambda x, y: -(y * y),), domain=(POSITIVE,))
 fma: Atom = _atom(
     "fma",

@@ -165,6 +165,10 @@ def _angle(xp: Any, dtype: DType, atom: Atom) -> ArrayFunction:
     return xp.angle if kind(dtype) == "c" else lambda x: xp.arctan2(xp.zeros_like(x), x)
 
 
+def _rounding(xp: Any, dtype: DType, atom: Atom) -> ArrayFunction:
+    return getattr(xp, str(atom.numpy)) if kind(dtype) == "f" else lambda x: x  # rint makes floats of integers
+
+
 def _rsqrt(xp: Any, dtype: DType, atom: Atom) -> ArrayFunction:
     one = xp.asarray(np.asarray(1, dtype))
     return lambda x: one / xp.sqrt(x)
@@ -198,6 +202,10 @@ _SPELLED: dict[str, Callable[[Any, DType, Atom], ArrayFunction]] = {
     "conj": _same,
     "imag": _imag,
     "angle": _angle,
+    "floor": _rounding,
+    "ceil": _rounding,
+    "trunc": _rounding,
+    "round": _rounding,
     "rsqrt": _rsqrt,
     "sigmoid": _sigmoid,
     "fma": _fma,

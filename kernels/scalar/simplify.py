@@ -33,11 +33,6 @@ def minus_x_times_minus_y_is_x_times_y(x: Expr, y: Expr) -> Expr | None:
     return None
 
 
-def x_times_x_is_square(x: Expr, y: Expr) -> Expr | None:
-    """``x * x = square(x)``."""
-    return a.square(x) if x is y and not isinstance(x, Const) else None
-
-
 def x_plus_minus_y_is_x_minus_y(x: Expr, y: Expr) -> Expr | None:
     """``x + -y = x - y``."""
     return next((p - q.args[0] for p, q in _commuted(x, y) if a.is_call(q, a.negative)), None)
@@ -72,10 +67,8 @@ def minus_minus_x_is_x(x: Expr) -> Expr | None:
     return x.args[0] if a.is_call(x, a.negative) else None
 
 
-def abs_ignores_sign(x: Expr) -> Expr | None:
-    """``abs(-x) = abs(abs(x)) = abs(x)``."""
-    if a.is_call(x, a.negative):
-        return a.abs_(x.args[0])
+def abs_abs_x_is_abs_x(x: Expr) -> Expr | None:
+    """``abs(abs(x)) = abs(x)``; ``abs(-x)`` is another number where x is unsigned."""
     return x if a.is_call(x, a.abs_) else None
 
 
@@ -146,12 +139,12 @@ def _is_one(x: Expr) -> bool:
 
 
 IDENTITIES.update(
-    multiply=(x_times_1_is_x, x_times_minus_1_is_minus_x, minus_x_times_minus_y_is_x_times_y, x_times_x_is_square),
+    multiply=(x_times_1_is_x, x_times_minus_1_is_minus_x, minus_x_times_minus_y_is_x_times_y),
     add=(x_plus_minus_y_is_x_minus_y,),
     subtract=(x_minus_0_is_x, x_minus_minus_y_is_x_plus_y),
     divide=(x_over_1_is_x, x_over_power_of_2_is_a_product),
     negative=(minus_minus_x_is_x,),
-    abs=(abs_ignores_sign,),
+    abs=(abs_abs_x_is_abs_x,),
     square=(square_ignores_sign,),
     pow=(power_0_is_1, power_1_is_x, power_2_is_square),
     positive=(x_is_x,),

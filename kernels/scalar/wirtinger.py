@@ -1,7 +1,7 @@
 """Derivatives of expressions that conjugate: with respect to a number and to its conjugate (Wirtinger, 1927).
 
-``abs``, ``sign``, ``real``, ``imag`` and ``angle`` are first spelled with ``conj``, and ``conj`` is moved inwards to the
-variables, which every other atom allows: it is real on the real axis, and so ``f(conj(z)) = conj(f(z))``.
+``abs``, ``sign``, ``real``, ``imag`` and ``angle`` are first spelled with ``conj``, and ``conj`` is moved inwards to
+the variables, which every other atom allows: it is real on the real axis, and so ``f(conj(z)) = conj(f(z))``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def wirtinger(body: Expr, wrt: str) -> tuple[Expr, Expr]:
 
 
 def is_holomorphic(body: Expr) -> bool:
-    """Tell whether ``differentiate`` has the derivative: no conj, and no abs or its like but as the whole of the body."""
+    """Tell whether ``differentiate`` has the derivative: no conj, no abs or its like but as the whole body."""
     calls = [node for node in postorder(body) if isinstance(node, Call)]
     return not any(node.atom is a.conj or node.atom.name in _SPELLED and node is not body for node in calls)
 
