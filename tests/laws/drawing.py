@@ -9,7 +9,7 @@ import numpy as np
 
 from tensorlite.kernels.device import NATIVE_SIZE
 from tensorlite.op import OPS, Elementwise, Integers, Op, Sample
-from tensorlite.tensor_type import DTYPES
+from tensorlite.tensor_type import DTYPES, GROUPS
 
 ELEMENTWISE = [op for op in OPS.values() if isinstance(op, Elementwise)]
 STRUCTURED = [op for op in OPS.values() if not isinstance(op, Elementwise)]
@@ -128,6 +128,18 @@ def sample_arrays(op: Op, sample: Sample, dtype: np.dtype) -> list[np.ndarray]:
 def samples() -> Iterator[tuple[Op, Sample]]:
     """Every sample of every structured op."""
     return ((op, sample) for op in STRUCTURED for sample in op.samples)
+
+
+#: Ops that only real floating tensors reach: the functions around them refuse the others, or cast them.
+_REAL_FLOATING = ("var", "logsumexp", "from_parts", "class_weights", "conv2d", "softmax", "log_softmax", "normalize",
+                  "max_pool2d", "avg_pool2d")
+
+
+def reaches(op: Op, dtype: np.dtype) -> bool:
+    """Whether tensors of a dtype reach an op through the functions that users call."""
+    if op.name == "cast":
+        return dtype.kind != "c"
+    return dtype in GROUPS["real floating"] or not op.name.startswith(_REAL_FLOATING)
 
 
 def sample_id(value: Any) -> str:

@@ -168,7 +168,8 @@ def test_augmented_assignment_rebinds_to_what_the_operator_gives(name):
             assert_same(target, expected.to(x.dtype))
 
 
-SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, 3.0, np.inf, -np.inf, np.nan, 1e-30, 1e30, -1e30, 700.0, -700.0])
+SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, 3.0, np.inf, -np.inf, np.nan, 1e-30, 1e30, -1e30, 700.0,
+                    -700.0])
 
 
 IN_NUMPY = [op for op in ELEMENTWISE if hasattr(np, NAMES.get(op.name, op.name)) and op.dtypes & DIFFERENTIABLE]
