@@ -20,8 +20,6 @@ import time
 import warnings
 from pathlib import Path
 
-import platformdirs
-
 from tensorlite.kernels.errors import CacheWarning
 
 _MAGIC = b"TLCACHE1"
@@ -145,6 +143,8 @@ def default_folders() -> tuple[Path, ...]:
 
 
 def _home_folder() -> Path:
+    import platformdirs
+
     named = os.environ.get("TENSORLITE_CACHE_DIR")
     folder = Path(named or platformdirs.user_cache_dir("tensorlite", appauthor=False))
     if not named and not folder.is_absolute():  # without a home some versions leave "~" in the path

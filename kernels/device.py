@@ -34,7 +34,7 @@ class Device(Protocol):
         """Compute a scalar function on broadcastable arrays into a fresh array of ``dtype``."""
 
     def kernel(self, name: str) -> Callable[..., Any] | None:
-        """Return the device's own kernel for an op, or None; it returns ``NotImplemented`` for what it does not take."""
+        """Return the device's kernel for an op, or None; it returns ``NotImplemented`` for what it does not take."""
 
     def asarray(self, array: Any) -> Any:
         """Bring an array here; copies only from another device."""

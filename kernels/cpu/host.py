@@ -8,7 +8,6 @@ what builds on it, so ``-avx512f`` leaves AVX2.
 from __future__ import annotations
 
 import functools
-import hashlib
 import math
 import os
 import platform
@@ -94,15 +93,6 @@ def identity() -> str:
     version = ".".join(map(str, binding.llvm_version_info))
     compiler = f"llvmlite {llvmlite.__version__} llvm {version}"
     return f"{platform.machine()} {sys.platform} {compiler} {cpu_name()} {llvm_features()}"
-
-
-@functools.cache
-def sources_stamp() -> str:
-    """Return a digest of this package's sources (names, sizes, times), for kernels known only by their keys."""
-    root = Path(__file__).resolve().parents[1]
-    sources = [(path.relative_to(root), path.stat()) for path in sorted(root.rglob("*.py"))]
-    facts = [f"{name} {status.st_size} {status.st_mtime_ns}" for name, status in sources]
-    return hashlib.sha256("\n".join(facts).encode()).hexdigest()
 
 
 def allowed_cpus() -> tuple[int, ...]:

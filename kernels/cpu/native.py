@@ -8,19 +8,22 @@ compile (30-80 ms).
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from tensorlite.kernels.cache import default_cache
 from tensorlite.kernels.cpu import host
+from tensorlite.kernels.cpu.symbols import PROVIDERS
 from tensorlite.kernels.errors import KernelError
 
 _lock = threading.RLock()
 _addresses: dict[tuple[str, tuple[str, ...]], tuple[int, ...]] = {}
-_providers: dict[str, Callable[[], int]] = {}
 _provided: set[str] = set()
 _machine: Any = None
 # Constants beside the code, reached from the instruction pointer; where that is safe: with a call of an outside
@@ -51,15 +54,19 @@ def compile_all(ir: str | Callable[[], str], key: str, names: tuple[str, ...], s
         return addresses
     with _lock:
         if memo not in _addresses:
-            stamp = "" if isinstance(ir, str) else host.sources_stamp()
+            stamp = "" if isinstance(ir, str) else sources_stamp()
             full_key = f"{host.identity()} {_NEAR} {_FAR} speed {speed}\n{stamp}\n{key}"
             _addresses[memo] = _load(_object(ir, full_key, speed), names)
         return _addresses[memo]
 
 
-def provide(name: str, address: Callable[[], int]) -> None:
-    """Make the external symbol ``name`` available; ``address`` is asked once, when the first kernel needs it."""
-    _providers[name] = address
+@functools.cache
+def sources_stamp() -> str:
+    """Return a digest of this package's sources (names, sizes, times), for kernels known only by their keys."""
+    root = Path(__file__).resolve().parents[1]
+    sources = [(path.relative_to(root), path.stat()) for path in sorted(root.rglob("*.py"))]
+    facts = [f"{name} {status.st_size} {status.st_mtime_ns}" for name, status in sources]
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()
 
 
 def emit_object(ir: str, speed: int = 2) -> bytes:
@@ -154,8 +161,8 @@ def _resolve(code: bytes) -> None:
     """Raise unless every symbol that the object needs exists: LLVM would end the process instead."""
     binding = _binding()
     for symbol in undefined_symbols(code):
-        if symbol in _providers and symbol not in _provided:
-            binding.add_symbol(symbol, _providers[symbol]())
+        if symbol in PROVIDERS and symbol not in _provided:
+            binding.add_symbol(symbol, PROVIDERS[symbol]())
             _provided.add(symbol)
         if symbol not in _provided and binding.address_of_symbol(symbol) is None:
             raise KernelError(f"native.compile: the kernel calls {symbol!r}, which this process does not have")

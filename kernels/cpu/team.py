@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import _thread
 import ctypes
+import importlib
 import os
 import sys
 import threading
@@ -24,7 +25,7 @@ import time
 import warnings
 from collections.abc import Callable
 
-from tensorlite.kernels.cpu import host, native, spmd
+from tensorlite.kernels.cpu import host, spmd, symbols
 
 MAX_THREADS = spmd.MAX_THREADS
 _DEFAULT_CAP = 64
@@ -32,7 +33,7 @@ _SPIN_SECONDS = 30e-6  # before a waiting thread sleeps: about what waking it co
 _SPIN_SECONDS_CROWDED = 1e-6  # with more threads than cores, who spins keeps another from working
 _START_SECONDS = 2.0
 
-_Run = Callable[[int, int, int], None]
+_Run = Callable[[int, "int | bytes", int], None]
 _lock = threading.Lock()
 _library: _Library | None = None
 _started = 0
@@ -44,6 +45,7 @@ class _Library:
     def __init__(self) -> None:
         threaded = ("worker", "ready_workers", "set_spins", "pause_many", "reset") if spmd.has_threads() else ()
         names = ("run", "tensorlite_barrier", *threaded)
+        native = importlib.import_module("tensorlite.kernels.cpu.native")  # 10 ms that an import need not take
         addresses = dict(zip(names, native.compile_all(spmd.source(), "team", names), strict=True))
         number, pointer = ctypes.c_int64, ctypes.c_void_p
         self.barrier = addresses["tensorlite_barrier"]
@@ -66,10 +68,11 @@ def _pauses_per_second(pause_many: Callable[[int], None]) -> float:
     return 500 / min(times)
 
 
-def run(entry: int, arguments: int, threads: int | None = None) -> None:
+def run(entry: int, arguments: int | bytes, threads: int | None = None) -> None:
     """Call the native function at ``entry`` as ``(thread, threads, arguments)`` once for each thread; wait for all.
 
-    ``threads`` is at most the team's size, which is also the default; the function may be given fewer.
+    ``arguments`` is the address of the argument block, or the block. ``threads`` is at most the team's size, which is
+    also the default; the function may be given fewer.
     """
     _run(entry, arguments, _limit if threads is None or threads > _limit else threads)
 
@@ -102,7 +105,7 @@ def barrier_address() -> int:
     return _load().barrier
 
 
-def _run_and_start(entry: int, arguments: int, threads: int) -> None:
+def _run_and_start(entry: int, arguments: int | bytes, threads: int) -> None:
     """What ``_run`` is until the workers are there."""
     global _limit, _run
     with _lock:
@@ -167,6 +170,6 @@ def _start_afresh() -> None:
 
 _wanted = _limit = _threads_from_environment()
 _run: _Run = _run_and_start
-native.provide("tensorlite_barrier", barrier_address)
+symbols.provide("tensorlite_barrier", barrier_address)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_start_afresh)

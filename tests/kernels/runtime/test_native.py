@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from tensorlite.kernels import cache
-from tensorlite.kernels.cpu import host, native
+from tensorlite.kernels.cpu import native, symbols
 from tensorlite.kernels.errors import KernelError
 
 ADD = "define i64 @kernel(i64 %a, i64 %b) nounwind {{ %r = add i64 %a, %b\n %s = add i64 %r, {} ret i64 %s }}"
@@ -63,7 +63,7 @@ def test_a_text_may_be_made_only_when_needed(folder, monkeypatch):
 def test_changed_sources_make_a_kernel_known_by_its_key_stale(folder, monkeypatch):
     assert call(native.compile(lambda: ADD.format(1), "lazy"), 1, 1) == 3
     monkeypatch.setattr(native, "_addresses", {})
-    monkeypatch.setattr(host, "sources_stamp", lambda: "another version")
+    monkeypatch.setattr(native, "sources_stamp", lambda: "another version")
     assert call(native.compile(lambda: ADD.format(2), "lazy"), 1, 1) == 4
 
 
@@ -88,7 +88,7 @@ def test_constants_lie_beside_the_code(folder):
 @pytest.mark.parametrize("cached", [False, True])
 def test_functions_of_the_process_and_provided_ones_can_be_called(folder, monkeypatch, cached):
     kept = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(lambda x: x * 10)
-    native.provide("provided_for_a_test", lambda: ctypes.cast(kept, ctypes.c_void_p).value or 0)
+    symbols.provide("provided_for_a_test", lambda: ctypes.cast(kept, ctypes.c_void_p).value or 0)
     text = (
         "declare i64 @provided_for_a_test(i64)\ndeclare i64 @labs(i64)\n"
         "define i64 @kernel(i64 %x) { %y = call i64 @labs(i64 %x)\n"
