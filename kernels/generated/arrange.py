@@ -1,41 +1,56 @@
-"""How a reduction walks an array: dimensions merged, rows or columns, chunks; decided by shape and strides alone."""
+"""How a fold walks its arrays: dimensions merged, rows or columns, chunks, lanes; decided by shape and strides alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
+from tensorlite.kernels import scalar as s
 from tensorlite.kernels.cpu import host
-from tensorlite.kernels.generated.reduce_loops import Form
-from tensorlite.kernels.generated.reducers import Reducer
+from tensorlite.kernels.generated.fold import Fold, expressions
+from tensorlite.kernels.generated.fold_loops import Form
 
-Axis = tuple[int, int]  # extent, and stride in elements
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A dimension: its extent, and for each array the stride in elements (0 where it is repeated)."""
+
+    extent: int
+    strides: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The free choices of a reduction. Those of rows decide the tree, and so the bits; all are the same on every machine.
+    """The free choices of a fold. Those of rows decide the tree, and so the bits; all are the same on every machine.
 
-    Chunks have about ``chunk`` elements of a row, or ``rows`` of a column. The accumulators of a row have ``row_bytes``, those of
-    a panel of columns ``column_vectors`` vectors. Rows of up to ``short`` elements are reduced one a lane, and columns fewer
-    than ``few`` are not worth lanes.
+    Chunks have about ``chunk`` elements of a row, or ``rows`` of a column (``rows_again`` where they must still be in a
+    cache for another pass). An accumulator of a row has ``row_bytes`` or ``most_lanes`` (a quarter of them beside
+    transcendental functions), those of a panel of columns ``column_vectors`` vectors. Rows of up to ``short`` elements
+    are taken one a lane, and columns fewer than ``few`` are not worth lanes.
     """
 
     chunk: int = 16384
     rows: int = 512
-    row_bytes: int = 256
+    rows_again: int = 64
+    row_bytes: int = 512
+    most_lanes: int = 128
     column_vectors: int = 16
     short: int = 16
     few: int = 8
 
 
 DEFAULT = Schedule()
+_LONG = frozenset(s.ATOMS) - frozenset(
+    "add subtract multiply divide negative abs square sqrt maximum minimum where less greater equal isfinite isnan "
+    "logical_and logical_or logical_not less_equal greater_equal not_equal".split()
+)
+"""The atoms that take many instructions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrangement:
-    """The dimensions of one reduction: those kept and those reduced, outermost in memory first; and how they are walked."""
+    """The dimensions of one fold: those kept and those reduced, outermost first; and how they are walked."""
 
     keep: tuple[Axis, ...]
     reduce: tuple[Axis, ...]
@@ -45,97 +60,112 @@ class Arrangement:
     @property
     def chunks(self) -> int:
         """Into how many chunks the outermost reduced dimension is cut."""
-        return -(-self.reduce[0][0] // self.chunk)
+        return -(-self.reduce[0].extent // self.chunk)
 
     @property
     def size(self) -> int:
-        """The number of elements that make one result."""
-        return prod(extent for extent, _ in self.reduce)
+        """The number of elements of a row."""
+        return prod(axis.extent for axis in self.reduce)
 
     @property
-    def kept(self) -> int:
-        """The number of results."""
-        return prod(extent for extent, _ in self.keep)
+    def rows(self) -> int:
+        """The number of rows: of results."""
+        return prod(axis.extent for axis in self.keep)
 
 
-def arrange(keep: Iterable[Axis], reduce: Iterable[Axis], schedule: Schedule = DEFAULT) -> Arrangement:
-    """Return how to reduce ``reduce`` and keep ``keep``, both ordered from the largest stride to the smallest.
-
-    >>> arrange([(4, 30)], [(5, 6), (6, 1)]).reduce
-    ((30, 1),)
-    """
-    keep, reduce = merge(keep), merge(reduce) or ((1, 0),)
+def arrange(keep: Iterable[Axis], reduce: Iterable[Axis], fold: Fold, schedule: Schedule = DEFAULT) -> Arrangement:
+    """Return how to walk the axes of a fold's arrays, kept and reduced, each from the largest stride to the smallest."""
+    keep, reduce = merge(keep), merge(reduce)
+    reduce = reduce or (Axis(1, (0,) * (len(fold.operands) + len(fold.outputs))),)
     way = _way(keep, reduce, schedule)
-    wanted = schedule.rows if way == "column" else schedule.chunk
-    per_chunk = max(1, wanted // prod(extent for extent, _ in reduce[1:]))
-    chunks = -(-reduce[0][0] // per_chunk)
-    return Arrangement(keep, reduce, way, -(-reduce[0][0] // chunks))
+    if not fold.state:
+        return Arrangement(keep, reduce, way, reduce[0].extent)
+    rows = schedule.rows if len(fold.passes) == 1 else schedule.rows_again
+    wanted = rows if way == "column" else schedule.chunk
+    per_chunk = max(1, wanted // prod(axis.extent for axis in reduce[1:]))
+    chunks = -(-reduce[0].extent // per_chunk)
+    return Arrangement(keep, reduce, way, -(-reduce[0].extent // chunks))
 
 
 def merge(axes: Iterable[Axis]) -> tuple[Axis, ...]:
-    """Join neighbouring dimensions that are one in memory, and drop those of one element."""
+    """Join neighbouring dimensions that are one in every array's memory, and drop those of one element.
+
+    >>> merge([Axis(5, (6, 6)), Axis(6, (1, 1)), Axis(1, (0, 0))])
+    (Axis(extent=30, strides=(1, 1)),)
+    """
     merged: list[Axis] = []
-    for extent, stride in axes:
-        if extent == 1:
+    for axis in axes:
+        if axis.extent == 1:
             continue
-        if merged and merged[-1][1] == stride * extent:
-            merged[-1] = (merged[-1][0] * extent, stride)
+        if merged and merged[-1].strides == tuple(stride * axis.extent for stride in axis.strides):
+            merged[-1] = Axis(merged[-1].extent * axis.extent, axis.strides)
         else:
-            merged.append((extent, stride))
+            merged.append(axis)
     return tuple(merged)
 
 
-def _way(keep: tuple[Axis, ...], reduce: tuple[Axis, ...], schedule: Schedule) -> str:
-    if not keep or keep[-1][0] < schedule.few:
+def _way(keep: Sequence[Axis], reduce: Sequence[Axis], schedule: Schedule) -> str:
+    if not keep or keep[-1].extent < schedule.few:
         return "row"
-    neighbours = keep[-1][1] == 1
-    short = prod(extent for extent, _ in reduce) <= schedule.short
+    neighbours = keep[-1].strides[0] == 1
+    short = prod(axis.extent for axis in reduce) <= schedule.short
     return "column" if neighbours or short else "row"
 
 
-def form(arrangement: Arrangement, reducer: Reducer, stage: str, schedule: Schedule = DEFAULT) -> Form:
+def form(arrangement: Arrangement, fold: Fold, stage: str = "all", schedule: Schedule = DEFAULT) -> Form:
     """Return what the kernel of ``arrangement`` is specialised to."""
     keep, reduce = arrangement.keep, arrangement.reduce
-    if arrangement.way == "row":
-        widest = max(a.dtype.itemsize for step in reducer.passes for a in step.accumulators)
-        along = arrangement.chunk if len(reduce) == 1 else reduce[-1][0]
-        lanes = min(schedule.row_bytes // widest, power_of_two(along))
-        return Form("row", len(keep), len(reduce), reduce[-1][1] == 1, lanes, stage)
-    unit = keep[-1][1] == 1
-    live = sum(a.dtype.itemsize for a in reducer.state)
-    bytes_ = schedule.column_vectors * host.vector_bits() // 8 // (1 if host.vector_bits() == 512 else 2)
-    lanes = min(power_of_two(bytes_ // live // 2 + 1) if unit else 16, power_of_two(keep[-1][0]))
-    return Form("column", len(keep) - 1, len(reduce), unit, lanes, stage)
+    row = arrangement.way == "row"
+    inner = reduce[-1] if row else keep[-1]
+    along = arrangement.chunk if row and len(reduce) == 1 else inner.extent
+    letters = "".join({1: "u", 0: "b"}.get(stride, "s") for stride in inner.strides)
+    lanes = min((_row_lanes if row else _column_lanes)(fold, letters, schedule), power_of_two(along))
+    return Form(arrangement.way, len(keep) - (not row), len(reduce), letters, lanes, stage)
+
+
+def _row_lanes(fold: Fold, letters: str, schedule: Schedule) -> int:
+    widest = max((a.dtype.itemsize for step in fold.passes for a in step.accumulators), default=4)
+    nodes = s.postorder(*(expr for step in fold.passes for expr in expressions(step)))
+    long = any(isinstance(node, s.Call) and node.atom.name in _LONG for node in nodes)
+    return min(schedule.row_bytes // widest, schedule.most_lanes) // (4 if long else 1)
+
+
+def _column_lanes(fold: Fold, letters: str, schedule: Schedule) -> int:
+    """Return as many lanes as have their accumulators in registers: lanes of columns never meet, so bits do not depend."""
+    if "s" in letters:
+        return 16
+    live = max(sum(a.dtype.itemsize for a in step.accumulators) for step in fold.passes)
+    registers = schedule.column_vectors // (1 if host.vector_bits() == 512 else 2)
+    room = registers * host.vector_bits() // 8 // max(live, 8)
+    return min(schedule.most_lanes, power_of_two(room // 2 + 1))
 
 
 def power_of_two(number: int) -> int:
-    """Return the smallest power of two that is at least ``number`` and 4."""
+    """Return the smallest power of two that is at least ``number``, and 4."""
     return max(4, 1 << (number - 1).bit_length())
 
 
 def numbers(arrangement: Arrangement, form: Form) -> list[int]:
-    """Return the values of the kernel's integer parameters, in the order of ``reduce_loops.numbers``."""
-    outer = arrangement.keep[: form.keep]
-    columns = arrangement.keep[form.keep :]
-    tasks = prod(extent for extent, _ in outer) * arrangement.chunks
-    panel: list[int] = []
+    """Return the values of the kernel's integer parameters, in the order of ``fold_loops.parameters``."""
+    outer, columns = arrangement.keep[: form.keep], arrangement.keep[form.keep :]
+    tasks = prod(axis.extent for axis in outer) * arrangement.chunks
+    values = [axis.extent for axis in (*outer, *arrangement.reduce)]
     if columns:
-        width, step = columns[0]
-        blocks = -(-width // form.lanes)
+        blocks = -(-columns[0].extent // form.lanes)
         tasks *= blocks
-        panel = [width, form.lanes, blocks, step]
-    flat = [*(axis[0] for axis in outer), *(axis[1] for axis in outer)]
-    flat += [*(axis[0] for axis in arrangement.reduce), *(axis[1] for axis in arrangement.reduce)]
-    return [tasks, arrangement.chunk, arrangement.chunks, *flat, *panel]
+        values += [columns[0].extent, form.lanes, blocks]
+    for k in range(len(form.letters)):
+        values += [axis.strides[k] for axis in (*outer, *arrangement.reduce, *columns)]
+    return [tasks, arrangement.chunk, arrangement.chunks, *values]
 
 
-def of_states(arrangement: Arrangement) -> Arrangement:
-    """Return the arrangement of the second kernel: over the states that the first one left, one for each chunk."""
+def of_states(arrangement: Arrangement, states: int) -> Arrangement:
+    """Return the arrangement of the second kernel: over the states that the first one left for each chunk."""
     chunks = arrangement.chunks
     if arrangement.way == "row":
-        keep = ((arrangement.kept, chunks),) if arrangement.kept > 1 else ()
-        return Arrangement(keep, ((chunks, 1),), "row", chunks)
-    width = arrangement.keep[-1][0]
-    outer = arrangement.kept // width
-    keep = (*(((outer, chunks * width),) if outer > 1 else ()), (width, 1))
-    return replace(arrangement, keep=keep, reduce=((chunks, width),), chunk=chunks)
+        keep = merge([Axis(arrangement.rows, (chunks,) * states)])
+        return replace(arrangement, keep=keep, reduce=(Axis(chunks, (1,) * states),), chunk=chunks)
+    width = arrangement.keep[-1].extent
+    outer = merge([Axis(arrangement.rows // width, (chunks * width,) * states)])
+    keep = (*outer, Axis(width, (1,) * states))
+    return replace(arrangement, keep=keep, reduce=(Axis(chunks, (width,) * states),), chunk=chunks)

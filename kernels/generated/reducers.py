@@ -1,108 +1,53 @@
-"""The reductions, in the scalar language: what is kept of the elements seen so far, and how two such states are merged.
+"""The reductions as folds: what is kept of the elements seen so far, and how two such states are merged.
 
-A reduction makes one or more passes over its elements ``x`` (which stay in a cache between passes); a pass updates
-accumulators and then names results that later passes use. Long reductions are cut in chunks whose states are merged in a
-fixed tree. Sums are taken in float64, those of float64 with a compensation: at least as exact as NumPy's pairwise sums.
+Sums are taken in float64, those of float64 with a compensation: at least as exact as NumPy's pairwise sums.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from tensorlite.kernels import scalar as s
-from tensorlite.kernels.loops import right
+from tensorlite.kernels.generated.fold import (
+    COUNT,
+    FIRST,
+    FLOAT64,
+    POSITION,
+    SIZE,
+    Accumulator,
+    Fold,
+    Output,
+    Pass,
+    X,
+    accumulate,
+    carrier,
+    pair,
+    sum_of,
+)
 from tensorlite.kernels.scalar.typing import kind
 
 DType: TypeAlias = np.dtype[Any]
 
-FLOAT64 = np.dtype(np.float64)
 INT32 = np.dtype(np.int32)
 BOOL = np.dtype(np.bool_)
+CORRECTION = s.Var("correction")
 
 
-@dataclass(frozen=True, slots=True)
-class Accumulator:
-    """A variable over the elements: ``update`` says its next value from the accumulators and ``x``.
-
-    ``merge`` says its value for two sets of elements: of the left one under the accumulators' names, of the right one under
-    ``right(name)``. All accumulators change at once.
-    """
-
-    name: str
-    dtype: DType
-    identity: bool | int | float
-    merge: s.Expr
-    update: s.Expr | None = None
+_Parts = tuple[tuple[Pass, ...], tuple[Accumulator, ...], s.Expr]  # passes, state, and the value of a row
 
 
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """Accumulators that one pass updates, and results that are named after it."""
-
-    accumulators: tuple[Accumulator, ...]
-    results: tuple[tuple[str, s.Expr], ...] = ()
+def reduction(name: str, dtype: DType, out: DType) -> Fold:
+    """Return the fold that reduces elements of ``dtype`` to results of dtype ``out``; ``name`` is one of ``REDUCTIONS``."""
+    passes, state, value = REDUCTIONS[name](dtype)
+    return Fold((("x", dtype),), passes, (Output("out", out, value),), state, numbers=("correction",))
 
 
-@dataclass(frozen=True, slots=True)
-class Reducer:
-    """A reduction. ``state`` names what chunks leave behind, ``finish`` is its value; both may use all that is named.
-
-    Expressions may use ``x``, ``position`` (int32, of x along the axis), ``count`` and ``size`` (float64, the number of
-    elements of the chunk and of all) and ``correction`` (float64).
-    """
-
-    passes: tuple[Pass, ...]
-    state: tuple[Accumulator, ...]
-    finish: s.Expr
-
-    @property
-    def uses_position(self) -> bool:
-        """Tell whether elements are told apart by their position."""
-        updates = [accumulator.update for step in self.passes for accumulator in step.accumulators]
-        return any(update is not None and "position" in s.free_variables(update) for update in updates)
-
-
-X, COUNT, SIZE, CORRECTION, POSITION = (s.Var(name) for name in ("x", "count", "size", "correction", "position"))
-
-
-def _pair(name: str) -> tuple[s.Expr, s.Expr]:
-    return s.Var(name), s.Var(right(name))
-
-
-def _simple(name: str, dtype: DType, identity: Any, function: Callable[[Any, Any], Any], element: s.Expr) -> Accumulator:
-    """Return an accumulator that takes in an element as it takes in another of its kind."""
-    left, other = _pair(name)
-    return Accumulator(name, dtype, identity, function(left, other), function(left, element))
-
-
-def _sum_of(name: str, element: s.Expr, dtype: DType) -> tuple[tuple[Accumulator, ...], s.Expr]:
-    """Return accumulators of a sum of float64, and its value; ``dtype`` is that of the elements before conversion."""
-    if dtype != FLOAT64:
-        return (_simple(name, FLOAT64, 0.0, s.add, element),), s.Var(name)
-    rest = f"{name}_rest"
-    (total, other), (lost, other_lost) = _pair(name), _pair(rest)
-    accumulators = (
-        Accumulator(name, FLOAT64, 0.0, total + other, total + element),
-        Accumulator(rest, FLOAT64, 0.0, lost + other_lost + _error(total, other), lost + _error(total, element)),
-    )
-    # An infinity in the sum leaves NaN in the rest.
-    return accumulators, s.where(s.isfinite(total), total + lost, total)
-
-
-def _error(a: s.Expr, b: s.Expr) -> s.Expr:
-    """Return what rounding loses of a + b (Knuth, The Art of Computer Programming 2, 4.2.2)."""
-    total = a + b
-    shadow = total - a
-    return (a - (total - shadow)) + (b - shadow)
-
-
-def _one_pass(accumulators: tuple[Accumulator, ...], finish: s.Expr) -> Reducer:
-    return Reducer((Pass(accumulators),), accumulators, finish)
+def _one_pass(accumulators: tuple[Accumulator, ...], value: s.Expr) -> _Parts:
+    return (Pass(accumulators),), accumulators, value
 
 
 def _wide(dtype: DType) -> DType:
@@ -110,29 +55,29 @@ def _wide(dtype: DType) -> DType:
     return {"b": np.dtype(np.int64), "i": np.dtype(np.int64), "u": np.dtype(np.uint64)}.get(kind(dtype), FLOAT64)
 
 
-def _sum(dtype: DType) -> Reducer:
+def _sum(dtype: DType) -> _Parts:
     wide = _wide(dtype)
     if wide == FLOAT64:
-        return _one_pass(*_sum_of("total", s.cast(X, FLOAT64), dtype))
-    return _one_pass((_simple("total", wide, 0, s.add, s.cast(X, wide)),), s.Var("total"))
+        return _one_pass(*sum_of("total", s.cast(X, FLOAT64), dtype))
+    return _one_pass((accumulate("total", wide, 0, s.add, s.cast(X, wide)),), s.Var("total"))
 
 
-def _prod(dtype: DType) -> Reducer:
+def _prod(dtype: DType) -> _Parts:
     wide = _wide(dtype)
-    return _one_pass((_simple("product", wide, wide.type(1).item(), s.multiply, s.cast(X, wide)),), s.Var("product"))
+    return _one_pass((accumulate("product", wide, wide.type(1).item(), s.multiply, s.cast(X, wide)),), s.Var("product"))
 
 
-def _mean(dtype: DType) -> Reducer:
-    accumulators, total = _sum_of("total", s.cast(X, FLOAT64), dtype)
+def _mean(dtype: DType) -> _Parts:
+    accumulators, total = sum_of("total", s.cast(X, FLOAT64), dtype)
     return _one_pass(accumulators, total / SIZE)
 
 
-def _any(dtype: DType) -> Reducer:
-    return _one_pass((_simple("found", BOOL, False, s.logical_or, s.cast(X, BOOL)),), s.Var("found"))
+def _any(dtype: DType) -> _Parts:
+    return _one_pass((accumulate("found", BOOL, False, s.logical_or, s.cast(X, BOOL)),), s.Var("found"))
 
 
-def _all(dtype: DType) -> Reducer:
-    return _one_pass((_simple("hold", BOOL, True, s.logical_and, s.cast(X, BOOL)),), s.Var("hold"))
+def _all(dtype: DType) -> _Parts:
+    return _one_pass((accumulate("hold", BOOL, True, s.logical_and, s.cast(X, BOOL)),), s.Var("hold"))
 
 
 def _extreme(dtype: DType, largest: bool) -> bool | int | float:
@@ -144,31 +89,27 @@ def _extreme(dtype: DType, largest: bool) -> bool | int | float:
     return int(np.iinfo(dtype).max if largest else np.iinfo(dtype).min)
 
 
-def _carrier(dtype: DType) -> DType:
-    return np.dtype(np.float32) if kind(dtype) == "f" and dtype.itemsize == 2 else dtype
+def _max(dtype: DType) -> _Parts:
+    wide = carrier(dtype)
+    return _one_pass((accumulate("peak", wide, _extreme(wide, False), s.maximum, s.cast(X, wide)),), s.Var("peak"))
 
 
-def _max(dtype: DType) -> Reducer:
-    carrier = _carrier(dtype)
-    return _one_pass((_simple("peak", carrier, _extreme(carrier, False), s.maximum, s.cast(X, carrier)),), s.Var("peak"))
+def _min(dtype: DType) -> _Parts:
+    wide = carrier(dtype)
+    return _one_pass((accumulate("low", wide, _extreme(wide, True), s.minimum, s.cast(X, wide)),), s.Var("low"))
 
 
-def _min(dtype: DType) -> Reducer:
-    carrier = _carrier(dtype)
-    return _one_pass((_simple("low", carrier, _extreme(carrier, True), s.minimum, s.cast(X, carrier)),), s.Var("low"))
-
-
-def _arg(beats: Callable[[Any, Any], s.Expr], largest: bool) -> Callable[[DType], Reducer]:
+def _arg(beats: Callable[[Any, Any], s.Expr], largest: bool) -> Callable[[DType], _Parts]:
     """Return argmax or argmin: the first of the best elements; the first NaN, if there is one.
 
     ``beats`` compares. An element as bad as the identity is never taken: if all are, the first one wins.
     """
     nowhere = int(np.iinfo(INT32).max)
 
-    def reducer(dtype: DType) -> Reducer:
-        carrier = _carrier(dtype)
-        (best, other), (where, other_where) = _pair("best"), _pair("where")
-        x = s.cast(X, carrier)
+    def reducer(dtype: DType) -> _Parts:
+        wide = carrier(dtype)
+        (best, other), (where, other_where) = pair("best"), pair("where")
+        x = s.cast(X, wide)
         better, other_better = beats(x, best), beats(other, best)
         tied = s.equal(other, best)
         if kind(dtype) == "f":
@@ -177,7 +118,9 @@ def _arg(beats: Callable[[Any, Any], s.Expr], largest: bool) -> Callable[[DType]
             tied = s.logical_or(tied, s.logical_and(s.isnan(other), s.isnan(best)))
         taken = s.logical_or(other_better, s.logical_and(tied, other_where < where))
         accumulators = (
-            Accumulator("best", carrier, _extreme(carrier, not largest), s.where(taken, other, best), s.where(better, x, best)),
+            Accumulator(
+                "best", wide, _extreme(wide, not largest), s.where(taken, other, best), s.where(better, x, best)
+            ),
             Accumulator("where", INT32, nowhere, s.where(taken, other_where, where), s.where(better, POSITION, where)),
         )
         return _one_pass(accumulators, s.where(s.equal(where, nowhere), 0, where))
@@ -185,16 +128,23 @@ def _arg(beats: Callable[[Any, Any], s.Expr], largest: bool) -> Callable[[DType]
     return reducer
 
 
-def _moments(dtype: DType) -> tuple[tuple[Pass, ...], tuple[Accumulator, ...]]:
-    """Return passes that find mean and sum of squared deviations, and their state with the number of elements.
+def moments(dtype: DType) -> tuple[tuple[Pass, ...], tuple[Accumulator, ...]]:
+    """Return the pass that finds mean and sum of squared deviations, and their state with the number of elements.
 
-    States are merged as in Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm, 1979.
+    One pass suffices: sums are of distances from the first element, so that ``squares`` is at most (n + 1) times the
+    deviation (Chan, Golub and LeVeque, Algorithms for computing the sample variance, 1983; the merge is theirs too).
     """
-    x = s.cast(X, FLOAT64)
-    sums, total = _sum_of("total", x, dtype)
-    squares, deviation = _sum_of("squares", s.square(x - s.Var("mean")), dtype)
-    passes = (Pass(sums, (("number", COUNT), ("mean", total / COUNT))), Pass(squares, (("deviation", deviation),)))
-    (n, other_n), (mean, other_mean), (m2, other_m2) = map(_pair, ("number", "mean", "deviation"))
+    distance = s.cast(X, FLOAT64) - s.cast(FIRST, FLOAT64)
+    sums, total = sum_of("total", distance, dtype)
+    squares, square = sum_of("squares", s.square(distance), dtype)
+    mean = s.Var("distance") / COUNT
+    results = (
+        ("number", COUNT),
+        ("distance", total),
+        ("mean", s.cast(FIRST, FLOAT64) + mean),
+        ("deviation", s.maximum(square - s.Var("distance") * mean, 0.0)),
+    )
+    (n, other_n), (mean, other_mean), (m2, other_m2) = map(pair, ("number", "mean", "deviation"))
     number = n + other_n
     share = s.where(number > 0, other_n / number, 0.0)
     apart = other_mean - mean
@@ -203,30 +153,31 @@ def _moments(dtype: DType) -> tuple[tuple[Pass, ...], tuple[Accumulator, ...]]:
         Accumulator("mean", FLOAT64, 0.0, s.where(n > 0, mean + apart * share, other_mean)),
         Accumulator("deviation", FLOAT64, 0.0, m2 + other_m2 + apart * apart * n * share),
     )
-    return passes, state
+    return (Pass((*sums, *squares), results),), state
 
 
-def _var(dtype: DType) -> Reducer:
+def _var(dtype: DType) -> _Parts:
     # As NumPy: more correction than elements gives infinity or NaN.
-    return Reducer(*_moments(dtype), s.Var("deviation") / s.maximum(SIZE - CORRECTION, 0.0))
+    return *moments(dtype), s.Var("deviation") / s.maximum(SIZE - CORRECTION, 0.0)
 
 
-def _std(dtype: DType) -> Reducer:
-    return Reducer(*_moments(dtype), s.sqrt(_var(dtype).finish))
+def _std(dtype: DType) -> _Parts:
+    passes, state, variance = _var(dtype)
+    return passes, state, s.sqrt(variance)
 
 
-def _logsumexp(dtype: DType) -> Reducer:
+def _logsumexp(dtype: DType) -> _Parts:
     """The logarithm of the sum of exponentials, relative to the largest element."""
-    carrier = _carrier(dtype)
-    x, shift = s.cast(X, carrier), s.Var("shift")
-    peak = _simple("peak", carrier, -math.inf, s.maximum, x)
-    total = _simple("total", FLOAT64, 0.0, s.add, s.cast(s.exp(x - shift), FLOAT64))
+    wide = carrier(dtype)
+    x, shift = s.cast(X, wide), s.Var("shift")
+    peak = accumulate("peak", wide, -math.inf, s.maximum, x)
+    total = accumulate("total", FLOAT64, 0.0, s.add, s.cast(s.exp(x - shift), FLOAT64))
     passes = (Pass((peak,), (("shift", _finite(s.Var("peak"))),)), Pass((total,)))
-    (m, other_m), (sums, other_sums) = _pair("peak"), _pair("total")
+    (m, other_m), (sums, other_sums) = pair("peak"), pair("total")
     both = s.maximum(m, other_m)
     merged = sums * _factor(m, both) + other_sums * _factor(other_m, both)
-    state = (Accumulator("peak", carrier, -math.inf, both), Accumulator("total", FLOAT64, 0.0, merged))
-    return Reducer(passes, state, s.cast(_finite(s.Var("peak")), FLOAT64) + s.log(s.Var("total")))
+    state = (Accumulator("peak", wide, -math.inf, both), Accumulator("total", FLOAT64, 0.0, merged))
+    return passes, state, s.cast(_finite(s.Var("peak")), FLOAT64) + s.log(s.Var("total"))
 
 
 def _finite(peak: s.Expr) -> s.Expr:
@@ -239,7 +190,7 @@ def _factor(peak: s.Expr, both: s.Expr) -> s.Expr:
     return s.exp(s.where(s.equal(peak, both), 0.0, s.cast(peak, FLOAT64) - s.cast(both, FLOAT64)))
 
 
-REDUCERS: dict[str, Callable[[DType], Reducer]] = {
+REDUCTIONS: dict[str, Callable[[DType], _Parts]] = {
     "sum": _sum,
     "prod": _prod,
     "max": _max,
