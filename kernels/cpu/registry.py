@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tensorlite.kernels.cpu import index, sort
+from tensorlite.kernels.generated import reduce
 from tensorlite.kernels.generated.elementwise import run as elementwise
+from tensorlite.kernels.generated.reducers import REDUCTIONS
 
 __all__ = ["KERNELS", "elementwise"]
 
-KERNELS: dict[str, Callable[..., Any]] = {**index.KERNELS, **sort.KERNELS}
+KERNELS: dict[str, Callable[..., Any]] = {
+    **{name: partial(reduce.run, name) for name in REDUCTIONS},
+    **index.KERNELS,
+    **sort.KERNELS,
+}
