@@ -34,7 +34,7 @@ def describe(arrays: tuple[Array, ...], shape: tuple[int, ...]) -> Dimensions | 
     >>> describe((x, x), (4, 3, 2))
     Dimensions(extents=(24,), strides=((1,), (1,)))
     """
-    columns = [_strides(array, shape) for array in arrays]
+    columns = [strides_of(array, shape) for array in arrays]
     if any(column is None for column in columns):
         return None
     axes = [(extent, *steps) for extent, *steps in zip(shape, *columns, strict=True) if extent != 1]  # type: ignore[arg-type]
@@ -43,7 +43,7 @@ def describe(arrays: tuple[Array, ...], shape: tuple[int, ...]) -> Dimensions | 
     return Dimensions(tuple(axis[0] for axis in merged), tuple(zip(*(axis[1:] for axis in merged), strict=True)))
 
 
-def _strides(array: Array, shape: tuple[int, ...]) -> Strides | None:
+def strides_of(array: Array, shape: tuple[int, ...]) -> Strides | None:
     """Return the strides in elements after broadcasting."""
     size = array.itemsize
     if any(stride % size for stride in array.strides):

@@ -166,28 +166,30 @@ def _std(dtype: DType) -> _Parts:
     return passes, state, s.sqrt(variance)
 
 
-def _logsumexp(dtype: DType) -> _Parts:
-    """The logarithm of the sum of exponentials, relative to the largest element."""
+def sum_of_exponentials(dtype: DType) -> tuple[tuple[Pass, ...], tuple[Accumulator, ...]]:
+    """Return the passes that find the largest element and the sum of the others' exponentials relative to it."""
     wide = carrier(dtype)
-    x, shift = s.cast(X, wide), s.Var("shift")
+    x = s.cast(X, wide)
     peak = accumulate("peak", wide, -math.inf, s.maximum, x)
-    total = accumulate("total", FLOAT64, 0.0, s.add, s.cast(s.exp(x - shift), FLOAT64))
-    passes = (Pass((peak,), (("shift", _finite(s.Var("peak"))),)), Pass((total,)))
+    total = accumulate("total", FLOAT64, 0.0, s.add, s.cast(s.exp(x - s.Var("shift")), FLOAT64))
     (m, other_m), (sums, other_sums) = pair("peak"), pair("total")
     both = s.maximum(m, other_m)
     merged = sums * _factor(m, both) + other_sums * _factor(other_m, both)
     state = (Accumulator("peak", wide, -math.inf, both), Accumulator("total", FLOAT64, 0.0, merged))
-    return passes, state, s.cast(_finite(s.Var("peak")), FLOAT64) + s.log(s.Var("total"))
-
-
-def _finite(peak: s.Expr) -> s.Expr:
-    """Return what sums of exponentials are relative to: the peak; 0 where it is infinite, or NaN."""
-    return s.where(s.isfinite(peak), peak, 0.0)
+    shift = s.where(s.equal(s.Var("peak"), -math.inf), 0.0, s.Var("peak"))  # a chunk of nothing but -inf adds nothing
+    return (Pass((peak,), (("shift", shift),)), Pass((total,))), state
 
 
 def _factor(peak: s.Expr, both: s.Expr) -> s.Expr:
     """Return by what a sum relative to one peak is multiplied to be relative to the larger one."""
     return s.exp(s.where(s.equal(peak, both), 0.0, s.cast(peak, FLOAT64) - s.cast(both, FLOAT64)))
+
+
+def _logsumexp(dtype: DType) -> _Parts:
+    """The logarithm of the sum of exponentials; a row of infinities has none relative to its peak, but is its peak."""
+    passes, state = sum_of_exponentials(dtype)
+    peak = s.Var("peak")
+    return passes, state, s.where(s.isinf(peak), s.cast(peak, FLOAT64), s.cast(peak, FLOAT64) + s.log(s.Var("total")))
 
 
 REDUCTIONS: dict[str, Callable[[DType], _Parts]] = {
