@@ -1,0 +1,32 @@
+"""Layers, losses and the models made of them, in PyTorch's names, signatures, defaults and state dicts."""
+
+from tensorlite.nn import functional, init, utils
+from tensorlite.nn.activation import (
+    ELU,
+    GELU,
+    Dropout,
+    LeakyReLU,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+from tensorlite.nn.containers import ModuleDict, ModuleList, ParameterList, Sequential
+from tensorlite.nn.conv import Conv2d
+from tensorlite.nn.linear import Flatten, Identity, Linear, Unflatten
+from tensorlite.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
+from tensorlite.nn.module import Module
+from tensorlite.nn.normalization import BatchNorm1d, BatchNorm2d, LayerNorm
+from tensorlite.nn.parameter import Parameter
+from tensorlite.nn.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from tensorlite.nn.sparse import Embedding
+
+__all__ = [
+    "ELU", "GELU", "AdaptiveAvgPool2d", "AvgPool2d", "BCELoss", "BCEWithLogitsLoss", "BatchNorm1d", "BatchNorm2d", "Conv2d",
+    "CrossEntropyLoss", "Dropout", "Embedding", "Flatten", "Identity", "L1Loss", "LayerNorm", "LeakyReLU", "Linear",
+    "LogSoftmax", "MSELoss", "MaxPool2d", "Module", "ModuleDict", "ModuleList", "NLLLoss", "Parameter", "ParameterList", "ReLU",
+    "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh", "Unflatten", "functional", "init", "utils",
+]

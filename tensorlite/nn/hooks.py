@@ -1,0 +1,146 @@
+"""Hooks of modules: calls before and after `forward`, and when the cotangents of a module's output and input are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tensorlite.autograd import Handle
+from tensorlite.custom import Context, Function
+from tensorlite.errors import DTypeError, complaint
+from tensorlite.modes import is_grad_enabled
+from tensorlite.tensor import Tensor
+
+if TYPE_CHECKING:
+    from tensorlite.nn.module import Module
+
+
+@dataclass(frozen=True, eq=False)
+class Hook:
+    """A function to call, and whether it is given the keyword arguments too."""
+
+    function: Callable[..., Any]
+    with_kwargs: bool = False
+
+
+def register(hooks: list[Hook], hook: Hook, prepend: bool) -> Handle:
+    """Adds a hook, first or last, and returns what removes it."""
+    handle = Handle(hooks, hook)  # type: ignore[arg-type]
+    if prepend:
+        hooks.insert(0, hooks.pop())
+    return handle
+
+
+def call_with_hooks(module: Module, arguments: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Calls a module that has hooks."""
+    for hook in tuple(module._forward_pre_hooks):
+        arguments, kwargs = _before(hook, module, arguments, kwargs)
+    observer = None
+    if (module._backward_hooks or module._backward_pre_hooks) and is_grad_enabled():
+        observer = _Observer(module, arguments)
+        arguments = observer.inputs()
+    output = module.forward(*arguments, **kwargs)
+    for hook in tuple(module._forward_hooks):
+        given = (module, arguments, kwargs, output) if hook.with_kwargs else (module, arguments, output)
+        changed = hook.function(*given)
+        output = output if changed is None else changed
+    return output if observer is None else observer.outputs(output)
+
+
+def _before(hook: Hook, module: Module, arguments: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if hook.with_kwargs:
+        changed = hook.function(module, arguments, kwargs)
+        if changed is None:
+            return arguments, kwargs
+        if not isinstance(changed, tuple) or len(changed) != 2:
+            raise complaint(DTypeError, "forward_pre_hook", "a hook with kwargs returns None or (arguments, kwargs)")
+        return changed
+    changed = hook.function(module, arguments)
+    if changed is None:
+        return arguments, kwargs
+    return changed if isinstance(changed, tuple) else (changed,), kwargs
+
+
+class _Observer:
+    """Sees the cotangents of one call's output, then those of its inputs, and calls the module's backward hooks."""
+
+    def __init__(self, module: Module, arguments: tuple[Any, ...]) -> None:
+        self.module, self.arguments = module, arguments
+        self.tracked = [i for i, x in enumerate(arguments) if isinstance(x, Tensor) and x.node is not None]
+        self.grad_output: tuple[Any, ...] = ()
+
+    def inputs(self) -> tuple[Any, ...]:
+        """The arguments, those that require gradients watched."""
+        arguments = list(self.arguments)
+        if self.tracked:
+            for i, x in zip(self.tracked, _Inputs.apply(self, *(arguments[i] for i in self.tracked)), strict=True):
+                arguments[i] = x
+        return tuple(arguments)
+
+    def outputs(self, output: Any) -> Any:
+        """The output, its tensors watched."""
+        parts = output if isinstance(output, tuple) else (output,)
+        if not all(isinstance(y, Tensor) for y in parts):
+            raise complaint(DTypeError, type(self.module).__name__,
+                            "backward hooks need a module whose output is a tensor or a tuple of tensors")
+        tracked = [i for i, y in enumerate(parts) if y.node is not None]
+        if not tracked:
+            return output
+        watched = list(parts)
+        self.places, self.count = tracked, len(parts)
+        for i, y in zip(tracked, _Outputs.apply(self, *(parts[i] for i in tracked)), strict=True):
+            watched[i] = y
+        return tuple(watched) if isinstance(output, tuple) else watched[0]
+
+    def saw_output(self, cotangents: Sequence[Any]) -> Sequence[Any]:
+        """Calls the pre-hooks; where no input is tracked, the hooks too."""
+        self.grad_output = _spread(cotangents, self.places, self.count)
+        for hook in tuple(self.module._backward_pre_hooks):
+            changed = hook.function(self.module, self.grad_output)
+            if changed is not None:
+                self.grad_output = changed if isinstance(changed, tuple) else (changed,)
+        if not self.tracked:
+            self.saw_input(())
+        return [self.grad_output[i] for i in self.places]
+
+    def saw_input(self, cotangents: Sequence[Any]) -> Sequence[Any]:
+        """Calls the hooks with both cotangents; what one returns replaces the inputs'."""
+        grad_input = _spread(cotangents, self.tracked, len(self.arguments))
+        for hook in tuple(self.module._backward_hooks):
+            changed = hook.function(self.module, grad_input, self.grad_output)
+            if changed is not None:
+                grad_input = changed if isinstance(changed, tuple) else (changed,)
+        return [grad_input[i] for i in self.tracked]
+
+
+def _spread(values: Sequence[Any], places: Sequence[int], count: int) -> tuple[Any, ...]:
+    """Values at their places among None."""
+    found = dict(zip(places, values, strict=True))
+    return tuple(found.get(i) for i in range(count))
+
+
+class _Inputs(Function):
+    """The identity, whose derivative tells an observer of the inputs' cotangents."""
+
+    @staticmethod
+    def forward(context: Context, observer: _Observer, *tensors: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        context.observer = observer  # type: ignore[attr-defined]
+        return tensors
+
+    @staticmethod
+    def backward(context: Context, *cotangents: Tensor) -> tuple[Any, ...]:
+        return None, *context.observer.saw_input(cotangents)  # type: ignore[attr-defined]
+
+
+class _Outputs(Function):
+    """The identity, whose derivative tells an observer of the outputs' cotangents."""
+
+    @staticmethod
+    def forward(context: Context, observer: _Observer, *tensors: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        context.observer = observer  # type: ignore[attr-defined]
+        return tensors
+
+    @staticmethod
+    def backward(context: Context, *cotangents: Tensor) -> tuple[Any, ...]:
+        return None, *context.observer.saw_output(cotangents)  # type: ignore[attr-defined]

@@ -1,0 +1,7 @@
+"""Optimizers and learning rates over time, in PyTorch's names, signatures, defaults and state dicts."""
+
+from tensorlite.optim.adam import Adam, AdamW
+from tensorlite.optim.optimizer import Optimizer
+from tensorlite.optim.sgd import SGD
+
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer"]
