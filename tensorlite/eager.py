@@ -65,7 +65,7 @@ def _binary(op: Elementwise) -> Callable[..., Any]:
         if type(x1) is ndarray:
             dtype = x1.dtype
             if type(x2) is ndarray:
-                direct = x2.dtype is dtype and (
+                direct = (x2.dtype is dtype or x2.dtype == dtype) and (
                     x1.size < NATIVE_SIZE if x1.shape == x2.shape else x1.size * x2.size < NATIVE_SIZE)
             else:
                 direct = x1.size < NATIVE_SIZE and (type(x2), dtype) in weak
