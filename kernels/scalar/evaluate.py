@@ -82,7 +82,7 @@ def _fma_double(a: Array, b: Array, c: Array) -> Array:
     tail_high, tail_low = _two_sum(np.asarray(c, np.float64), low)
     head, rest = _two_sum(high, tail_high)
     exact = head + _round_to_odd(*_two_sum(rest, tail_low))
-    return np.where(np.isfinite(exact), exact, plain)
+    return np.where(np.isfinite(exact) & (exact != 0), exact, plain)  # a zero has its sign from the plain sum
 
 
 def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:

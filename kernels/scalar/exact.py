@@ -95,16 +95,11 @@ def _integer_power(x: Expr, exponent: int) -> Expr:
     return Call(a.multiply, (even, x)) if exponent % 2 else even
 
 
-def _root(x: Expr) -> Expr:
-    """x**0.5, which differs from sqrt at -0 and -inf."""
-    return a.where(a.equal(x, -math.inf), math.inf, a.sqrt(x) + 0.0)
-
-
 def _power_of_constant(exponent: Const, kind: str) -> Function | None:
-    """Return products for a small whole exponent (any, for integers), the root for 1/2."""
+    """Return products for a small whole exponent (any, for integers), and sqrt for 1/2, as NumPy and PyTorch do."""
     value: Any = exponent.value
     if value == 0.5 and kind == "f":
-        return trace(lambda x, y: _root(x))
+        return trace(lambda x, y: a.sqrt(x))
     if not isinstance(value, (int, float)) or value != int(value):
         return None
     whole = int(value)

@@ -1,0 +1,216 @@
+"""Every approximation keeps to the error it states, over all numbers: float32 by its bits, float64 against mpmath."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from tensorlite.kernels import scalar as s
+
+SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0]
+
+_REFERENCES: dict[str, Callable[..., np.ndarray]] = {
+    "erf": np.vectorize(math.erf, otypes=[float]),
+    "erfc": np.vectorize(math.erfc, otypes=[float]),
+    "sigmoid": lambda x: np.where(x < 0, np.exp(x), 1.0) / (1 + np.exp(-abs(x))),
+}
+
+
+def stated(dtype: np.dtype) -> list[tuple[str, float]]:
+    return sorted((name, d.ulp) for (name, key), d in s.definitions().items() if key == dtype and d.ulp > 0)
+
+
+def reference(name: str) -> Callable[..., np.ndarray]:
+    return _REFERENCES.get(name) or getattr(np, s.ATOMS[name].numpy or name)
+
+
+def evaluate(name: str, *arrays: np.ndarray) -> np.ndarray:
+    names = "ab"[: len(arrays)]
+    typed = s.lower(s.ATOMS[name](*map(s.Var, names)), dict.fromkeys(names, arrays[0].dtype))
+    return s.evaluate_typed(typed, dict(zip(names, arrays)))
+
+
+def every_pattern(step: int = 30011) -> np.ndarray:
+    """Float32 numbers spread evenly over all bit patterns, subnormals, infinities and NaN too, and special ones."""
+    bits = np.arange(0, 2**32, step, dtype=np.uint64).astype(np.uint32).view(np.float32)
+    edges = np.array([0x007FFFFF, 0x00800000, 0x7F7FFFFF, 0x00000001, 0x80000001, 0xFF7FFFFF], np.uint32).view(
+        np.float32
+    )
+    near = np.linspace(-4, 4, 20001, dtype=np.float32)
+    wide = np.linspace(-130, 130, 20001, dtype=np.float32)
+    return np.concatenate([bits, edges, near, wide, np.float32(SPECIAL)])
+
+
+def errors(got: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """The error in units of the last place of the true value; infinite where a NaN, infinity or zero's sign differs.
+
+    Next to overflow the largest number and infinity are one unit apart.
+    """
+    with np.errstate(all="ignore"):
+        rounded = truth.astype(got.dtype)
+        unit = np.spacing(np.minimum(np.abs(rounded), np.finfo(got.dtype).max)).astype(truth.dtype)
+        error = np.abs(got.astype(truth.dtype) - truth) / unit
+        overflows = np.abs(truth) > np.finfo(got.dtype).max * (1 - 1e-6)
+        error = np.where(np.isinf(got) != np.isinf(rounded), np.where(overflows, 1.0, np.inf), error)
+        same = (got == rounded) & (np.isinf(got) | (np.signbit(got) == np.signbit(rounded)))
+        error = np.where((got == 0) & (rounded == 0) & (truth == 0) & ~same, np.inf, error)
+        both_nan = np.isnan(got) & np.isnan(rounded)
+        error = np.where(both_nan | (same & np.isinf(rounded)), 0.0, error)
+    return np.where(np.isnan(error), np.inf, error)
+
+
+def assert_within(name: str, ulp: float, got: np.ndarray, truth: np.ndarray, *arrays: np.ndarray) -> None:
+    error = errors(got, truth)
+    worst = int(np.argmax(error))
+    at = ", ".join(repr(float(array[worst])) for array in arrays)
+    assert error[worst] <= ulp, f"{name}({at}) = {got[worst]!r}, {truth[worst]!r} expected: {error[worst]:.3f} ulp"
+
+
+@pytest.mark.parametrize(("name", "ulp"), [n for n in stated(SINGLE) if s.ATOMS[n[0]].arity == 1])
+def test_float32_over_all_bit_patterns(name, ulp):
+    x = every_pattern()
+    with np.errstate(all="ignore"):
+        truth = reference(name)(x.astype(np.float64))
+    assert_within(name, ulp, evaluate(name, x), truth, x)
+
+
+@pytest.mark.parametrize(("name", "ulp"), [n for n in stated(SINGLE) if s.ATOMS[n[0]].arity == 2])
+def test_float32_pairs(name, ulp):
+    generator = np.random.default_rng(1)
+    a, b = (part.ravel() for part in np.meshgrid(np.float32(SPECIAL), np.float32(SPECIAL)))
+    bits = generator.integers(0, 2**32, (2, 40000), dtype=np.uint64).astype(np.uint32).view(np.float32)
+    near = generator.uniform(-4, 4, (2, 40000)).astype(np.float32)
+    powers = generator.uniform(0, 3, 40000).astype(np.float32), generator.uniform(-90, 90, 40000).astype(np.float32)
+    whole = near[0], np.rint(powers[1] / 8)
+    x, y = (np.concatenate(parts) for parts in zip((a, b), bits, near, powers, whole))
+    with np.errstate(all="ignore"):
+        truth = reference(name)(x.astype(np.float64), y.astype(np.float64))
+    assert_within(name, ulp, evaluate(name, x, y), truth, x, y)
+
+
+def doubles(name: str) -> list[np.ndarray]:
+    """Numbers where the function is hard: its smooth domain, near 0 and 1, wide, all exponents."""
+    generator = np.random.default_rng(2)
+
+    def one(interval: tuple[float, float]) -> np.ndarray:
+        smooth = generator.uniform(*interval, 400)
+        tiny = np.ldexp(generator.uniform(0.5, 1, 300), generator.integers(-60, 3, 300)) * generator.choice(
+            [-1, 1], 300
+        )
+        wide, unit = generator.uniform(-30, 30, 300), generator.uniform(-1, 1, 300)
+        every = generator.integers(0, 2**64, 300, dtype=np.uint64).view(np.float64)
+        return np.concatenate([smooth, tiny, wide, unit, 1 + tiny[:200] / 8, every[np.isfinite(every)][:250]])
+
+    return [one(interval) for interval in s.ATOMS[name].domain]
+
+
+def exact(mpmath, name: str) -> Callable:
+    mp = mpmath.mp
+    return {
+        "exp2": lambda x: mp.mpf(2) ** x,
+        "log2": lambda x: mp.log(x, 2),
+        "sigmoid": lambda x: 1 / (1 + mp.exp(-x)),
+        "cbrt": lambda x: mp.sign(x) * mp.cbrt(abs(x)),
+        "erf": lambda x: mp.sign(x) if abs(x) > 40 else mp.erf(x),
+        "erfc": lambda x: 1 - mp.sign(x) if abs(x) > 40 else mp.erfc(x),
+    }.get(name) or getattr(mp, name)
+
+
+def to_double(value) -> float:
+    """The real number in float64 (mpmath keeps no subnormals back); NaN for a complex one."""
+    return math.nan if getattr(value, "imag", 0) != 0 else float(value)
+
+
+@pytest.mark.parametrize(("name", "ulp"), stated(DOUBLE))
+def test_float64_against_mpmath(name, ulp):
+    mpmath = pytest.importorskip("mpmath", reason="mpmath is the reference of float64")
+    function = exact(mpmath, name)
+    arrays = doubles(name)
+    got = evaluate(name, *arrays)
+    with mpmath.workdps(50):
+        for i, value in enumerate(got):
+            point = [mpmath.mpf(float(array[i])) for array in arrays]
+            assert_near(name, ulp, float(value), point, function)
+
+
+def assert_near(name: str, ulp: float, value: float, point: list, function: Callable) -> None:
+    outside = (name.startswith("log") and point[0] <= (-1 if name == "log1p" else 0)) or (
+        name in ("asin", "acos", "atanh") and abs(point[0]) > 1 or name == "acosh" and point[0] < 1
+    )
+    if outside:
+        assert not math.isfinite(value), f"{name}({point}) = {value!r}"
+        return
+    truth = function(*point)
+    largest = float(np.finfo(np.float64).max)
+    if abs(truth) > largest:
+        assert abs(value) >= largest, f"{name}({point}) = {value!r}, overflow expected"
+        return
+    unit = float(np.spacing(abs(float(truth))))
+    error = float(abs(value - truth) / unit) if math.isfinite(value) else math.inf
+    assert error <= ulp, f"{name}({point}) = {value!r}, {float(truth)!r} expected: {error:.3f} ulp"
+
+
+@pytest.mark.parametrize(("name", "ulp"), stated(DOUBLE))
+def test_float64_special_values(name, ulp):
+    values = np.array([*SPECIAL, 5e-324, -5e-324, 1e308, -1e308])
+    arrays = [part.ravel() for part in np.meshgrid(values, values)] if s.ATOMS[name].arity == 2 else [values]
+    with np.errstate(all="ignore"):
+        truth = reference(name)(*arrays)
+    assert_within(name, ulp + 1, evaluate(name, *arrays), truth, *arrays)
+
+
+def test_division_of_floats_is_exact():
+    """The rest of float32 numbers of any size, against integers of any size."""
+    generator = np.random.default_rng(4)
+    bits = generator.integers(0, 2**32, (2, 3000), dtype=np.uint64).astype(np.uint32).view(np.float32)
+    near = generator.uniform(-20, 20, (2, 3000)).astype(np.float32)
+    x, y = (np.concatenate(parts) for parts in zip(bits, near))
+    finite = np.isfinite(x) & np.isfinite(y) & (y != 0)
+    x, y = x[finite], y[finite]
+    rest, quotient = evaluate("remainder", x, y), evaluate("floor_divide", x, y)
+    for a, b, r, q in zip(x, y, rest, quotient):
+        above, below = float(a).as_integer_ratio(), float(b).as_integer_ratio()
+        numerator, denominator = above[0] * below[1], below[0] * above[1]
+        scale = above[1] * below[1]
+        assert r == np.float32(numerator % denominator / scale), (a, b)
+        if abs(numerator // denominator) < 2**53:
+            assert q == np.float32(numerator // denominator), (a, b)
+
+
+def test_division_of_floats_at_the_ends_is_that_of_numpy():
+    values = np.float32([0.0, -0.0, 1, -1, 3.5, -3.5, 1e-45, 3e38, np.inf, -np.inf, np.nan])
+    x, y = (part.ravel() for part in np.meshgrid(values, values))
+    for name in ("remainder", "floor_divide"):
+        with np.errstate(all="ignore"):
+            truth = getattr(np, name)(x, y)
+        np.testing.assert_array_equal(evaluate(name, x, y), truth, err_msg=name)
+
+
+def test_values_stay_in_their_range():
+    x = every_pattern()
+    with np.errstate(all="ignore"):
+        for name, low, high in [("tanh", -1, 1), ("erf", -1, 1), ("sigmoid", 0, 1), ("sin", -1, 1), ("cos", -1, 1)]:
+            value = evaluate(name, x)
+            assert np.all(np.isnan(value) | ((value >= low) & (value <= high))), name
+
+
+def test_every_smooth_atom_has_a_native_form():
+    without = {("pow", DOUBLE), ("sin", DOUBLE), ("cos", DOUBLE), ("tan", DOUBLE), ("remainder", DOUBLE)}
+    for atom in s.ATOMS.values():
+        for dtype in (SINGLE, DOUBLE):
+            names = "abc"[: atom.arity]
+            types = dict.fromkeys(names, dtype)
+            if atom.name == "where":
+                types["a"] = np.dtype(bool)
+            if (
+                atom.accepts in ("integer", "whole")
+                or (atom.name.replace("floor_divide", "remainder"), dtype) in without
+            ):
+                continue
+            assert s.lower(s.Call(atom, tuple(map(s.Var, names))), types).dtype == (
+                s.infer(atom(*map(s.Var, names)), types)
+            )
