@@ -76,7 +76,7 @@ def draw_mistakes(result: Evaluation, images: np.ndarray, classes: Sequence[str]
     wrong = np.flatnonzero(result.predictions != result.labels)
     chosen = wrong[np.argsort(-result.confidences[wrong], kind="stable")][:ROWS * COLUMNS]
     rows = max(1, -(-len(chosen) // COLUMNS))
-    figure = _figure(1.6 * COLUMNS, 1.9 * rows + 0.5)
+    figure = _figure(1.6 * COLUMNS, 1.95 * rows + 0.35)
     shown = f", the {len(chosen)} most confident" if len(chosen) < len(wrong) else ""
     figure.suptitle(f"{len(wrong)} mistakes in {len(result.labels)} images{shown}")
     for number, axes in enumerate(figure.subplots(rows, COLUMNS, squeeze=False).flat):
@@ -84,6 +84,6 @@ def draw_mistakes(result: Evaluation, images: np.ndarray, classes: Sequence[str]
         if number < len(chosen):
             index = chosen[number]
             axes.imshow(images[index], cmap="gray")
-            axes.set_title(f"{classes[result.labels[index]]}, not {classes[result.predictions[index]]}\n"
-                           f"{result.confidences[index]:.0%} sure", fontsize=8)
+            axes.set_title(f"{classes[result.labels[index]]} taken for\n"
+                           f"{classes[result.predictions[index]]}, {result.confidences[index]:.0%} sure", fontsize=8)
     _save(figure, path)
