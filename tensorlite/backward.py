@@ -12,7 +12,6 @@ import numpy as np
 from tensorlite import errors
 from tensorlite.derivative import identity
 from tensorlite.dispatch import apply
-from tensorlite.kernels import device as devices
 from tensorlite.op import OPS, Op
 from tensorlite.ops.shape import sum_to
 from tensorlite.state import state
@@ -39,16 +38,17 @@ class Walk:
     def run(self, roots: Sequence[tuple[Node, Tensor]]) -> None:
         if self.wanted is not None:
             self.needed = leading_to(self.wanted, ancestors(node for node, _ in roots))
-        before = state.recording, state.walking
+        before = state.recording, state.walking, state.device
         try:
             state.recording = self.create_graph
+            state.device = roots[0][1].device if roots else state.device
             for node, cotangent in roots:
                 self.add(node, cotangent)
             while self.heap:
                 node = state.walking = heapq.heappop(self.heap)[1]
                 self.visit(node, self.pending.pop(node))
         finally:
-            state.recording, state.walking = before
+            state.recording, state.walking, state.device = before
 
     def add(self, node: Node, cotangent: Tensor) -> None:
         """Adds a contribution to a node's cotangent, undoing broadcasting and casts."""
@@ -156,7 +156,7 @@ def _argument(node: Node, step: Step, source: str, key: Any, g: Any, values: lis
 
 def zeros(shape: tuple[int, ...], dtype: np.dtype) -> Tensor:
     """A constant of zeros on the current device."""
-    return Tensor(devices.get(state.device).xp.zeros(shape, dtype))
+    return apply(OPS["full"], shape=shape, fill_value=0, dtype=dtype)
 
 
 def cast_cotangent(cotangent: Tensor, dtype: np.dtype) -> Tensor:
@@ -215,8 +215,11 @@ def seed(output: Tensor, cotangent: Tensor | None, caller: str) -> tuple[Node, T
             raise errors.complaint(
                 errors.GradientError, caller, "only a tensor of one element has a gradient by itself",
                 {"output": output}, "reduce it first, as in loss.sum(), or pass gradient=")
-        array = output.array
-        return output.node, Tensor(devices.of(array).xp.ones(array.shape, array.dtype))
+        before, state.device = state.device, output.device
+        try:
+            return output.node, apply(OPS["full"], shape=output.shape, fill_value=1, dtype=output.dtype)
+        finally:
+            state.device = before
     if not isinstance(cotangent, Tensor):
         raise errors.complaint(errors.DTypeError, caller, f"a gradient is a tensor, not {type(cotangent).__name__}",
                                {"output": output, "gradient": cotangent}, "make it one: tl.asarray(...)")

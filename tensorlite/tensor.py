@@ -17,7 +17,7 @@ from tensorlite.tensor_type import TensorType
 class Tensor:
     """An n-dimensional array with a tape: a value, whose in-place spellings rebind it to a new value.
 
-    `array` is the raw array of its device. `node` is what the tape recorded, or None for a constant.
+    `array` is the raw array of its device, or while tracing a value of the graph. `node` is what the tape recorded, or None for a constant.
 
     >>> import tensorlite as tl
     >>> x = tl.tensor([1.0, 2.0], requires_grad=True)
@@ -63,7 +63,10 @@ class Tensor:
     @property
     def device(self) -> str:
         """The name of the device that holds the elements, as ``"cpu"`` or ``"cuda:0"``."""
-        return "cpu" if type(self.array) is np.ndarray else devices.of(self.array).name
+        array = self.array
+        if type(array) is np.ndarray:
+            return "cpu"
+        return array.type.device if hasattr(array, "type") else devices.of(array).name
 
     @property
     def type(self) -> TensorType:
