@@ -24,18 +24,19 @@ class Axis:
 class Schedule:
     """The free choices of a fold. Those of rows decide the tree, and so the bits; all are the same on every machine.
 
-    Chunks have about ``chunk`` elements of a row, or ``rows`` of a column (``rows_again`` where they must still be in a
-    cache for another pass). An accumulator of a row has ``row_bytes`` or ``most_lanes`` (a quarter of them beside
-    transcendental functions), those of a panel of columns ``column_vectors`` vectors. Rows of up to ``short`` elements
-    are taken one a lane, and columns fewer than ``few`` are not worth lanes.
+    Chunks have about ``chunk`` elements of a row, or ``rows`` rows (``rows_again`` where they must still be in a cache for
+    another pass). An accumulator of a row has ``row_bytes`` or ``most_lanes`` (a quarter of them beside transcendental
+    functions), those of columns ``column_vectors`` vectors; a sweep has ``columns`` columns at a time. Rows of up to
+    ``short`` elements are taken one a lane, and columns fewer than ``few`` are not worth lanes.
     """
 
     chunk: int = 16384
-    rows: int = 512
+    rows: int = 256
     rows_again: int = 64
     row_bytes: int = 512
     most_lanes: int = 128
     column_vectors: int = 16
+    columns: int = 1024
     short: int = 16
     few: int = 8
 
@@ -77,11 +78,10 @@ def arrange(keep: Iterable[Axis], reduce: Iterable[Axis], fold: Fold, schedule: 
     """Return how to walk the axes of a fold's arrays, kept and reduced, each from the largest stride to the smallest."""
     keep, reduce = merge(keep), merge(reduce)
     reduce = reduce or (Axis(1, (0,) * (len(fold.operands) + len(fold.outputs))),)
-    way = _way(keep, reduce, schedule)
+    way = _way(keep, reduce, fold, schedule)
     if not fold.state:
         return Arrangement(keep, reduce, way, reduce[0].extent)
-    rows = schedule.rows if len(fold.passes) == 1 else schedule.rows_again
-    wanted = rows if way == "column" else schedule.chunk
+    wanted = {"row": schedule.chunk, "sweep": schedule.rows, "column": schedule.rows_again}[way]
     per_chunk = max(1, wanted // prod(axis.extent for axis in reduce[1:]))
     chunks = -(-reduce[0].extent // per_chunk)
     return Arrangement(keep, reduce, way, -(-reduce[0].extent // chunks))
@@ -104,12 +104,13 @@ def merge(axes: Iterable[Axis]) -> tuple[Axis, ...]:
     return tuple(merged)
 
 
-def _way(keep: Sequence[Axis], reduce: Sequence[Axis], schedule: Schedule) -> str:
+def _way(keep: Sequence[Axis], reduce: Sequence[Axis], fold: Fold, schedule: Schedule) -> str:
     if not keep or keep[-1].extent < schedule.few:
         return "row"
-    neighbours = keep[-1].strides[0] == 1
-    short = prod(axis.extent for axis in reduce) <= schedule.short
-    return "column" if neighbours or short else "row"
+    if keep[-1].strides[0] != 1:
+        return "column" if prod(axis.extent for axis in reduce) <= schedule.short else "row"
+    sweeps = len(fold.passes) == 1 and fold.state and set(keep[-1].strides) <= {0, 1}
+    return "sweep" if sweeps and reduce[-1].extent > schedule.short else "column"
 
 
 def form(arrangement: Arrangement, fold: Fold, stage: str = "all", schedule: Schedule = DEFAULT) -> Form:
@@ -119,8 +120,15 @@ def form(arrangement: Arrangement, fold: Fold, stage: str = "all", schedule: Sch
     inner = reduce[-1] if row else keep[-1]
     along = arrangement.chunk if row and len(reduce) == 1 else inner.extent
     letters = "".join({1: "u", 0: "b"}.get(stride, "s") for stride in inner.strides)
-    lanes = min((_row_lanes if row else _column_lanes)(fold, letters, schedule), power_of_two(along))
-    return Form(arrangement.way, len(keep) - (not row), len(reduce), letters, lanes, stage)
+    find = {"row": _row_lanes, "column": _column_lanes, "sweep": _sweep_lanes}[arrangement.way]
+    lanes = min(find(fold, letters, schedule), power_of_two(along))
+    columns = schedule.columns if arrangement.way == "sweep" else lanes
+    return Form(arrangement.way, len(keep) - (not row), len(reduce), letters, lanes, 0 if row else columns, stage)
+
+
+def _sweep_lanes(fold: Fold, letters: str, schedule: Schedule) -> int:
+    """Return a quarter of the lanes of columns: there are four rows, and the accumulators come and go."""
+    return max(16, _column_lanes(fold, letters, schedule) // 4)
 
 
 def _row_lanes(fold: Fold, letters: str, schedule: Schedule) -> int:
@@ -151,9 +159,9 @@ def numbers(arrangement: Arrangement, form: Form) -> list[int]:
     tasks = prod(axis.extent for axis in outer) * arrangement.chunks
     values = [axis.extent for axis in (*outer, *arrangement.reduce)]
     if columns:
-        blocks = -(-columns[0].extent // form.lanes)
+        blocks = -(-columns[0].extent // form.columns)
         tasks *= blocks
-        values += [columns[0].extent, form.lanes, blocks]
+        values += [columns[0].extent, form.columns, blocks]
     for k in range(len(form.letters)):
         values += [axis.strides[k] for axis in (*outer, *arrangement.reduce, *columns)]
     return [tasks, arrangement.chunk, arrangement.chunks, *values]

@@ -1,12 +1,16 @@
 """The loops of a fold, for rows that lie along memory or across it.
 
 ``row``: the innermost dimension is reduced; lanes run along it and are merged at the end of each pass. ``column``: it is
-kept; each lane has a row of its own. The outermost reduced dimension is cut in chunks. A long fold takes two kernels: the
-first stores the state of each chunk (stage "part"), the second merges these states (stage "rest").
+kept; each lane has a row of its own, and its accumulators in registers. ``sweep``: the same for folds of one pass that
+store nothing per element: memory is read in its order, and accumulators wait in a scratch array.
+
+The outermost reduced dimension is cut in chunks. A long fold takes two kernels: the first stores the state of each chunk
+(stage "part"), the second merges these states (stage "rest").
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +19,7 @@ import numpy as np
 from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.generated.fold import Fold, Output, Pass, expressions
-from tensorlite.kernels.loops import Assign, Buffer, Let, Load, Local, Parameter, Reduce, Statement, Store, index
+from tensorlite.kernels.loops import Assign, Buffer, Let, Load, Local, Parameter, Reduce, Scratch, Statement, Store, index
 
 DType = np.dtype[Any]
 
@@ -25,14 +29,15 @@ class Form:
     """What a kernel is specialised to. ``keep`` and ``reduce`` count dimensions; of the kept ones, those outside.
 
     ``letters`` says for each array with elements how it runs along the innermost dimension: in unit steps (u), repeated
-    (b), or strided (s).
+    (b), or strided (s). A sweep has ``columns`` columns at most.
     """
 
-    way: str  # "row" or "column"
+    way: str  # "row", "column" or "sweep"
     keep: int
     reduce: int
     letters: str
     lanes: int
+    columns: int = 0
     stage: str = "all"  # or "part", or "rest"
 
 
@@ -44,15 +49,15 @@ def arrays(fold: Fold) -> tuple[str, ...]:
 
 def parameters(fold: Fold, form: Form) -> list[str]:
     """Return the names of the integer parameters, in order."""
+    across = form.way != "row"
     names = ["tasks", "chunk", "chunks"]
     names += [f"keep{d}" for d in range(form.keep)]
     names += [f"reduce{d}" for d in range(form.reduce)]
-    if form.way == "column":
-        names += ["width", "columns", "blocks"]
+    names += ["width", "columns", "blocks"] if across else []
     for name in arrays(fold):
         names += [f"{name}_keep{d}" for d in range(form.keep)]
         names += [f"{name}_reduce{d}" for d in range(form.reduce)]
-        names += [f"{name}_step"] if form.way == "column" else []
+        names += [f"{name}_step"] if across else []
     return names
 
 
@@ -65,7 +70,8 @@ def kernel(fold: Fold, form: Form) -> loops.Kernel:
     written = [Buffer(_buffer(f"to_{o.name}"), o.dtype, writable=True, exclusive=False) for o in fold.outputs]
     integers = [Parameter(name) for name in parameters(fold, form)]
     floats = [Parameter(name, np.dtype(np.float64)) for name in ("size", *fold.numbers)]
-    return loops.build("fold", (*read, *written, *integers, *floats), (_Writer(fold, form).task(),))
+    writer = {"row": _Rows, "column": _Columns, "sweep": _Sweeps}[form.way](fold, form)
+    return loops.build("fold", (*read, *written, *integers, *floats), (writer.task(),))
 
 
 def over_states(fold: Fold) -> Fold:
@@ -79,150 +85,247 @@ def _buffer(name: str) -> str:
     return f"{name}_buffer"
 
 
+_KEPT, _PART, _START, _CHUNK, _CHUNKS = map(s.Var, ("kept", "part", "start", "chunk", "chunks"))
+_FIRST_COLUMN, _WIDTH, _LANE = map(s.Var, ("first_column", "width", "lane"))
+
+
 class _Writer:
-    """Writes the loops of one form."""
+    """What the ways have in common: where elements are, and what is done with one."""
 
     def __init__(self, fold: Fold, form: Form) -> None:
         self.fold, self.form = fold, form
         self.letters = dict(zip(arrays(fold), form.letters, strict=True))
-        self.column = form.way == "column"
-        self.outer = form.reduce if self.column else form.reduce - 1  # reduced dimensions outside the vector loop
 
-    def task(self) -> loops.For:
-        task, chunk, chunks, kept = map(s.Var, ("task", "chunk", "chunks", "kept"))
-        head = (
-            Let("part", index(task % chunks)),
-            Let("start", index(s.Var("part") * chunk)),
-            Let("length", index(s.minimum(chunk, s.Var("reduce0") - s.Var("start")))),
-            Let("kept", index(task // chunks)),
-        )
-        return loops.parallel("task", s.Var("tasks"), *head, *(self.panel() if self.column else self.row()))
+    def chunk(self) -> list[Statement]:
+        """Name the elements of the outermost reduced dimension that a task takes."""
+        length = s.minimum(_CHUNK, s.Var("reduce0") - _START)
+        return [Let("start", index(_PART * _CHUNK)), Let("length", index(length))]
 
-    def row(self) -> list[Statement]:
-        """Return what is done for one row, or for a chunk of it."""
-        row, chunk = s.Var("kept"), s.Var("kept") * s.Var("chunks") + s.Var("part")
-        return [*self.coordinates(row), *self.fold_row(row, chunk)]
-
-    def panel(self) -> list[Statement]:
-        """Return the loop over neighbouring columns: a row for each lane. Their states are neighbours too."""
-        kept, blocks, outer, first, width, lane = map(
-            s.Var, ("kept", "blocks", "outer", "first_column", "width", "lane")
-        )
-        column = first + lane
-        row, chunk = outer * width + column, (outer * s.Var("chunks") + s.Var("part")) * width + column
-        columns = s.minimum(s.Var("columns"), width - first)
-        return [
-            Let("outer", index(kept // blocks)),
-            Let("first_column", index(kept % blocks * s.Var("columns"))),
-            *self.coordinates(outer),
-            loops.vector("lane", columns, self.form.lanes, *self.fold_row(row, chunk)),
-        ]
-
-    def coordinates(self, rest: s.Expr) -> list[Statement]:
-        """Return statements that name for each array the index of the first element of a row."""
+    def bases(self, before: dict[str, s.Expr]) -> list[Statement]:
+        """Name for each array the index of the first element of row ``kept``; ``before`` is added to it."""
         statements: list[Statement] = []
+        rest: s.Expr = _KEPT
         for d in range(self.form.keep - 1, 0, -1):
             statements += [Let(f"rest{d}", index(rest)), Let(f"at{d}", index(s.Var(f"rest{d}") % s.Var(f"keep{d}")))]
             rest = s.Var(f"rest{d}") // s.Var(f"keep{d}")
         if self.form.keep:
             statements.append(Let("at0", index(rest)))
         for name in self.letters:
-            base = s.Var("first_column") * self.step(name) if self.column else s.Const(0)
+            base = before.get(name, s.Const(0))
             for d in range(self.form.keep):
                 base = base + s.Var(f"at{d}") * s.Var(f"{name}_keep{d}")
             statements.append(Let(f"{name}_base", index(base)))
         return statements
 
-    def step(self, name: str) -> s.Expr:
-        """Return how far apart an array's elements are along the innermost dimension."""
-        stride = f"{name}_step" if self.column else f"{name}_reduce{self.form.reduce - 1}"
-        return {"u": s.Const(1), "b": s.Const(0), "s": s.Var(stride)}[self.letters[name]]
-
-    def fold_row(self, row: s.Expr, chunk: s.Expr) -> list[Statement]:
-        """Return all passes over a row, or over a chunk of it, and the stores of what there is one of."""
-        statements: list[Statement] = [Load(name, _buffer(name), row) for name, _ in self.fold.givens]
-        if self.fold.mentions("first"):
-            statements.append(self.first())
-        if self.fold.mentions("count"):
-            statements.append(self.count())
-        for number, step in enumerate(self.fold.passes):
-            statements += [Local(a.name, loops.constant(a.identity, a.dtype)) for a in step.accumulators]
-            statements += self.across(step, number) if self.column else self.along(step, number)
-            statements += [Let(name, value) for name, value in step.results]
-        place = chunk if self.form.stage == "part" else row
-        rows = [output for output in self.fold.outputs if output.value is not None]
-        return [*statements, *(Store(_buffer(f"to_{o.name}"), place, s.cast(o.value, o.dtype)) for o in rows)]
-
-    def count(self) -> Let:
-        """Name the number of elements of a row's chunk."""
+    def count(self) -> list[Statement]:
+        """Name the number of elements of a row's chunk, where it is asked for."""
         count: s.Expr = s.Var("length")
         for d in range(1, self.form.reduce):
             count = count * s.Var(f"reduce{d}")
-        return Let("count", s.cast(count, np.float64))
+        return [Let("count", s.cast(count, np.float64))] if self.fold.mentions("count") else []
 
-    def first(self) -> Load:
-        """Load the first element of a row's chunk."""
-        name = self.fold.operands[0][0]
-        place = s.Var(f"{name}_base") + s.Var("start") * s.Var(f"{name}_reduce0")
-        return Load("first", _buffer(name), place + s.Var("lane") * self.step(name) if self.column else place)
+    def first(self, name: str, inner: s.Expr) -> list[Statement]:
+        """Load the first element of a row's chunk, where it is asked for."""
+        operand = self.fold.operands[0][0]
+        place = self.place(operand, [_START, *[s.Const(0)] * (self.form.reduce - 1)], inner)
+        return [Load(name, _buffer(operand), place)] if self.fold.mentions("first") else []
 
-    def along(self, step: Pass, number: int) -> list[Statement]:
-        """Return a pass whose lanes run along the innermost dimension."""
-        i, last = s.Var(f"i{number}"), self.form.reduce - 1
-        at = i if last else s.Var("start") + i
-        body = self.element(step, number, at, at)
-        walk = self.nest([loops.vector(f"i{number}", self.extent(last), self.form.lanes, *body)], number)
+    def place(self, name: str, at: Sequence[s.Expr], inner: s.Expr) -> s.Expr:
+        """Return the index of an array's element, ``at`` places along the reduced dimensions outside the innermost."""
+        letter, stride = self.letters[name], s.Var(self.step(name))
+        place = s.Var(f"{name}_base")
+        if letter != "b":
+            place = place + (inner if letter == "u" else inner * stride)
+        for d, r in enumerate(at):
+            place = place + r * s.Var(f"{name}_reduce{d}")
+        return place
+
+    def step(self, name: str) -> str:
+        """Return the name of the stride along the innermost dimension."""
+        return f"{name}_step"
+
+    def element(
+        self, step: Pass, number: int, at: Sequence[s.Expr], inner: s.Expr, own: Sequence[str] = ()
+    ) -> list[Statement]:
+        """Return what is done at one element; names get a number, for each may be defined only once.
+
+        ``own`` are the names that have this number already, apart from the elements.
+        """
+        named = ("position", *self.letters, *(name for name, _ in step.values), *own)
+        rename: dict[s.Expr, s.Expr] = {s.Var(name): s.Var(f"{name}_{number}") for name in named}
+        used = {name for expr in expressions(step) for name in s.free_variables(expr)}
+        places = {name: self.place(name, at, inner) for name in self.letters}
+        buffers = {o.name: _buffer(f"to_{o.name}") for o in self.fold.outputs}
+        loads = buffers | {name: _buffer(name) for name, _ in self.fold.operands}
+        statements: list[Statement] = [
+            Load(f"{name}_{number}", loads[name], places[name]) for name in self.letters if name in used
+        ]
+        if "position" in used:
+            position = at[0] if at else inner
+            statements.append(Let(f"at_{number}", index(position)))
+            statements.append(Let(f"position_{number}", s.cast(s.Var(f"at_{number}"), np.int32)))
+        statements += [Let(f"{name}_{number}", s.substitute(value, rename)) for name, value in step.values]
+        statements += _updates(step, rename, number)
+        return [*statements, *(Store(buffers[n], places[n], s.substitute(value, rename)) for n, value in step.stores)]
+
+    def nest(self, statements: list[Statement], number: int, dimensions: int) -> list[Statement]:
+        """Put serial loops over the outermost reduced dimensions around statements."""
+        for d in range(dimensions - 1, -1, -1):
+            statements = [loops.serial(f"r{d}_{number}", self.extent(d), *statements)]
+        return statements
+
+    def outside(self, number: int, dimensions: int) -> list[s.Expr]:
+        """Return the places along these dimensions."""
+        places = [s.Var(f"r{d}_{number}") for d in range(dimensions)]
+        return [_START + place if d == 0 else place for d, place in enumerate(places)]
+
+    def extent(self, d: int) -> s.Expr:
+        return s.Var(f"reduce{d}") if d else s.Var("length")
+
+    def givens(self, row: s.Expr, suffix: str = "") -> list[Statement]:
+        """Load what each row has one of."""
+        return [Load(f"{name}{suffix}", _buffer(name), row) for name, _ in self.fold.givens]
+
+    def results(self, row: s.Expr, chunk: s.Expr) -> list[Statement]:
+        """Store what each row, or each chunk of one, has one of."""
+        place = chunk if self.form.stage == "part" else row
+        rows = [output for output in self.fold.outputs if output.value is not None]
+        return [Store(_buffer(f"to_{o.name}"), place, s.cast(o.value, o.dtype)) for o in rows]  # type: ignore[arg-type]
+
+    def passes(self) -> list[Statement]:
+        statements: list[Statement] = []
+        for number, step in enumerate(self.fold.passes):
+            statements += [Local(a.name, loops.constant(a.identity, a.dtype)) for a in step.accumulators]
+            statements += self.walk(step, number)
+            statements += [Let(name, value) for name, value in step.results]
+        return statements
+
+    def walk(self, step: Pass, number: int) -> list[Statement]:
+        """Return the loops of one pass."""
+        raise AssertionError("each way walks in its own way")
+
+
+class _Rows(_Writer):
+    """Lanes run along the innermost dimension."""
+
+    def task(self) -> loops.For:
+        task = s.Var("task")
+        head = [Let("kept", index(task // _CHUNKS)), Let("part", index(task % _CHUNKS)), *self.chunk()]
+        body = [*self.givens(_KEPT), *self.first("first", _START), *self.count(), *self.passes()]
+        stores = self.results(_KEPT, _KEPT * _CHUNKS + _PART)
+        return loops.parallel("task", s.Var("tasks"), *head, *self.bases({}), *body, *stores)
+
+    def step(self, name: str) -> str:
+        return f"{name}_reduce{self.form.reduce - 1}"
+
+    def first(self, name: str, inner: s.Expr) -> list[Statement]:
+        operand = self.fold.operands[0][0]
+        place = s.Var(f"{operand}_base") + _START * s.Var(f"{operand}_reduce0")
+        return [Load(name, _buffer(operand), place)] if self.fold.mentions("first") else []
+
+    def walk(self, step: Pass, number: int) -> list[Statement]:
+        i, outer = s.Var(f"i{number}"), self.form.reduce - 1
+        body = self.element(step, number, self.outside(number, outer), i if outer else _START + i)
+        walk = self.nest([loops.vector(f"i{number}", self.extent(outer), self.form.lanes, *body)], number, outer)
         if not step.accumulators:
             return walk
         columns = zip(*((a.name, a.identity, a.merge) for a in step.accumulators), strict=True)
         names, identities, merges = map(tuple, columns)
         return [Reduce(names, identities, merges, self.form.lanes, tuple(walk))]
 
-    def across(self, step: Pass, number: int) -> list[Statement]:
-        """Return a pass in which every lane has a row."""
-        position = s.Var("start") + s.Var(f"r0_{number}")
-        return self.nest(self.element(step, number, position, s.Var("lane")), number)
 
-    def nest(self, statements: list[Statement], number: int) -> list[Statement]:
-        """Put serial loops over the outer reduced dimensions around statements."""
-        for d in range(self.outer - 1, -1, -1):
-            statements = [loops.serial(f"r{d}_{number}", self.extent(d), *statements)]
-        return statements
+class _Columns(_Writer):
+    """Each lane has a row of its own. Panels of the same rows follow each other: their pages and lines are near."""
 
-    def extent(self, d: int) -> s.Expr:
-        return s.Var(f"reduce{d}") if d else s.Var("length")
-
-    def element(self, step: Pass, number: int, position: s.Expr, inner: s.Expr) -> list[Statement]:
-        """Return what is done at one element; names get the number of the pass, for each may be defined only once."""
-        named = ("position", *self.letters, *(name for name, _ in step.values))
-        rename: dict[s.Expr, s.Expr] = {s.Var(name): s.Var(f"{name}_{number}") for name in named}
-        used = {name for expr in expressions(step) for name in s.free_variables(expr)}
-        places = {name: self.place(name, number, inner) for name in self.letters}
-        buffers = {name: _buffer(name) for name, _ in self.fold.operands}
-        written = {o.name: _buffer(f"to_{o.name}") for o in self.fold.outputs}
-        loaded = [name for name in self.letters if name in used]
-        statements: list[Statement] = [
-            Load(f"{name}_{number}", buffers.get(name) or written[name], places[name]) for name in loaded
+    def task(self) -> loops.For:
+        task, blocks, panel, rows = map(s.Var, ("task", "blocks", "panel", "rows"))
+        head = [
+            *(Let("panel", index(task % blocks)), Let("rows", index(task // blocks))),
+            *(Let("kept", index(rows // _CHUNKS)), Let("part", index(rows % _CHUNKS)), *self.chunk()),
+            Let("first_column", index(panel * s.Var("columns"))),
+            Let("span", index(s.minimum(s.Var("columns"), _WIDTH - _FIRST_COLUMN))),
         ]
-        if "position" in used:
-            statements.append(Let(f"at_{number}", index(position)))
-            statements.append(Let(f"position_{number}", s.cast(s.Var(f"at_{number}"), np.int32)))
-        statements += [Let(f"{name}_{number}", s.substitute(value, rename)) for name, value in step.values]
-        statements += _updates(step, rename, number)
-        return [*statements, *(Store(written[n], places[n], s.substitute(value, rename)) for n, value in step.stores)]
+        column = {"u": lambda name: _FIRST_COLUMN, "b": lambda name: s.Const(0),
+                  "s": lambda name: _FIRST_COLUMN * s.Var(f"{name}_step")}  # fmt: skip
+        bases = self.bases({name: column[letter](name) for name, letter in self.letters.items()})
+        return loops.parallel("task", s.Var("tasks"), *head, *bases, *self.panel())
 
-    def place(self, name: str, number: int, inner: s.Expr) -> s.Expr:
-        """Return the index of an array's element."""
-        place = s.Var(f"{name}_base") + inner * self.step(name) if self.letters[name] != "b" else s.Var(f"{name}_base")
-        for d in range(self.outer):
-            r = s.Var(f"r{d}_{number}")
-            place = place + (r if d else s.Var("start") + r) * s.Var(f"{name}_reduce{d}")
-        return place
+    def row_and_chunk(self, lane: s.Expr) -> tuple[s.Expr, s.Expr]:
+        """Return the number of a lane's row, and of its chunk: the chunks of neighbouring columns are neighbours."""
+        column = _FIRST_COLUMN + lane
+        return _KEPT * _WIDTH + column, (_KEPT * _CHUNKS + _PART) * _WIDTH + column
+
+    def panel(self) -> list[Statement]:
+        row, chunk = self.row_and_chunk(_LANE)
+        body = [*self.givens(row), *self.first("first", _LANE), *self.passes(), *self.results(row, chunk)]
+        return [*self.count(), loops.vector("lane", s.Var("span"), self.form.lanes, *body)]
+
+    def walk(self, step: Pass, number: int) -> list[Statement]:
+        body = self.element(step, number, self.outside(number, self.form.reduce), _LANE)
+        return self.nest(body, number, self.form.reduce)
+
+
+class _Sweeps(_Columns):
+    """Columns whose accumulators wait in a scratch array while memory is read four rows at a time."""
+
+    FOUR = 4
+
+    def panel(self) -> list[Statement]:
+        (step,) = self.fold.passes
+        last = self.form.reduce - 1
+        scratch = [Scratch(f"{a.name}_lanes", a.dtype, self.form.columns) for a in step.accumulators]
+        start = [Store(f"{a.name}_lanes", _LANE, loops.constant(a.identity, a.dtype)) for a in step.accumulators]
+        quads, rest = s.Var("quads"), s.Var("rest")
+        walk = [
+            Let("quads", index(self.extent(last) // self.FOUR)),
+            Let("rest", index(self.extent(last) - quads * self.FOUR)),
+            loops.serial("q", quads, self.sweep(step, 0, s.Var("q") * self.FOUR, self.FOUR)),
+            loops.serial("w", rest, self.sweep(step, 1, quads * self.FOUR + s.Var("w"), 1)),
+        ]
+        return [
+            *scratch,
+            loops.vector("lane", s.Var("span"), self.form.lanes, *start),
+            *self.count(),
+            *self.nest_twice(walk, last),
+            self.finish(step),
+        ]
+
+    def nest_twice(self, walk: list[Statement], dimensions: int) -> list[Statement]:
+        for d in range(dimensions - 1, -1, -1):
+            walk = [loops.serial(f"r{d}", self.extent(d), *walk)]
+        return walk
+
+    def sweep(self, step: Pass, number: int, row: s.Expr, rows: int) -> loops.For:
+        """Return the loop over the columns that takes in ``rows`` rows."""
+        lane, last = s.Var(f"lane{number}"), self.form.reduce - 1
+        names = [a.name for a in step.accumulators]
+        loads = [Load(f"{name}_was{number}", f"{name}_lanes", lane) for name in names]
+        locals_ = [Local(f"{name}_{number}", s.Var(f"{name}_was{number}")) for name in names]
+        row = row + s.Var(f"u{number}")
+        at = [s.Var(f"r{d}") for d in range(last)] + [row]
+        at[0] = _START + at[0]
+        own = (*names, *(name for name, _ in self.fold.givens), "first")
+        body = self.element(step, number, at, lane, own)
+        given = [*self.givens(self.row_and_chunk(lane)[0], f"_{number}"), *self.first(f"first_{number}", lane)]
+        stores = [Store(f"{name}_lanes", lane, s.Var(f"{name}_{number}")) for name in names]
+        unrolled = loops.unroll(f"u{number}", rows, *body)
+        return loops.vector(f"lane{number}", s.Var("span"), self.form.lanes, *loads, *locals_, *given, unrolled, *stores)
+
+    def finish(self, step: Pass) -> loops.For:
+        """Return the loop that stores the results of each column."""
+        lane = s.Var("lane2")
+        loads = [Load(a.name, f"{a.name}_lanes", lane) for a in step.accumulators]
+        row, chunk = self.row_and_chunk(lane)
+        given = [*self.givens(row), *self.first("first", lane)]
+        named = [Let(name, value) for name, value in step.results]
+        stores = self.results(row, chunk)
+        return loops.vector("lane2", s.Var("span"), self.form.lanes, *loads, *given, *named, *stores)
 
 
 def _updates(step: Pass, rename: dict[s.Expr, s.Expr], number: int) -> list[Statement]:
     """Return the simultaneous changes of a pass' accumulators."""
-    updates = {a.name: s.substitute(s.as_expr(a.update), rename) for a in step.accumulators}
+    names = {a.name: getattr(rename.get(s.Var(a.name)), "name", a.name) for a in step.accumulators}
+    updates = {names[a.name]: s.substitute(s.as_expr(a.update), rename) for a in step.accumulators}
     if len(updates) == 1:
         return [Assign(name, value) for name, value in updates.items()]
     following = [Let(f"{name}_next{number}", value) for name, value in updates.items()]

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tensorlite.kernels import scalar as s
+from tensorlite.kernels.cpu import allocator
 from tensorlite.kernels.generated import cast, elementwise, folding, launch, norms
 from tensorlite.kernels.generated.arrange import Axis, arrange
 from tensorlite.kernels.generated.fold import Fold, carrier
@@ -100,7 +101,7 @@ def batch_norm(x: Array, mean: Array, rstd: Array, weight: Array | None, bias: A
     shape = (-1,) + (1,) * (x.ndim - 2)
     parts = [np.ascontiguousarray(array, carrier(x.dtype)).reshape(shape) for array in (mean, rstd, *given)]
     function = _BATCH_NORM[weight is not None, bias is not None, x.dtype.itemsize == 2]
-    return elementwise.run(function, (x, *parts), np.empty(x.shape, x.dtype))
+    return elementwise.run(function, (x, *parts), allocator.empty(x.shape, x.dtype))
 
 
 def batch_norm_backward(g: Array, x: Array, mean: Array, rstd: Array, weight: Array | None) -> Any:
@@ -114,7 +115,7 @@ def batch_norm_backward(g: Array, x: Array, mean: Array, rstd: Array, weight: Ar
     scale = statistics[1] if weight is None else statistics[1] * weight.astype(c)
     shape = (-1,) + (1,) * (x.ndim - 2)
     parts = [part.reshape(shape) for part in (*statistics, scale, found[0] / c.type(size), found[1] / c.type(size))]
-    dx = elementwise.run(_BATCH_BACKWARD[x.dtype.itemsize == 2], (g, x, *parts), np.empty(x.shape, x.dtype))
+    dx = elementwise.run(_BATCH_BACKWARD[x.dtype.itemsize == 2], (g, x, *parts), allocator.empty(x.shape, x.dtype))
     return (dx, *found)
 
 
@@ -176,7 +177,7 @@ def _map_long_rows(name: str, operands: tuple[Array, ...], axis: int) -> Any:
     if results is NotImplemented:
         return NotImplemented
     over = [np.expand_dims(result, axis) for result in results]
-    return elementwise.run(build(x.dtype).function(), (*operands, *over), np.empty(x.shape, x.dtype))
+    return elementwise.run(build(x.dtype).function(), (*operands, *over), allocator.empty(x.shape, x.dtype))
 
 
 def _fold(
@@ -225,7 +226,7 @@ def _plan(
     shapes = [(x.shape if output.value is None else rows, output.dtype) for output in fold.outputs]
 
     def run(operands: Sequence[Array], givens: Sequence[Array]) -> tuple[Array, ...]:
-        outputs = tuple(np.empty(*shape) for shape in shapes)
+        outputs = tuple(allocator.empty(*shape) for shape in shapes)
         launcher(*map(launch.address, operands), *map(launch.address, givens), *map(launch.address, outputs))
         return outputs
 
@@ -250,5 +251,5 @@ def _copying(
 def _contiguous(array: Array) -> Array:
     if array.flags.c_contiguous:
         return array
-    copied = cast.run(array, np.empty(array.shape, array.dtype))
+    copied = cast.run(array, allocator.empty(array.shape, array.dtype))
     return np.ascontiguousarray(array) if copied is NotImplemented else np.asarray(copied)
