@@ -95,7 +95,7 @@ from tensorlite.kernels.scalar.evaluate import apply_primitive, evaluate_typed
 from tensorlite.kernels.scalar.expr import ATOMS, Atom, Call, Const, Expr, Operand, Var, as_expr, postorder
 from tensorlite.kernels.scalar.function import Function, free_variables, substitute, trace
 from tensorlite.kernels.scalar.lower import NoLowering, lower
-from tensorlite.kernels.scalar.numpy import numpy_function, numpy_ufunc
+from tensorlite.kernels.scalar.numpy import numpy_function, numpy_passes, numpy_ufunc
 from tensorlite.kernels.scalar.simplify import simplify
 from tensorlite.kernels.scalar.text import parse, text
 from tensorlite.kernels.scalar.typed import PRIMITIVES, Typed, typed_text

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from tensorlite.kernels.scalar import atoms as a
 from tensorlite.kernels.scalar.approx import DOUBLE, SINGLE, Format, polynomial
-from tensorlite.kernels.scalar.definitions import define, define_kind
+from tensorlite.kernels.scalar.definitions import define
 from tensorlite.kernels.scalar.expr import Expr
 from tensorlite.kernels.scalar.typing import FLOAT32, FLOAT64
 
@@ -136,7 +136,18 @@ define("log10", FLOAT32, ulp=1.1)(lambda x: _log10(x, _SINGLE))
 define("log10", FLOAT64, ulp=1.1)(lambda x: _log10(x, _DOUBLE))
 
 
-@define_kind("logaddexp", "f")
-def _logaddexp(x: Expr, y: Expr) -> Expr:
-    """``log(exp(x) + exp(y))``; equal infinities give that infinity."""
-    return a.where(a.equal(x, y), x + math.log(2), a.maximum(x, y) + a.log1p(a.exp(-abs(x - y))))
+def _logaddexp(x: Expr, y: Expr, e: _Logarithm) -> Expr:
+    """``log(exp(x) + exp(y))``; equal infinities give that infinity.
+
+    ``1 + t`` is within [1, 2] for ``t = exp(-|x - y|)``, so that n is 0 or 1 and needs no bits.
+    """
+    larger = a.where(x > y, x, y)
+    t = a.exp(-abs(x - y))
+    upper = t > math.sqrt(2) - 1
+    f = a.where(upper, a.fma(t, 0.5, -0.5), t)
+    fraction = f + (e.tail(f) + a.where(upper, math.log(2), 0.0))
+    return a.where(a.equal(x, y), x + math.log(2), larger + fraction)
+
+
+define("logaddexp", FLOAT32)(lambda x, y: _logaddexp(x, y, _SINGLE))
+define("logaddexp", FLOAT64)(lambda x, y: _logaddexp(x, y, _DOUBLE))

@@ -167,8 +167,8 @@ class Var(Expr):
     name: str
 
     def __new__(cls, name: str) -> Var:
-        if not name.isidentifier() or (name[0] == "_" and name[1:].isdigit()):
-            raise ValueError(f"Var: {name!r} is not a variable name (an identifier, and not of the form _0)")
+        if not name.isidentifier() or (name[0] == "_" and name[1:2].isdigit()):
+            raise ValueError(f"Var: {name!r} is not a variable name (an identifier, and not _ before a digit)")
         return intern((cls, name), lambda: make_frozen(cls, name=name))
 
     def __reduce__(self) -> tuple[Any, ...]:

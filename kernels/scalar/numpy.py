@@ -7,6 +7,7 @@ definition.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -38,7 +39,7 @@ def numpy_ufunc(function: Function, xp: Any = np) -> ArrayFunction | None:
 def numpy_function(function: Function) -> ArrayFunction:
     """Return ``f(xp, *arrays) -> array`` that computes ``function``; arrays of one dtype, conditions bool.
 
-    The result has the dtype that ``infer`` gives: constants take that of the arrays, whatever it is.
+    The result is a fresh array of the dtype that ``infer`` gives: constants take that of the arrays, whatever it is.
 
     >>> import numpy as np
     >>> from tensorlite.kernels.scalar import exp, trace
@@ -97,6 +98,8 @@ class _Source:
                 joined = operand_type(node.atom, tuple(self.types[arg] for arg in node.args))
                 self.names[node] = self.statement(node, settle(joined, self.variables))
         result = self.operand(self.body, settle(self.types[self.body], self.variables))
+        if _may_alias(self.body):
+            result = self.call(self.xp.array, result)
         used = {node.name for node in postorder(self.body) if isinstance(node, Var)}
         if used != set(parameters):
             result = self.call(_broadcast, result, *parameters)
@@ -138,9 +141,16 @@ class _Source:
         return f"{self.bind(function)}({', '.join(operands)})"
 
     def bind(self, value: Any, key: Any = None) -> str:
-        name = self.names.setdefault(key or ("bound", id(value)), f"_c{len(self.globals)}")
+        name = self.names.setdefault(key or ("bound", id(value)), f"_{len(self.globals)}c")
         self.globals[name] = value
         return name
+
+
+def _may_alias(expr: Expr) -> bool:
+    """Tell whether the value may be (a view of) a variable's own array."""
+    while isinstance(expr, Call) and (expr.atom.name in _VIEWS or expr.atom.name.startswith("bitcast")):
+        expr = expr.args[0]
+    return isinstance(expr, Var)
 
 
 def _broadcast(result: Any, *arrays: Any) -> Any:
@@ -189,13 +199,33 @@ def _fma(xp: Any, dtype: DType, atom: Atom) -> ArrayFunction:
 
 
 def _defined(xp: Any, dtype: DType, atom: Atom) -> ArrayFunction:
-    """Compute in float64 by the atom's definition there."""
+    """Compute in float64: a few numbers one by one in Python, more by the atom's definition there."""
     found = definition(atom.name, FLOAT64)
     assert found is not None
-    double = numpy_function(found[0])
-    return lambda *arrays: double(xp, *(array.astype(FLOAT64) for array in arrays)).astype(dtype)
+    many, one = numpy_function(found[0]), getattr(math, atom.name)
+
+    def compute(x: Any) -> Any:
+        if xp is np and x.size <= _FEW:
+            return np.array([one(number) for number in x.ravel().tolist()], FLOAT64).reshape(x.shape).astype(dtype)
+        return many(xp, x.astype(FLOAT64)).astype(dtype)
+
+    return compute
 
 
+def numpy_passes(function: Function) -> int:
+    """Return about how many times the NumPy form of ``function`` goes over its arrays: what a fused loop would save.
+
+    >>> from tensorlite.kernels.scalar import exp, trace
+    >>> numpy_passes(trace(lambda x: 1 / (1 + exp(-x))))
+    4
+    """
+    calls = [node.atom.name for node in postorder(function.body) if isinstance(node, Call)]
+    return sum(_PASSES.get(name, 1) for name in calls)
+
+
+_FEW = 600  # numbers: 60 passes of NumPy cost as much as so many calls of math.erf
+_PASSES = {"erf": 60, "erfc": 60, "sigmoid": 7, "rsqrt": 2, "fma": 2}
+_VIEWS = ("real", "imag", "conj", "floor", "ceil", "trunc", "round", "positive")
 _SPELLED: dict[str, Callable[[Any, DType, Atom], ArrayFunction]] = {
     "where": _where,
     "real": _same,

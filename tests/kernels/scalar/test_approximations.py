@@ -163,6 +163,23 @@ def test_float64_special_values(name, ulp):
     assert_within(name, ulp + 1, evaluate(name, *arrays), truth, *arrays)
 
 
+@pytest.mark.parametrize("dtype", [SINGLE, DOUBLE], ids=str)
+def test_logaddexp_is_good_to_the_larger_of_its_parts(dtype):
+    """Where x, y < 0 the result may be near 0, and no relative error is promised."""
+    generator = np.random.default_rng(5)
+    spread = (
+        generator.uniform(-30, 30, (2, 20000)),
+        generator.uniform(-1, 1, (2, 20000)),
+        generator.uniform(0, 9, (2, 999)),
+    )
+    x, y = np.concatenate(spread, axis=1).astype(dtype)
+    truth = np.logaddexp(x.astype(np.longdouble), y.astype(np.longdouble))
+    unit = np.spacing(np.maximum(np.maximum(np.abs(x), np.abs(y)), 1))
+    assert np.max(np.abs(evaluate("logaddexp", x, y) - truth) / unit) < 2
+    softplus = np.logaddexp(x.astype(np.longdouble), 0)
+    assert_within("softplus", 3.0, evaluate("logaddexp", x, np.zeros_like(x)), softplus, x)
+
+
 def test_division_of_floats_is_exact():
     """The rest of float32 numbers of any size, against integers of any size."""
     generator = np.random.default_rng(4)
