@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tensorlite.declare import elementwise, primitive
+from tensorlite.declare import elementwise, primitive, public
 from tensorlite.kernels import scalar as s
 from tensorlite.op import Sample
+from tensorlite.ops.elementwise import atan2
 from tensorlite.ops.shape import retype
+from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import complex_dtype
 
 
@@ -23,10 +25,21 @@ def imag(x):
     return s.imag(x)
 
 
-@elementwise(accepts="floating")
-def angle(x):
-    """The angle in radians of the complex number in the plane; of a real number, 0 or pi."""
+@elementwise(accepts="real floating", hidden=True)
+def real_angle(x):
+    """The angle of a real number seen in the complex plane: 0, or pi where its sign bit is set."""
     return s.angle(x)
+
+
+@public
+def angle(x: Tensor, /) -> Tensor:
+    """The angle in radians of a complex number in the plane, in (-pi, pi]; of a real number, 0 or pi.
+
+    >>> import tensorlite as tl
+    >>> tl.angle(tl.tensor([1j, -1.0]))
+    tensor([1.5708, 3.1416])
+    """
+    return atan2(imag(x), real(x)) if x.dtype.kind == "c" else real_angle(x)
 
 
 @primitive("opaque", type=lambda re, im: retype(re, dtype=complex_dtype(re.dtype)), samples=[Sample((2, 3), (2, 3))],

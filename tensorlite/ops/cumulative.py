@@ -19,7 +19,7 @@ from tensorlite.ops.index import _slice
 from tensorlite.ops.join import along, concat
 from tensorlite.ops.manipulation import _flip
 from tensorlite.ops.reduce import REDUCE_SAMPLES, Axis, accumulator, samples_with, spread
-from tensorlite.ops.shape import _permute_dims, _reshape, astype, retype
+from tensorlite.ops.shape import _copy, _permute_dims, _reshape, astype, retype
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType, dtype_of, sum_dtype
 
@@ -168,7 +168,8 @@ def diff(x: Tensor, /, axis: int = -1, n: int = 1, *, prepend: Tensor | None = N
          append: Tensor | None = None) -> Tensor:
     """The differences ``x[i+1] - x[i]`` along an axis, ``n`` times over.
 
-    ``prepend`` and ``append`` are joined to ``x`` first. Raises `ShapeError` for a 0-dimensional tensor.
+    ``prepend`` and ``append`` are joined to ``x`` first, unless ``n`` is 0. Raises `ShapeError` for a 0-dimensional
+    tensor.
 
     >>> import tensorlite as tl
     >>> tl.diff(tl.tensor([1, 4, 9, 16])), tl.diff(tl.tensor([1, 4, 9, 16]), n=2)
@@ -179,6 +180,8 @@ def diff(x: Tensor, /, axis: int = -1, n: int = 1, *, prepend: Tensor | None = N
     if n < 0:
         raise complaint(ArgumentError, "diff", f"n must be 0 or more, not {n}", {"x": x})
     axis = one_axis("diff", x, axis)
+    if n == 0:
+        return _copy(x)
     parts = [part for part in (prepend, x, append) if part is not None]
     result = concat(parts, axis) if len(parts) > 1 else x
     for _ in range(n):

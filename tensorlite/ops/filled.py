@@ -67,9 +67,16 @@ def _filled(op: str, shape: int | Sequence[int], value: Any, dtype: np.dtype | N
     if kind is None:
         raise complaint(DTypeError, op, f"fill_value must be a number, not {type(value).__name__}")
     dtype = dtype or default_dtype(kind)
-    if not can_hold(dtype, default_dtype(kind)):
+    if not can_hold(dtype, default_dtype(kind)) and not _is_exact(value, dtype):
         raise complaint(DTypeError, op, f"{dtype.name} cannot hold {value!r}", None, "choose another dtype")
     return create(op, _full, device, shape=wanted, fill_value=value, dtype=dtype)
+
+
+def _is_exact(value: Any, dtype: np.dtype) -> bool:
+    try:
+        return dtype.type(value) == value
+    except (OverflowError, TypeError, ValueError):
+        return False
 
 
 @public(method=False)

@@ -19,7 +19,7 @@ from tensorlite.ops.creation import from_python
 from tensorlite.ops.elementwise import where
 from tensorlite.ops.index_errors import what_is_wrong
 from tensorlite.ops.reduce import accumulator
-from tensorlite.ops.shape import _reshape, sum_to, retype
+from tensorlite.ops.shape import _reshape, retype, sum_to
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType
 

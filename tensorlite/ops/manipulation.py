@@ -224,21 +224,21 @@ def tile(x: Tensor, repetitions: Sequence[int], /) -> Tensor:
 # --- triangles ----------------------------------------------------------------------------------------------------
 
 
-def _matrix_type(x: TensorType, *, k: int) -> TensorType:
-    if len(x.shape) < 2:
-        raise ShapeError("a matrix has two axes")
+def _matrices(op: str, x: Tensor) -> Tensor:
+    if x.ndim < 2:
+        raise complaint(ShapeError, op, "a matrix has two axes", {"x": x})
     return x
 
 
 TRIANGLES = [Sample((3, 4), k=0), Sample((2, 3, 3), k=-1), Sample((3, 2), k=1), Sample((0, 2), k=0)]
 
 
-@primitive("opaque", type=_matrix_type, vjp={"x": lambda g, k: _tril(g, k=k)}, samples=TRIANGLES)
+@primitive("opaque", type=_same, vjp={"x": lambda g, k: _tril(g, k=k)}, samples=TRIANGLES)
 def _tril(xp: Any, x: Any, *, k: int) -> Any:
     return xp.where(xp.tri(*x.shape[-2:], k=k, dtype=bool), x, x.dtype.type(0))
 
 
-@primitive("opaque", type=_matrix_type, vjp={"x": lambda g, k: _triu(g, k=k)}, samples=TRIANGLES)
+@primitive("opaque", type=_same, vjp={"x": lambda g, k: _triu(g, k=k)}, samples=TRIANGLES)
 def _triu(xp: Any, x: Any, *, k: int) -> Any:
     return xp.where(xp.tri(*x.shape[-2:], k=k - 1, dtype=bool), x.dtype.type(0), x)
 
@@ -252,7 +252,7 @@ def tril(x: Tensor, /, k: int = 0) -> Tensor:
     tensor([[1., 0.],
             [1., 1.]])
     """
-    return _tril(x, k=int(k))
+    return _tril(_matrices("tril", x), k=int(k))
 
 
 @public
@@ -264,4 +264,4 @@ def triu(x: Tensor, /, k: int = 0) -> Tensor:
     tensor([[1., 1.],
             [0., 1.]])
     """
-    return _triu(x, k=int(k))
+    return _triu(_matrices("triu", x), k=int(k))

@@ -53,8 +53,9 @@ def unique_all(x: Tensor, /) -> UniqueAll:
     >>> tl.unique_all(tl.tensor([3, 1, 3])).counts
     tensor([1, 2])
     """
+    row = _reshape(x, shape=(x.size,))
     indices, inverse, counts = _unique(x)
-    return UniqueAll(_take_rows(_reshape(x, shape=(x.size,)), indices, axis=0), indices, inverse, counts)
+    return UniqueAll(_take_rows(row, indices, axis=0), indices, inverse, counts)
 
 
 @public

@@ -1,0 +1,258 @@
+"""The namespace is the array API standard 2024.12: its names, signatures, scalars and special cases."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import math
+
+import numpy as np
+import pytest
+from tolerance import assert_close
+
+import tensorlite as tl
+from tensorlite.tensor_type import DTYPES, GROUPS, default_dtype, promote, promote_scalar, scalar_kind
+
+FUNCTIONS = """
+abs acos acosh add all any arange argmax argmin argsort asarray asin asinh astype atan atan2 atanh bitwise_and
+bitwise_invert bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor broadcast_arrays broadcast_to can_cast ceil
+clip concat conj copysign cos cosh count_nonzero cumulative_prod cumulative_sum diff divide empty empty_like equal exp
+expand_dims expm1 eye finfo flip floor floor_divide from_dlpack full full_like greater greater_equal hypot iinfo imag
+isdtype isfinite isinf isnan less less_equal linspace log log10 log1p log2 logaddexp logical_and logical_not logical_or
+logical_xor matmul matrix_transpose max maximum mean meshgrid min minimum moveaxis multiply negative nextafter nonzero
+not_equal ones ones_like permute_dims positive pow prod real reciprocal remainder repeat reshape result_type roll round
+searchsorted sign signbit sin sinh sort sqrt square squeeze stack std subtract sum take take_along_axis tan tanh
+tensordot tile tril triu trunc unique_all unique_counts unique_inverse unique_values unstack var vecdot where zeros
+zeros_like __array_namespace_info__
+""".split()
+
+METHODS = """
+__abs__ __add__ __and__ __array_namespace__ __bool__ __complex__ __dlpack__ __dlpack_device__ __eq__ __float__
+__floordiv__ __ge__ __getitem__ __gt__ __index__ __int__ __invert__ __le__ __lshift__ __lt__ __matmul__ __mod__ __mul__
+__ne__ __neg__ __or__ __pos__ __pow__ __rshift__ __setitem__ __sub__ __truediv__ __xor__ __radd__ __rand__ __rfloordiv__
+__rlshift__ __rmatmul__ __rmod__ __rmul__ __ror__ __rpow__ __rrshift__ __rsub__ __rtruediv__ __rxor__ __iadd__ __iand__
+__ifloordiv__ __ilshift__ __imatmul__ __imod__ __imul__ __ior__ __ipow__ __irshift__ __isub__ __itruediv__ __ixor__
+to_device dtype device mT ndim shape size T
+""".split()
+
+STANDARD_DTYPES = """
+bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex64 complex128
+""".split()
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_function_is_there_and_documented(name):
+    function = getattr(tl, name)
+    assert callable(function)
+    assert inspect.getdoc(function)
+    assert name in tl.__all__
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_tensor_has(name):
+    assert hasattr(tl.Tensor, name)
+
+
+def test_constants_and_dtypes():
+    assert (tl.e, tl.pi, tl.inf, tl.newaxis) == (math.e, math.pi, math.inf, None)
+    assert math.isnan(tl.nan)
+    for name in STANDARD_DTYPES:
+        assert getattr(tl, name) == np.dtype(name)
+    assert tl.__array_api_version__ == "2024.12"
+    assert tl.zeros(1).__array_namespace__() is tl
+
+
+#: Parameters that may be given by name and by place where the standard asks for one of both.
+LOOSER = {(inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD),
+          (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_signature(name):
+    strict = pytest.importorskip("array_api_strict", reason="its signatures are the standard's")
+    ours, theirs = (inspect.signature(getattr(xp, name)).parameters for xp in (tl, strict))
+    for parameter in theirs.values():
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            kinds = [p.kind for p in ours.values()]
+            place = list(theirs).index(parameter.name)
+            assert kinds[place] in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+            continue
+        assert parameter.name in ours
+        mine = ours[parameter.name]
+        assert mine.kind == parameter.kind or (parameter.kind, mine.kind) in LOOSER
+        if parameter.name not in ("device", "copy") and parameter.default is not parameter.empty:
+            assert mine.default == parameter.default
+    extra = [p for n, p in ours.items() if n not in theirs and p.kind is not p.POSITIONAL_ONLY]
+    assert all(p.default is not p.empty for p in extra)
+
+
+# --- Python scalars -----------------------------------------------------------------------------------------------
+
+BINARY = {
+    "add": "numeric", "subtract": "numeric", "multiply": "numeric", "divide": "floating", "pow": "numeric",
+    "floor_divide": "real", "remainder": "real", "maximum": "real", "minimum": "real", "atan2": "real floating",
+    "copysign": "real floating", "hypot": "real floating", "logaddexp": "real floating", "nextafter": "real floating",
+    "less": "real", "less_equal": "real", "greater": "real", "greater_equal": "real", "equal": "any",
+    "not_equal": "any",
+    "bitwise_and": "integer or bool", "bitwise_or": "integer or bool", "bitwise_xor": "integer or bool",
+    "bitwise_left_shift": "integer", "bitwise_right_shift": "integer", "logical_and": "bool", "logical_or": "bool",
+    "logical_xor": "bool",
+}
+
+
+@pytest.mark.parametrize("name", BINARY)
+def test_binary_function_of_a_tensor_and_a_number(name):
+    function = getattr(tl, name)
+    for dtype in GROUPS[BINARY[name]]:
+        for number in (True, 2, 1.5, 1j):
+            kind = scalar_kind(number)
+            if promote_scalar(dtype, kind) != dtype or (kind == "bool") != (dtype == tl.bool):
+                continue
+            x = tl.ones((2,), dtype=dtype)
+            same = tl.asarray(number, dtype=dtype)
+            for numbers, tensors in (((x, number), (x, same)), ((number, x), (same, x))):
+                result, expected = function(*numbers), function(*tensors)
+                assert result.dtype == expected.dtype
+                assert result.tolist() == expected.tolist()
+
+
+def test_where_of_numbers():
+    condition = tl.tensor([True, False])
+    assert tl.where(condition, tl.tensor([1, 2], dtype=tl.int8), 3).dtype == tl.int8
+    assert tl.where(condition, 0.5, tl.tensor([1.0, 2.0], dtype=tl.float64)).tolist() == [0.5, 2.0]
+    assert tl.where(condition, 1, 0).tolist() == [1, 0]
+
+
+# --- special cases ------------------------------------------------------------------------------------------------
+
+UNARY = """
+abs acos acosh asin asinh atan atanh ceil cos cosh exp expm1 floor isfinite isinf isnan log log10 log1p log2 negative
+positive reciprocal round sign signbit sin sinh sqrt square tan tanh trunc
+""".split()
+
+NUMPYS = {"acos": "arccos", "acosh": "arccosh", "asin": "arcsin", "asinh": "arcsinh", "atan": "arctan",
+          "atanh": "arctanh", "atan2": "arctan2", "pow": "power", "bitwise_invert": "invert",
+          "bitwise_left_shift": "left_shift", "bitwise_right_shift": "right_shift"}
+
+SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.5, np.inf, -np.inf, np.nan])
+by_size = pytest.mark.parametrize("times", [1, 4000], ids=["small", "large"])
+by_float = pytest.mark.parametrize("dtype", [tl.float32, tl.float64], ids=lambda d: d.name)
+
+
+def same_signs(ours: np.ndarray, numpys: np.ndarray) -> None:
+    """Asserts that zeros and infinities have the same sign."""
+    known = ~np.isnan(numpys) if numpys.dtype.kind == "f" else np.zeros(numpys.shape, bool)
+    np.testing.assert_array_equal(np.signbit(ours[known]), np.signbit(numpys[known]))
+
+
+@by_size
+@by_float
+@pytest.mark.parametrize("name", UNARY)
+def test_special_cases_of_one_number(name, dtype, times):
+    x = np.tile(SPECIAL, times).astype(dtype)
+    with np.errstate(all="ignore"):
+        expected = getattr(np, NUMPYS.get(name, name))(x)
+    result = getattr(tl, name)(tl.asarray(x))
+    assert_close(result, expected)
+    same_signs(result.numpy(), expected)
+
+
+FLOATING_BINARY = [name for name, group in BINARY.items() if group in ("numeric", "floating", "real", "real floating")]
+
+
+@by_size
+@by_float
+@pytest.mark.parametrize("name", FLOATING_BINARY)
+def test_special_cases_of_two_numbers(name, dtype, times):
+    pairs = np.array(list(itertools.product(SPECIAL, SPECIAL))).astype(dtype)
+    x1, x2 = (np.tile(column, times) for column in pairs.T)
+    with np.errstate(all="ignore"):
+        expected = getattr(np, NUMPYS.get(name, name))(x1, x2)
+    result = getattr(tl, name)(tl.asarray(x1), tl.asarray(x2))
+    assert_close(result, expected)
+    if name not in ("maximum", "minimum"):  # which of 0.0 and -0.0 they choose is open
+        same_signs(result.numpy(), expected)
+
+
+@pytest.mark.parametrize("dtype", sorted(GROUPS["integer"], key=str), ids=lambda d: d.name)
+def test_special_cases_of_integers(dtype):
+    info = np.iinfo(dtype)
+    numbers = np.array([0, 1, 2, 7, info.max, info.min, info.min + 1], dtype)
+    x1, x2 = np.array(list(itertools.product(numbers, numbers)), dtype).T
+    for name in ("add", "subtract", "multiply", "floor_divide", "remainder", "maximum", "minimum"):
+        with np.errstate(all="ignore"):
+            expected = getattr(np, name)(x1, x2)
+        assert_close(getattr(tl, name)(tl.asarray(x1), tl.asarray(x2)), expected)
+    for name in ("abs", "negative", "positive", "square", "sign", "floor", "ceil", "trunc", "round"):
+        assert_close(getattr(tl, name)(tl.asarray(numbers)), getattr(np, name)(numbers))
+
+
+# --- what the standard asks about dtypes --------------------------------------------------------------------------
+
+KINDS = {
+    "bool": "b", "signed integer": "i", "unsigned integer": "u", "integral": "iu", "real floating": "fV",
+    "complex floating": "c", "numeric": "iufcV",
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.name)
+def test_isdtype(dtype):
+    for kind, letters in KINDS.items():
+        assert tl.isdtype(dtype, kind) is (dtype.kind in letters)
+    assert tl.isdtype(dtype, dtype)
+    assert tl.isdtype(dtype, ("bool", "numeric"))
+    assert not tl.isdtype(dtype, ())
+    assert tl.isdtype(dtype, (tl.int8, dtype))
+    assert tl.isdtype(dtype, tl.float32) is (dtype == tl.float32)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.name)
+def test_result_type_and_can_cast(dtype):
+    for other in DTYPES:
+        meeting = promote(dtype, other)
+        assert tl.result_type(dtype, other) == tl.result_type(tl.zeros(1, dtype=dtype), other) == meeting
+        assert tl.can_cast(dtype, other) is (meeting == other)
+        assert tl.can_cast(tl.zeros(1, dtype=dtype), other) is (meeting == other)
+    for number in (True, 1, 1.0, 1j):
+        expected = promote_scalar(dtype, scalar_kind(number))
+        assert tl.result_type(dtype, number) == tl.result_type(number, dtype) == expected
+    assert tl.result_type(dtype) == dtype
+    assert tl.result_type(1.5, tl.int8) == default_dtype("float")
+
+
+@pytest.mark.parametrize("dtype", [d for d in DTYPES if d.kind in "fcV"], ids=lambda d: d.name)
+def test_finfo(dtype):
+    info = tl.finfo(dtype)
+    parts = dtype if dtype.kind != "c" else np.dtype(f"float{dtype.itemsize * 4}")
+    assert (info.dtype, info.bits) == (parts, parts.itemsize * 8)
+    assert all(type(x) is float for x in (info.eps, info.max, info.min, info.smallest_normal))
+    one = parts.type(1)
+    assert float(one + parts.type(info.eps)) == 1 + info.eps
+    assert float(one + parts.type(info.eps / 2)) == 1
+    assert -info.min == info.max == float(parts.type(info.max)) < math.inf
+    with np.errstate(over="ignore"):
+        assert float(np.nextafter(parts.type(info.max), parts.type(math.inf))) == math.inf
+    assert tl.finfo(tl.zeros(1, dtype=dtype)) == info
+
+
+@pytest.mark.parametrize("dtype", [d for d in DTYPES if d.kind in "iu"], ids=lambda d: d.name)
+def test_iinfo(dtype):
+    info = tl.iinfo(dtype)
+    bits = dtype.itemsize * 8
+    low, high = (0, 2**bits - 1) if dtype.kind == "u" else (-2**(bits - 1), 2**(bits - 1) - 1)
+    assert (info.bits, info.min, info.max, info.dtype) == (bits, low, high, dtype)
+    assert tl.iinfo(tl.zeros(1, dtype=dtype)) == info
+
+
+def test_namespace_info():
+    info = tl.__array_namespace_info__()
+    assert info.capabilities() == {"boolean indexing": True, "data-dependent shapes": True, "max dimensions": 64}
+    assert info.default_device() == "cpu"
+    assert "cpu" in info.devices()
+    assert info.default_dtypes(device="cpu") == {
+        "real floating": tl.float32, "complex floating": tl.complex64, "integral": tl.int64, "indexing": tl.int64}
+    assert list(info.dtypes()) == STANDARD_DTYPES
+    for kind in KINDS:
+        assert all(tl.isdtype(dtype, kind) for dtype in info.dtypes(kind=kind).values())
+    assert list(info.dtypes(kind=("bool", "complex floating"))) == ["bool", "complex64", "complex128"]
+    assert tl.zeros(tuple([1] * info.capabilities()["max dimensions"])).ndim == 64
