@@ -128,7 +128,12 @@ report:
   br label %loop
 }}
 
-define void @run(ptr %entry, ptr %arguments, i64 %threads) nounwind {{
+; At most as many threads as there are: while the size changes, more may be asked for.
+define void @run(ptr %entry, ptr %arguments, i64 %wanted) nounwind {{
+  %workers = load atomic i32, ptr @ready seq_cst, align 4
+  %workers.wide = zext i32 %workers to i64
+  %most = add i64 %workers.wide, 1
+  %threads = call i64 @llvm.smin.i64(i64 %wanted, i64 %most)
   %parallel = icmp sgt i64 %threads, 1
   br i1 %parallel, label %enter, label %serial
 serial:
@@ -240,6 +245,7 @@ define void @reset() nounwind {{
   ret void
 }}
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+declare i64 @llvm.smin.i64(i64, i64)
 """
 
 _SERIAL = """

@@ -46,6 +46,26 @@ def test_a_run_may_ask_for_fewer_threads_but_gets_no_more(kernels, threads, numb
     assert seen == [2]
 
 
+def test_a_run_never_waits_for_workers_that_are_not_there(program):
+    done = program(
+        """
+        import ctypes
+        from conftest import Kernels
+        from test_team import expect_right
+        from tensorlite.kernels.cpu import team
+        kernels = Kernels()
+        expect_right(kernels)
+        native_run, team._run = team._run, lambda entry, arguments, _: native_run(entry, arguments, 100)
+        expect_right(kernels)
+        seen = []
+        kernels.call(ctypes.CFUNCTYPE(None, ctypes.c_int64)(seen.append))
+        print(seen)
+        """,
+        TENSORLITE_NUM_THREADS="3",
+    )
+    assert (done.stdout, done.stderr) == ("[3]\n", "")
+
+
 def test_many_small_runs(kernels, threads):
     threads(2)
     x = np.zeros(64, np.int64)
