@@ -114,7 +114,8 @@ class _AlongAxis(Module):
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
         if dim is None:
-            raise complaint(ArgumentError, type(self).__name__, "the axis is missing", None, f"nn.{type(self).__name__}(dim=-1)")
+            raise complaint(ArgumentError, type(self).__name__, "the axis is missing", None,
+                            f"nn.{type(self).__name__}(dim=-1)")
         self.dim = dim
 
     def extra_repr(self) -> str:

@@ -42,13 +42,15 @@ class Conv2d(Module):
             raise complaint(ArgumentError, "Conv2d", f"padding_mode must be 'zeros', not {padding_mode!r}")
         if isinstance(padding, str) and padding not in ("same", "valid"):
             raise complaint(ArgumentError, "Conv2d", f"padding must be integers, 'valid' or 'same', not {padding!r}")
-        self.in_channels, self.out_channels, self.groups, self.padding_mode = in_channels, out_channels, groups, padding_mode
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.groups, self.padding_mode = groups, padding_mode
         self.kernel_size, self.stride = pair("Conv2d", "kernel_size", kernel_size), pair("Conv2d", "stride", stride)
         self.dilation = pair("Conv2d", "dilation", dilation)
         self.padding = padding if isinstance(padding, str) else pair("Conv2d", "padding", padding, least=0)
         if padding == "same" and self.stride != (1, 1):
             raise complaint(ArgumentError, "Conv2d", f"padding='same' needs stride 1, not {self.stride}")
-        self.weight = Parameter(empty((out_channels, in_channels // groups, *self.kernel_size), dtype=dtype, device=device))
+        self.weight = Parameter(empty((out_channels, in_channels // groups, *self.kernel_size), dtype=dtype,
+                                      device=device))
         self.register_parameter("bias", Parameter(empty((out_channels,), dtype=dtype, device=device)) if bias else None)
         self.reset_parameters()
 

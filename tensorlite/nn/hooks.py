@@ -1,4 +1,4 @@
-"""Hooks of modules: calls before and after `forward`, and when the cotangents of a module's output and input are known."""
+"""Hooks of modules: called before and after `forward`, and when a module's output and input have their cotangents."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def call_with_hooks(module: Module, arguments: tuple[Any, ...], kwargs: dict[str
     return output if observer is None else observer.outputs(output)
 
 
-def _before(hook: Hook, module: Module, arguments: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _before(hook: Hook, module: Module, arguments: tuple[Any, ...],
+            kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if hook.with_kwargs:
         changed = hook.function(module, arguments, kwargs)
         if changed is None:

@@ -53,7 +53,8 @@ class Module:
 
     def forward(self, *arguments: Any, **kwargs: Any) -> Any:
         """Computes the output; every subclass defines it."""
-        raise complaint(ArgumentError, type(self).__name__, "the module has no forward method", None, "define forward(self, ...)")
+        raise complaint(ArgumentError, type(self).__name__, "the module has no forward method", None,
+                        "define forward(self, ...)")
 
     def __call__(self, *arguments: Any, **kwargs: Any) -> Any:
         if self._forward_pre_hooks or self._forward_hooks or self._backward_hooks or self._backward_pre_hooks:
@@ -65,7 +66,8 @@ class Module:
     def __setattr__(self, name: str, value: Any) -> None:
         tables = self.__dict__
         if isinstance(value, Parameter | Module) and "_parameters" not in tables:
-            raise complaint(ArgumentError, type(self).__name__, f"{name} is assigned before Module.__init__() was called",
+            raise complaint(ArgumentError, type(self).__name__,
+                            f"{name} is assigned before Module.__init__() was called",
                             None, "call super().__init__() first")
         if isinstance(value, Parameter):
             self._forget(name)
@@ -84,7 +86,8 @@ class Module:
 
     def _set_member(self, name: str, value: Any, table: str, wanted: str) -> None:
         if value is not None and not (table == "_buffers" and isinstance(value, Tensor)):
-            raise complaint(DTypeError, type(self).__name__, f"{name} must be {wanted} or None, not {type(value).__name__}",
+            raise complaint(DTypeError, type(self).__name__,
+                            f"{name} must be {wanted} or None, not {type(value).__name__}",
                             None, f"wrap it, or del the attribute {name} first")
         self.__dict__[table][name] = value
 
@@ -117,20 +120,23 @@ class Module:
 
     def _check_name(self, what: str, name: str, table: str) -> None:
         if "_parameters" not in self.__dict__:
-            raise complaint(ArgumentError, type(self).__name__, f"{what} {name} comes before Module.__init__() was called",
+            raise complaint(ArgumentError, type(self).__name__,
+                            f"{what} {name} comes before Module.__init__() was called",
                             None, "call super().__init__() first")
         if not isinstance(name, str):
             raise complaint(DTypeError, f"register_{what}", f"a name is a string, not {name!r}")
         if not name or "." in name:
             raise complaint(ArgumentError, f"register_{what}", f"a name has no dot and is not empty: {name!r}")
         if hasattr(self, name) and name not in self.__dict__[table]:
-            raise complaint(ArgumentError, f"register_{what}", f"{type(self).__name__} already has an attribute {name!r}")
+            raise complaint(ArgumentError, f"register_{what}",
+                            f"{type(self).__name__} already has an attribute {name!r}")
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Adds a parameter, or a name for one that may come later."""
         self._check_name("parameter", name, "_parameters")
         if param is not None and not isinstance(param, Parameter):
-            raise complaint(DTypeError, "register_parameter", f"{name} must be a Parameter or None, not {type(param).__name__}",
+            raise complaint(DTypeError, "register_parameter",
+                            f"{name} must be a Parameter or None, not {type(param).__name__}",
                             None, "wrap it: nn.Parameter(...)")
         self._parameters[name] = param
 
@@ -138,7 +144,8 @@ class Module:
         """Adds a tensor that is no parameter; `state_dict` holds it if it is persistent."""
         self._check_name("buffer", name, "_buffers")
         if tensor is not None and not isinstance(tensor, Tensor):
-            raise complaint(DTypeError, "register_buffer", f"{name} must be a tensor or None, not {type(tensor).__name__}")
+            raise complaint(DTypeError, "register_buffer",
+                            f"{name} must be a tensor or None, not {type(tensor).__name__}")
         self._buffers[name] = tensor
         (self._non_persistent_buffers_set.discard if persistent else self._non_persistent_buffers_set.add)(name)
 
@@ -146,7 +153,8 @@ class Module:
         """Adds a module."""
         self._check_name("module", name, "_modules")
         if module is not None and not isinstance(module, Module):
-            raise complaint(DTypeError, "register_module", f"{name} must be a Module or None, not {type(module).__name__}")
+            raise complaint(DTypeError, "register_module",
+                            f"{name} must be a Module or None, not {type(module).__name__}")
         self._modules[name] = module
 
     def add_module(self, name: str, module: Module | None) -> None:
@@ -311,7 +319,7 @@ class Module:
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True,
                         assign: bool = False) -> state.IncompatibleKeys:
-        """Copies parameters and buffers from a dict of tensors or arrays, or with ``assign`` takes the tensors themselves.
+        """Copies parameters and buffers from a dict of tensors or arrays; with ``assign`` takes the tensors themselves.
 
         Nothing is changed where something does not fit: `ArgumentError` names every missing, unexpected and misshapen
         key. Without ``strict`` missing and unexpected keys are left out and returned.
@@ -325,7 +333,8 @@ class Module:
         """Calls ``hook(module, arguments)`` before `forward`; what it returns replaces the arguments."""
         return register(self._forward_pre_hooks, Hook(hook, with_kwargs), prepend)
 
-    def register_forward_hook(self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False) -> Handle:
+    def register_forward_hook(self, hook: Callable[..., Any], *, prepend: bool = False,
+                              with_kwargs: bool = False) -> Handle:
         """Calls ``hook(module, arguments, output)`` after `forward`; what it returns replaces the output."""
         return register(self._forward_hooks, Hook(hook, with_kwargs), prepend)
 
@@ -334,7 +343,7 @@ class Module:
         return register(self._backward_pre_hooks, Hook(hook), prepend)
 
     def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
-        """Calls ``hook(module, grad_input, grad_output)`` when the inputs' gradients are known; what it returns replaces them."""
+        """Calls ``hook(module, grad_input, grad_output)`` when the inputs' gradients are known; it may return others."""
         return register(self._backward_hooks, Hook(hook), prepend)
 
     # --- text ---

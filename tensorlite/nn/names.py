@@ -25,7 +25,8 @@ def named_modules(root: Module, prefix: str = "", remove_duplicate: bool = True,
             yield from named_modules(child, join(prefix, name), remove_duplicate, seen)
 
 
-def named_members(root: Module, table: str, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
+def named_members(root: Module, table: str, prefix: str, recurse: bool,
+                  remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
     """The entries of one table (``_parameters`` or ``_buffers``) of a module, and of all below it."""
     seen: set[int] = set()
     modules = named_modules(root, prefix, remove_duplicate) if recurse else iter([(prefix, root)])
@@ -49,9 +50,11 @@ def find(root: Module, target: str, table: str, what: str) -> Any:
     module = root
     for part in path.split(".") if path else ():
         if module._modules.get(part) is None:
-            raise complaint(ArgumentError, f"get_{what}", f"{type(module).__name__} has no module {part!r}", {"target": target})
+            raise complaint(ArgumentError, f"get_{what}", f"{type(module).__name__} has no module {part!r}",
+                            {"target": target})
         module = module._modules[part]
     found = getattr(module, table).get(name)
     if found is None:
-        raise complaint(ArgumentError, f"get_{what}", f"{type(module).__name__} has no {what} {name!r}", {"target": target})
+        raise complaint(ArgumentError, f"get_{what}", f"{type(module).__name__} has no {what} {name!r}",
+                        {"target": target})
     return found

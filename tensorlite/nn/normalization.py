@@ -26,14 +26,17 @@ class _BatchNorm(Module):
     num_batches_tracked: Tensor | None
 
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
-                 track_running_stats: bool = True, device: str | None = None, dtype: Any = None, *, bias: bool = True) -> None:
+                 track_running_stats: bool = True, device: str | None = None, dtype: Any = None, *,
+                 bias: bool = True) -> None:
         super().__init__()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         for name, filled, wanted in (("weight", ones, affine), ("bias", zeros, affine and bias)):
-            self.register_parameter(name, Parameter(filled((num_features,), dtype=dtype, device=device)) if wanted else None)
+            self.register_parameter(name,
+                                    Parameter(filled((num_features,), dtype=dtype, device=device)) if wanted else None)
         for name, filled in (("running_mean", zeros), ("running_var", ones)):
-            self.register_buffer(name, filled((num_features,), dtype=dtype, device=device) if track_running_stats else None)
+            self.register_buffer(name,
+                                 filled((num_features,), dtype=dtype, device=device) if track_running_stats else None)
         self.register_buffer("num_batches_tracked",
                              zeros((), dtype=np.int64, device=device) if track_running_stats else None)
 
@@ -64,7 +67,8 @@ class _BatchNorm(Module):
                 momentum = 1.0 / float(self.num_batches_tracked)  # type: ignore[arg-type]
         of_batch = self.training or self.running_mean is None
         tracked = not self.training or self.track_running_stats
-        return F.batch_norm(input, self.running_mean if tracked else None, self.running_var if tracked else None, self.weight,
+        return F.batch_norm(input, self.running_mean if tracked else None, self.running_var if tracked else None,
+                            self.weight,
                             self.bias, of_batch, momentum, self.eps)
 
     def extra_repr(self) -> str:
@@ -73,7 +77,8 @@ class _BatchNorm(Module):
 
 
 def _wrong(module: Module, input: Tensor, wanted: str) -> Exception:
-    return complaint(ShapeError, type(module).__name__, f"the input must be {wanted}, it has {input.ndim} dimensions", {"input": input})
+    return complaint(ShapeError, type(module).__name__, f"the input must be {wanted}, it has {input.ndim} dimensions",
+                     {"input": input})
 
 
 class BatchNorm1d(_BatchNorm):
@@ -122,7 +127,8 @@ class LayerNorm(Module):
         self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
         for name, wanted in (("weight", elementwise_affine), ("bias", elementwise_affine and bias)):
-            self.register_parameter(name, Parameter(empty(self.normalized_shape, dtype=dtype, device=device)) if wanted else None)
+            self.register_parameter(name, Parameter(empty(self.normalized_shape, dtype=dtype,
+                                                          device=device)) if wanted else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -26,15 +26,19 @@ class Embedding(Module):
 
     def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, max_norm: None = None,
                  norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False,
-                 _weight: Tensor | None = None, _freeze: bool = False, device: str | None = None, dtype: Any = None) -> None:
+                 _weight: Tensor | None = None, _freeze: bool = False, device: str | None = None,
+                 dtype: Any = None) -> None:
         super().__init__()
         for name, value in (("max_norm", max_norm), ("scale_grad_by_freq", scale_grad_by_freq), ("sparse", sparse)):
             if value:
-                raise complaint(ArgumentError, "Embedding", f"the option {name} is not there", {name: value}, f"leave {name} out")
+                raise complaint(ArgumentError, "Embedding", f"the option {name} is not there", {name: value},
+                                f"leave {name} out")
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
-            raise complaint(ArgumentError, "Embedding", f"padding_idx {padding_idx} is no row of a table of {num_embeddings}")
+            raise complaint(ArgumentError, "Embedding",
+                            f"padding_idx {padding_idx} is no row of a table of {num_embeddings}")
         if _weight is not None and _weight.shape != (num_embeddings, embedding_dim):
-            raise complaint(ShapeError, "Embedding", f"the table must be [{num_embeddings}, {embedding_dim}]", {"_weight": _weight})
+            raise complaint(ShapeError, "Embedding", f"the table must be [{num_embeddings}, {embedding_dim}]",
+                            {"_weight": _weight})
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
         table = empty((num_embeddings, embedding_dim), dtype=dtype, device=device) if _weight is None else _weight

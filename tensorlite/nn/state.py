@@ -56,7 +56,8 @@ def load(module: Module, state: Mapping[str, Any], strict: bool, assign: bool) -
     if not isinstance(state, Mapping):
         raise complaint(DTypeError, "load_state_dict", f"takes a dict of tensors, not {type(state).__name__}")
     wanted = dict(slots(module))
-    values = {key: value if isinstance(value, Tensor) else asarray(value) for key, value in state.items() if key in wanted}
+    values = {key: value if isinstance(value, Tensor) else asarray(value) for key,
+              value in state.items() if key in wanted}
     missing = [key for key in wanted if key not in values]
     unexpected = [key for key in state if key not in wanted]
     misshapen = [(key, wanted[key].tensor.shape, value.shape) for key, value in values.items()
@@ -64,7 +65,8 @@ def load(module: Module, state: Mapping[str, Any], strict: bool, assign: bool) -
     text = describe_mismatch(missing if strict else (), unexpected if strict else (), misshapen)
     if text:
         fix = "pass strict=False to leave missing and unexpected keys out" if not misshapen else None
-        raise complaint(ArgumentError, "load_state_dict", f"the state dict does not fit {type(module).__name__}\n{text}", None, fix)
+        raise complaint(ArgumentError, "load_state_dict",
+                        f"the state dict does not fit {type(module).__name__}\n{text}", None, fix)
     for key, value in values.items():
         if not can_hold(wanted[key].tensor.dtype, value.dtype):
             raise complaint(DTypeError, "load_state_dict", f"{key} is {wanted[key].tensor.dtype.name} and cannot hold "

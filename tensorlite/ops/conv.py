@@ -11,26 +11,26 @@ from typing import Any
 import numpy as np
 
 from tensorlite.declare import primitive, public
-from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
+from tensorlite.errors import ArgumentError, ShapeError, complaint
 from tensorlite.op import Sample
+from tensorlite.ops.checks import check_alike, check_floating
 from tensorlite.ops.reduce import _sum, accumulator
 from tensorlite.ops.window import Padding, Pair, batched, blocks, columns, pair, span, uncover, views, window_counts
 from tensorlite.tensor import Tensor
-from tensorlite.tensor_type import GROUPS, TensorType
+from tensorlite.tensor_type import TensorType
 
 _ONE = (1, 1)
 _NONE = ((0, 0), (0, 0))
 
 
-def _check(x: Any, weight: Any, bias: tuple[Any, ...], stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Pair:
+def _check(x: Any, weight: Any, bias: tuple[Any, ...], stride: Pair, padding: Padding, dilation: Pair,
+           groups: int) -> Pair:
     """The number of windows down and across; raises what is wrong with arrays or their types."""
-    for name, other in (("weight", weight), *(("bias", b) for b in bias)):
-        if other.dtype != x.dtype:
-            raise DTypeError(f"x is {x.dtype.name}, {name} is {other.dtype.name}", f"cast one: x.to(tl.{other.dtype.name})")
-    if x.dtype not in GROUPS["real floating"]:
-        raise DTypeError(f"takes real floating dtypes, not {x.dtype.name}", "cast it first: x.to(tl.float32)")
+    check_alike(x, weight=weight, **({"bias": bias[0]} if bias else {}))
+    check_floating(x)
     if len(weight.shape) != 4:
-        raise ShapeError(f"weight must be [out channels, in channels / groups, height, width], it has {len(weight.shape)} dimensions")
+        raise ShapeError("weight must be [out channels, in channels / groups, height, width], "
+                         f"it has {len(weight.shape)} dimensions")
     channels, out_channels = x.shape[1], weight.shape[0]
     if groups < 1 or channels % groups or out_channels % groups:
         raise ShapeError(f"groups={groups} must divide x's {channels} channels and weight's {out_channels}")
@@ -53,7 +53,8 @@ def _x_vjp(g: Tensor, weight: Tensor, x_shape: tuple[int, ...], stride: Pair, pa
 
 def _weight_vjp(g: Tensor, x: Tensor, weight_shape: tuple[int, ...], stride: Pair, padding: Padding, dilation: Pair,
                 groups: int) -> Tensor:
-    return _conv2d_weight(x, g, kernel=weight_shape[2:], stride=stride, padding=padding, dilation=dilation, groups=groups)
+    return _conv2d_weight(x, g, kernel=weight_shape[2:], stride=stride, padding=padding, dilation=dilation,
+                          groups=groups)
 
 
 def _geometry(stride: Pair = _ONE, padding: Padding = _NONE, dilation: Pair = _ONE, groups: int = 1) -> dict[str, Any]:
@@ -65,8 +66,10 @@ def _geometry(stride: Pair = _ONE, padding: Padding = _NONE, dilation: Pair = _O
     Sample((2, 2, 5, 6), (2, 2, 3, 2), (2,), **_geometry((2, 1), ((1, 0), (1, 2)))),
     Sample((1, 4, 7, 7), (6, 2, 2, 3), (6,), **_geometry(dilation=(2, 2), groups=2)),
     Sample((2, 3, 2, 4), (2, 3, 1, 1), **_geometry()), Sample((0, 1, 3, 3), (1, 1, 2, 2), **_geometry())],
-           vjp={"x": _x_vjp, "weight": _weight_vjp, "bias": lambda g: _sum(g, axis=(0, 2, 3), keepdims=False, dtype=None)})
-def _conv2d(xp: Any, x: Any, weight: Any, *bias: Any, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Any:
+           vjp={"x": _x_vjp, "weight": _weight_vjp,
+                "bias": lambda g: _sum(g, axis=(0, 2, 3), keepdims=False, dtype=None)})
+def _conv2d(xp: Any, x: Any, weight: Any, *bias: Any, stride: Pair, padding: Padding, dilation: Pair,
+            groups: int) -> Any:
     counts = _check(x, weight, bias, stride, padding, dilation, groups)
     images, filters, kernel = x.shape[0], weight.shape[0], weight.shape[2:]
     wide = accumulator(x.dtype)
@@ -98,7 +101,8 @@ def _data_g_vjp(g: Tensor, weight: Tensor, stride: Pair, padding: Padding, dilat
 
 def _data_weight_vjp(g: Tensor, g_: Tensor, weight_shape: tuple[int, ...], stride: Pair, padding: Padding,
                      dilation: Pair, groups: int) -> Tensor:
-    return _conv2d_weight(g, g_, kernel=weight_shape[2:], stride=stride, padding=padding, dilation=dilation, groups=groups)
+    return _conv2d_weight(g, g_, kernel=weight_shape[2:], stride=stride, padding=padding, dilation=dilation,
+                          groups=groups)
 
 
 @primitive("contract", type=_data_type, vjp={"g_": _data_g_vjp, "weight": _data_weight_vjp}, samples=[

@@ -23,11 +23,13 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
             [1., 2.]])
     """
     if weight.ndim != 2:
-        raise complaint(ShapeError, "embedding", "the table must be [rows, features]", {"input": input, "weight": weight})
+        raise complaint(ShapeError, "embedding", "the table must be [rows, features]",
+                        {"input": input, "weight": weight})
     rows = _take_rows(weight, input, axis=0)
     if padding_idx is None:
         return rows
     if not -weight.shape[0] <= padding_idx < weight.shape[0]:
-        raise complaint(ArgumentError, "embedding", f"padding_idx {padding_idx} is no row of the table", {"weight": weight})
+        raise complaint(ArgumentError, "embedding", f"padding_idx {padding_idx} is no row of the table",
+                        {"weight": weight})
     is_padding = _reshape(equal(input, padding_idx % weight.shape[0]), shape=(*input.shape, 1))
     return where(is_padding, rows.detach(), rows)

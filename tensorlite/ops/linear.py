@@ -8,19 +8,17 @@ from typing import Any
 from tensorlite.declare import primitive, public
 from tensorlite.errors import DTypeError, ShapeError, complaint
 from tensorlite.op import Sample
+from tensorlite.ops.checks import check_alike, check_floating
 from tensorlite.ops.linalg import _matmul
 from tensorlite.ops.reduce import accumulator
 from tensorlite.ops.shape import _permute_dims, _reshape
 from tensorlite.tensor import Tensor
-from tensorlite.tensor_type import GROUPS, TensorType
+from tensorlite.tensor_type import TensorType
 
 
 def _check(x: Any, weight: Any, bias: tuple[Any, ...]) -> None:
-    for name, other in (("weight", weight), *(("bias", b) for b in bias)):
-        if other.dtype != x.dtype:
-            raise DTypeError(f"x is {x.dtype.name}, {name} is {other.dtype.name}", f"cast one: x.to(tl.{other.dtype.name})")
-    if x.dtype not in GROUPS["real floating"]:
-        raise DTypeError(f"takes real floating dtypes, not {x.dtype.name}", "cast it first: x.to(tl.float32)")
+    check_alike(x, weight=weight, **({"bias": bias[0]} if bias else {}))
+    check_floating(x)
     if len(weight.shape) != 2 or not x.shape:
         raise ShapeError("weight must be [out features, in features], and x have at least one axis")
     if x.shape[-1] != weight.shape[1]:
@@ -71,5 +69,6 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             [3.5]])
     """
     if not isinstance(input, Tensor):
-        raise complaint(DTypeError, "linear", f"takes a tensor, not {type(input).__name__}", None, "make it one: tl.asarray(...)")
+        raise complaint(DTypeError, "linear", f"takes a tensor, not {type(input).__name__}", None,
+                        "make it one: tl.asarray(...)")
     return _linear(input, weight) if bias is None else _linear(input, weight, bias)

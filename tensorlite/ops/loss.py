@@ -35,7 +35,8 @@ def reduced(op: str, loss: Tensor, reduction: str) -> Tensor:
 def _check_classes(target: Any, classes: int, ignore: int) -> Any:
     """Where a target is not ignored; raises where one names no class."""
     if target.dtype.kind not in "iu":
-        raise DTypeError(f"target holds class indices, which are integers, not {target.dtype.name}", "cast it: target.to(tl.int64)")
+        raise DTypeError(f"target holds class indices, which are integers, not {target.dtype.name}",
+                         "cast it: target.to(tl.int64)")
     valid = target != ignore
     outside = valid & ((target < 0) | (target >= classes))
     if outside.any():
@@ -52,13 +53,15 @@ def _picked_type(x: TensorType, target: TensorType, *, axis: int, ignore: int) -
 
 
 @primitive("index", type=_picked_type, samples=[
-    Sample((4, 3), Integers((4,), 0, 3), axis=1, ignore=-100), Sample((2, 3, 4), Integers((2, 4), 0, 3), axis=1, ignore=1),
+    Sample((4, 3), Integers((4,), 0, 3), axis=1, ignore=-100),
+    Sample((2, 3, 4), Integers((2, 4), 0, 3), axis=1, ignore=1),
     Sample((3,), Integers((), 0, 3), axis=0, ignore=-100)],
            vjp={"x": lambda g, target, x_shape, axis, ignore: _place_class(
                g, target, axis=axis, ignore=ignore, classes=x_shape[axis])})
 def _pick_class(xp: Any, x: Any, target: Any, *, axis: int, ignore: int) -> Any:
     """The number of each target's class along the axis; 0 where the target is ignored."""
-    _picked_type(x.type if isinstance(x, Tensor) else TensorType(x.dtype, x.shape), TensorType(target.dtype, target.shape),
+    _picked_type(x.type if isinstance(x, Tensor) else TensorType(x.dtype, x.shape),
+                 TensorType(target.dtype, target.shape),
                  axis=axis, ignore=ignore)
     valid = _check_classes(target, x.shape[axis], ignore)
     places = xp.expand_dims(xp.where(valid, target, 0), axis)
@@ -88,7 +91,8 @@ def _weights_type(target: TensorType, *weight: TensorType, ignore: int, classes:
     return TensorType(dtype, target.shape, target.device)
 
 
-@primitive("index", type=_weights_type, samples=[Sample(Integers((4,), 0, 3), (3,), ignore=1, classes=3, dtype=np.dtype("float32"))])
+@primitive("index", type=_weights_type,
+           samples=[Sample(Integers((4,), 0, 3), (3,), ignore=1, classes=3, dtype=np.dtype("float32"))])
 def _class_weights(xp: Any, target: Any, *weight: Any, ignore: int, classes: int, dtype: np.dtype) -> Any:
     """What each target counts: its class's weight, or 1; and 0 where it is ignored."""
     _weights_type(TensorType(target.dtype, target.shape), *weight, ignore=ignore, classes=classes, dtype=dtype)
@@ -128,7 +132,8 @@ def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, *, ign
 def _along(weight: Tensor, x: Tensor, axis: int) -> Tensor:
     """One number for each class, shaped to meet the input."""
     if weight.shape != (x.shape[axis],):
-        raise complaint(ShapeError, "cross_entropy", f"weight must have shape [{x.shape[axis]}], one number for each class",
+        raise complaint(ShapeError, "cross_entropy",
+                        f"weight must have shape [{x.shape[axis]}], one number for each class",
                         {"input": x, "weight": weight})
     return _reshape(weight, shape=(-1, *(1,) * (x.ndim - axis - 1)))
 
@@ -147,7 +152,8 @@ def _with_probabilities(x: Tensor, target: Tensor, weight: Tensor | None, reduct
     return reduced("cross_entropy", loss, reduction)
 
 
-def _smoothed(x: Tensor, target: Tensor, weight: Tensor | None, ignore: int, reduction: str, smoothing: float) -> Tensor:
+def _smoothed(x: Tensor, target: Tensor, weight: Tensor | None, ignore: int, reduction: str,
+              smoothing: float) -> Tensor:
     """The loss against targets that give every class a share of ``smoothing``."""
     axis = _class_axis("cross_entropy", x)
     classes = x.shape[axis]
@@ -177,12 +183,14 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, *
     tensor(0.6931)
     """
     if not 0.0 <= label_smoothing <= 1.0:
-        raise complaint(ArgumentError, "cross_entropy", f"label_smoothing must be between 0 and 1, not {label_smoothing}")
+        raise complaint(ArgumentError, "cross_entropy",
+                        f"label_smoothing must be between 0 and 1, not {label_smoothing}")
     if target.dtype in GROUPS["real floating"]:
         return _with_probabilities(input, target, weight, reduction, label_smoothing)
     if label_smoothing:
         return _smoothed(input, target, weight, ignore_index, reduction, label_smoothing)
-    return nll_loss(log_softmax(input, axis=_class_axis("cross_entropy", input)), target, weight, ignore_index=ignore_index,
+    return nll_loss(log_softmax(input, axis=_class_axis("cross_entropy", input)), target, weight,
+                    ignore_index=ignore_index,
                     reduction=reduction)
 
 
@@ -259,11 +267,13 @@ def _error(op: str, error: Any, input: Tensor, target: Tensor, reduction: str, w
         return reduced(op, error(input, target), reduction)
     _same_shape(op, input, weight)
     loss = error(input, target) * weight
-    return reduced(op, loss, "sum") / reduced(op, weight, "sum") if reduction == "mean" else reduced(op, loss, reduction)
+    return reduced(op, loss, "sum") / reduced(op, weight, "sum") if reduction == "mean" else reduced(op, loss,
+                                                                                                     reduction)
 
 
 @public(method=False)
-def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean") -> Tensor:
+def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, *,
+                         reduction: str = "mean") -> Tensor:
     """``-target * log(input) - (1 - target) * log(1 - input)`` of probabilities; each logarithm is at least -100.
 
     >>> import tensorlite as tl

@@ -1,8 +1,9 @@
 """Normalisation: numbers less their mean, over their deviation, across some axes, then scaled and shifted.
 
 The derivative of ``z = (x - mean) * r`` with ``r = 1 / sqrt(var + eps)`` is the symmetric map
-``D(g) = r * (g - mean(g) - z * mean(g * z))`` (Ioffe and Szegedy, "Batch normalization", 2015), an op of its own here. Where
-an op is given ``mean`` and ``r``, they are those of its ``x``, known beforehand: its rules are the whole derivative.
+``D(g) = r * (g - mean(g) - z * mean(g * z))`` (Ioffe and Szegedy, "Batch normalization", 2015), an op of its own
+here. Where an op is given ``mean`` and ``r``, they are those of its ``x``, known beforehand: its rules are the whole
+derivative.
 """
 
 from __future__ import annotations
@@ -11,23 +12,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from tensorlite.declare import elementwise, primitive, public
-from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
+from tensorlite.errors import ArgumentError, ShapeError, complaint
 from tensorlite.op import Sample
+from tensorlite.ops.checks import check_alike, check_floating
 from tensorlite.ops.elementwise import rsqrt
 from tensorlite.ops.reduce import _mean, accumulator, count_of, kept_shape
 from tensorlite.ops.shape import _reshape, astype
 from tensorlite.tensor import Tensor
-from tensorlite.tensor_type import GROUPS, TensorType
+from tensorlite.tensor_type import TensorType
 
 Axes = tuple[int, ...]
 
 
 def _check(x: Any, affine: Sequence[Any]) -> None:
-    if x.dtype not in GROUPS["real floating"]:
-        raise DTypeError(f"takes real floating dtypes, not {x.dtype.name}", "cast it first: x.to(tl.float32)")
-    for name, other in zip(("weight", "bias"), affine, strict=False):
-        if other.dtype != x.dtype:
-            raise DTypeError(f"x is {x.dtype.name}, {name} is {other.dtype.name}", f"cast one: x.to(tl.{other.dtype.name})")
+    check_floating(x)
+    check_alike(x, **dict(zip(("weight", "bias"), affine, strict=False)))
 
 
 # --- means and variances ------------------------------------------------------------------------------------------
@@ -54,8 +53,16 @@ def _centred(xp: Any, x: Any, axes: Axes) -> tuple[Any, Any]:
 
 
 def _inner(xp: Any, a: Any, b: Any, axes: Axes) -> Any:
-    """``sum(a * b)`` over axes, which are kept."""
-    return xp.sum(a * b, axis=axes, keepdims=True)
+    """``sum(a * b)`` over axes, which are kept; without the products in memory where the last axes are among them."""
+    last = a.ndim
+    while last - 1 in axes:
+        last -= 1
+    if last == a.ndim:
+        return xp.sum(a * b, axis=axes, keepdims=True)
+    rows = (*a.shape[:last], -1) if a.size else (*a.shape[:last], 0)
+    sums = xp.einsum("...i,...i->...", a.reshape(rows), b.reshape(rows)).reshape(*a.shape[:last],
+                                                                                 *(1,) * (a.ndim - last))
+    return xp.sum(sums, axis=tuple(i for i in axes if i < last), keepdims=True)
 
 
 def _known(x: Tensor, axes: Axes, eps: float) -> tuple[Tensor, Tensor]:
@@ -65,7 +72,8 @@ def _known(x: Tensor, axes: Axes, eps: float) -> tuple[Tensor, Tensor]:
 
 
 @primitive("reduce", type=lambda x, r, *, axes: r,
-           vjp={"x": lambda g, x, r, axes: -g * _r(x, r, axes=axes) ** 3 * (x - _average(x, axes)) * (1 / count_of(x.shape, axes))})
+           vjp={"x": lambda g, x, r,
+                axes: -g * _r(x, r, axes=axes) ** 3 * (x - _average(x, axes)) * (1 / count_of(x.shape, axes))})
 def _r(xp: Any, x: Any, r: Any, *, axes: Axes) -> Any:
     """``r`` as a function of ``x``."""
     return r.copy()
@@ -120,11 +128,15 @@ def _normalize_affine_vjp(g: Tensor, x: Tensor, mean: Tensor, r: Tensor, index: 
 @primitive("reduce", type=lambda x, mean, r, *affine, axes: x,
            vjp={"x": _normalize_x_vjp, "affine": _normalize_affine_vjp})
 def _normalize(xp: Any, x: Any, mean: Any, r: Any, *affine: Any, axes: Axes) -> Any:
-    """``(x - mean) * r * weight + bias``."""
+    """``(x - mean) * r * weight + bias``, computed as one product and one sum, with numbers of channels or rows."""
     _check(x, affine)
-    out = x - mean
-    out *= r
-    return _scaled(out, affine).astype(x.dtype, copy=False)
+    scale = r * affine[0] if affine else r
+    shift = -mean * scale
+    if len(affine) > 1:
+        shift = shift + affine[1]
+    out = x * scale
+    out += shift
+    return out.astype(x.dtype, copy=False)
 
 
 def _backward_x_vjp(g: Tensor, g_: Tensor, x: Tensor, mean: Tensor, r: Tensor, axes: Axes) -> Tensor:
@@ -161,7 +173,7 @@ def scale_shift(x, scale, shift):
 @public(method=False)
 def layer_norm(input: Tensor, normalized_shape: int | Sequence[int], weight: Tensor | None = None,
                bias: Tensor | None = None, eps: float = 1e-5) -> Tensor:
-    """``(x - mean) / sqrt(var + eps) * weight + bias``, the moments over the last axes, which have ``normalized_shape``.
+    """``(x - mean) / sqrt(var + eps) * weight + bias``, with the moments of the last axes, the ``normalized_shape``.
 
     Ba et al., "Layer normalization", 2016. weight and bias have ``normalized_shape`` too. Raises `ShapeError` where
     the input does not end in it.
@@ -173,7 +185,8 @@ def layer_norm(input: Tensor, normalized_shape: int | Sequence[int], weight: Ten
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     named = {"input": input, "weight": weight, "bias": bias}
     if not shape or input.shape[-len(shape):] != shape:
-        raise complaint(ShapeError, "layer_norm", f"the input must end in the normalized shape {list(shape)}", {"input": input})
+        raise complaint(ShapeError, "layer_norm", f"the input must end in the normalized shape {list(shape)}",
+                        {"input": input})
     for name in ("weight", "bias"):
         if named[name] is not None and named[name].shape != shape:  # type: ignore[union-attr]
             raise complaint(ShapeError, "layer_norm", f"{name} must have the normalized shape {list(shape)}",
@@ -195,7 +208,8 @@ def _check_channels(x: Tensor, **named: Tensor | None) -> None:
         raise complaint(ShapeError, "batch_norm", "the input must be [batch, channels, ...]", {"input": x})
     for name, values in named.items():
         if values is not None and values.shape != (x.shape[1],):
-            raise complaint(ShapeError, "batch_norm", f"{name} must have shape [{x.shape[1]}], one number for each channel",
+            raise complaint(ShapeError, "batch_norm",
+                            f"{name} must have shape [{x.shape[1]}], one number for each channel",
                             {"input": x, name: values})
 
 
@@ -225,7 +239,8 @@ def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor |
     axes = (0, *range(2, input.ndim))
     count = count_of(input.shape, axes)
     if count <= 1:
-        raise complaint(ShapeError, "batch_norm", "training needs more than one value for each channel", {"input": input},
+        raise complaint(ShapeError, "batch_norm", "training needs more than one value for each channel",
+                        {"input": input},
                         "use a larger batch, or eval()")
     mean, variance = _moments(input.detach(), axes=axes)
     if running_mean is not None:

@@ -22,7 +22,8 @@ def check_places(places: Any, size: int) -> None:
         raise DTypeError(f"index must hold integers, not {places.dtype.name}", "cast it first: index.to(tl.int64)")
     if places.size and (places.min() < 0 or places.max() >= size):
         outside = places[(places < 0) | (places >= size)]
-        raise IndexingError(f"index {int(outside.reshape(-1)[0])} is out of range for an axis of {size}", f"use 0 to {size - 1}")
+        raise IndexingError(f"index {int(outside.reshape(-1)[0])} is out of range for an axis of {size}",
+                            f"use 0 to {size - 1}")
 
 
 def _check_along(x: Any, places: Any, axis: int, source: Any = None) -> None:
@@ -59,7 +60,8 @@ def _gather(xp: Any, x: Any, places: Any, *, axis: int) -> Any:
 
 
 @primitive("index", type=lambda g_, places, *, axis, shape: TensorType(g_.dtype, shape, g_.device), samples=[
-    Sample((4, 3), Integers((4, 3), 0, 5), axis=1, shape=(4, 5)), Sample((2, 5), Integers((2, 5), 0, 4), axis=0, shape=(4, 6))],
+    Sample((4, 3), Integers((4, 3), 0, 5), axis=1, shape=(4, 5)),
+    Sample((2, 5), Integers((2, 5), 0, 4), axis=0, shape=(4, 6))],
            vjp={"g_": lambda g, places, axis: _gather(g, places, axis=axis)})
 def _scatter_new(xp: Any, g_: Any, places: Any, *, axis: int, shape: tuple[int, ...]) -> Any:
     """Adds numbers to zeros at the places that an index names."""
@@ -89,7 +91,8 @@ def _source_vjp(g: Tensor, source_shape: tuple[int, ...], places: Tensor, axis: 
     return taken if taken.shape == source_shape else _within(taken, shape=source_shape)
 
 
-@primitive("index", type=lambda x, *, shape: TensorType(x.dtype, shape, x.device), samples=[Sample((2, 1), shape=(3, 4))],
+@primitive("index", type=lambda x, *, shape: TensorType(x.dtype, shape, x.device),
+           samples=[Sample((2, 1), shape=(3, 4))],
            vjp={"x": lambda g, x_shape: _corner_of(g, shape=x_shape)})
 def _within(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
     """The array as the first corner of a larger one of zeros."""
@@ -98,13 +101,15 @@ def _within(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
     return out
 
 
-@primitive("movement", type=lambda x, *, shape: TensorType(x.dtype, shape, x.device), samples=[Sample((3, 4), shape=(2, 1))],
+@primitive("movement", type=lambda x, *, shape: TensorType(x.dtype, shape, x.device),
+           samples=[Sample((3, 4), shape=(2, 1))],
            vjp={"x": lambda g, x_shape: _within(g, shape=x_shape)})
 def _corner_of(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
     return x[_corner(shape)]
 
 
-_SCATTERS = (Sample((4, 5), (4, 3), Integers((4, 3), 0, 5), axis=1), Sample((4, 5), (3, 6), Integers((2, 5), 0, 4), axis=0))
+_SCATTERS = (Sample((4, 5), (4, 3), Integers((4, 3), 0, 5), axis=1),
+             Sample((4, 5), (3, 6), Integers((2, 5), 0, 4), axis=0))
 
 
 @primitive("index", type=_scatter_type, samples=_SCATTERS, vjp={"x": lambda g: g, "source": _source_vjp})
@@ -160,7 +165,8 @@ def _add_rows(xp: Any, g_: Any, places: Any, *, axis: int, size: int) -> Any:
     out = xp.zeros((size, outer * inner), wide)
     if places.size:
         _sum_equal(xp, out, rows.astype(wide, copy=False), places.reshape(-1))
-    return out.reshape(size, outer, inner).transpose(1, 0, 2).reshape(*before, size, *after).astype(g_.dtype, copy=False)
+    return out.reshape(size, outer, inner).transpose(1, 0, 2).reshape(*before, size, *after).astype(g_.dtype,
+                                                                                                    copy=False)
 
 
 def _sum_equal(xp: Any, out: Any, rows: Any, places: Any) -> None:
@@ -233,7 +239,8 @@ def index_select(x: Tensor, /, axis: int, index: Tensor) -> Tensor:
             [6, 4]])
     """
     if index.ndim > 1:
-        raise complaint(ShapeError, "index_select", "index must have one axis", {"x": x, "index": index}, "use tl.take or x[index]")
+        raise complaint(ShapeError, "index_select", "index must have one axis", {"x": x, "index": index},
+                        "use tl.take or x[index]")
     picked = index if index.ndim else index.reshape(1)
     return _take_rows(x, picked, axis=one_axis("index_select", x, axis))
 
@@ -256,7 +263,8 @@ def one_hot(x: Tensor, /, num_classes: int = -1) -> Tensor:
     """
     if num_classes == -1:
         if not x.size:
-            raise complaint(ArgumentError, "one_hot", "cannot count the classes of no elements", {"x": x}, "pass num_classes=")
+            raise complaint(ArgumentError, "one_hot", "cannot count the classes of no elements", {"x": x},
+                            "pass num_classes=")
         num_classes = int(x.array.max()) + 1
     elif num_classes < 1:
         raise complaint(ArgumentError, "one_hot", f"num_classes must be positive or -1, not {num_classes}", {"x": x})

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from tensorlite.declare import primitive, public
-from tensorlite.errors import DTypeError
 from tensorlite.op import Sample
 from tensorlite.ops.axes import one_axis
+from tensorlite.ops.checks import check_floating
 from tensorlite.ops.elementwise import exp
 from tensorlite.ops.reduce import _sum, accumulator
 from tensorlite.ops.shape import astype
 from tensorlite.tensor import Tensor
-from tensorlite.tensor_type import GROUPS, TensorType, dtype_of
+from tensorlite.tensor_type import TensorType, dtype_of
 
 _SAMPLES = (Sample((3, 5), axis=1), Sample((2, 3, 4), axis=1), Sample((4,), axis=0), Sample((0, 3), axis=1),
             Sample((3, 1), axis=1))
@@ -20,18 +20,13 @@ _BACKWARD_SAMPLES = tuple(Sample(*sample.inputs * 2, **sample.attributes) for sa
 
 
 def _type(x: TensorType, *_: TensorType, axis: int) -> TensorType:
-    _check(x)
+    check_floating(x)
     return x
-
-
-def _check(x: Any) -> None:
-    if x.dtype not in GROUPS["real floating"]:
-        raise DTypeError(f"takes real floating dtypes, not {x.dtype.name}", "cast it first: x.to(tl.float32)")
 
 
 def _shifted(xp: Any, x: Any, axis: int) -> Any:
     """The numbers less the largest along the axis, in a dtype wide enough for sums."""
-    _check(x)
+    check_floating(x)
     wide = x.astype(accumulator(x.dtype), copy=False)
     return wide if not x.size else wide - xp.max(wide, axis=axis, keepdims=True)
 

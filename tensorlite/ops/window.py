@@ -43,7 +43,8 @@ def window_count(name: str, size: int, kernel: int, stride: int, dilation: int, 
     if ceil_mode and (count - 1) * stride >= size + padding[0]:
         count -= 1
     if count < 1:
-        raise ShapeError(f"the kernel covers {span(kernel, dilation)} of the {name}, which is {size + sum(padding)} with padding",
+        raise ShapeError(f"the kernel covers {span(kernel, dilation)} of the {name}, which with padding is "
+                         f"{size + sum(padding)}",
                          "use a smaller kernel or dilation, or more padding")
     return count
 

@@ -12,6 +12,7 @@ from tensorlite.ops.filled import zeros, zeros_like
 from tensorlite.ops.shape import astype
 from tensorlite.optim.optimizer import Group, Optimizer, Params, check_at_least_zero, replace, widened
 from tensorlite.optim.sgd import decayed
+from tensorlite.state import state as thread
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import float32, float64
 
@@ -63,7 +64,8 @@ class Adam(Optimizer):
 
     def __init__(self, params: Params, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
                  weight_decay: float = 0, amsgrad: bool = False, *, maximize: bool = False) -> None:
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
+        super().__init__(params,
+                         {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
                                   "maximize": maximize})
 
     def check(self, group: Group) -> None:
@@ -73,22 +75,32 @@ class Adam(Optimizer):
             if not 0.0 <= beta < 1.0:
                 raise complaint(ArgumentError, name, f"betas[{number}] must be in [0, 1), it is {beta}")
 
+    def begin(self) -> None:
+        self._rates: dict[Any, tuple[Tensor, Tensor]] = {}
+
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: Group) -> None:
         if not state:
             state["step"] = zeros((), dtype=float32, device=p.device)
             for key in ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if group["amsgrad"] else ())):
                 state[key] = zeros_like(p.detach())
         lr, (beta1, beta2), decay = group["lr"], group["betas"], group["weight_decay"]
-        replace(state["step"], state["step"] + 1)
         wide, g = widened(p, g)
         g = -g if group["maximize"] else g
         g = decayed(g, wide, decay) if decay and not self.decoupled else g
+        replace(state["step"], state["step"] + 1)
         mean, square = self._means(g, state, beta1, beta2, group["amsgrad"])
-        step = astype(state["step"], float64)
-        rate = astype(unbiased_rate(step, lr, beta1), wide.dtype, copy=False)
-        root = astype(unbiased_root(step, beta2), wide.dtype, copy=False)
+        rate, root = self._unbiased(state["step"], lr, beta1, beta2, wide)
         shrink = 1 - lr * decay if self.decoupled else 1.0
         replace(p, adam_move(wide, mean, square, shrink, rate, root, group["eps"]))
+
+    def _unbiased(self, step: Tensor, lr: float, beta1: float, beta2: float, wide: Tensor) -> tuple[Tensor, Tensor]:
+        """The rate and the root for a count of steps; parameters of equal counts share them where counts can be read."""
+        key = (step.item() if thread.interpreter is None else id(step), lr, beta1, beta2, wide.dtype, wide.device)
+        if key not in self._rates:
+            exact = astype(step, float64)
+            self._rates[key] = (astype(unbiased_rate(exact, lr, beta1), wide.dtype, copy=False),
+                                astype(unbiased_root(exact, beta2), wide.dtype, copy=False))
+        return self._rates[key]
 
     @staticmethod
     def _means(g: Tensor, state: dict[str, Any], beta1: float, beta2: float, amsgrad: bool) -> tuple[Tensor, Tensor]:

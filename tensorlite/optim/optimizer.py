@@ -32,7 +32,8 @@ class Optimizer:
 
     def __init__(self, params: Params, defaults: Group) -> None:
         if isinstance(params, Tensor):
-            raise complaint(DTypeError, type(self).__name__, "params must be an iterable of tensors or dicts, not one tensor", None,
+            raise complaint(DTypeError, type(self).__name__,
+                            "params must be an iterable of tensors or dicts, not one tensor", None,
                             "put it in a list")
         self.defaults = defaults
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
@@ -45,6 +46,9 @@ class Optimizer:
 
     def check(self, group: Group) -> None:
         """Raises `ArgumentError` where an option of a group makes no sense."""
+
+    def begin(self) -> None:
+        """Is called before the parameters of each step."""
 
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: Group) -> None:
         """Makes one parameter's step, given its gradient, its state and its group."""
@@ -87,6 +91,7 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         with no_grad():
+            self.begin()
             for group in self.param_groups:
                 for p in group["params"]:
                     if p.grad is not None:
@@ -95,7 +100,8 @@ class Optimizer:
 
     def _step_one(self, p: Tensor, g: Tensor, group: Group) -> None:
         if g.shape != p.shape:
-            raise complaint(ShapeError, type(self).__name__, "a gradient has another shape than its parameter", {"p": p, "grad": g})
+            raise complaint(ShapeError, type(self).__name__, "a gradient has another shape than its parameter",
+                            {"p": p, "grad": g})
         self.update(p, g.detach() if g.node is not None else g, self.state[p], group)
 
     # --- state ---
@@ -109,7 +115,8 @@ class Optimizer:
                 numbers.setdefault(id(p), len(numbers))
             groups.append({**{key: value for key, value in group.items() if key != "params"},
                            "params": [numbers[id(p)] for p in group["params"]]})
-        state = {numbers[id(p)]: {key: value.detach() if isinstance(value, Tensor) else value for key, value in kept.items()}
+        state = {numbers[id(p)]: {key: value.detach() if isinstance(value, Tensor) else value for key,
+                                  value in kept.items()}
                  for p, kept in self.state.items() if id(p) in numbers}
         return {"state": state, "param_groups": groups}
 
@@ -121,11 +128,13 @@ class Optimizer:
         groups, kept = state_dict["param_groups"], {int(key): value for key, value in state_dict["state"].items()}
         name = type(self).__name__
         if len(groups) != len(self.param_groups):
-            raise complaint(ArgumentError, name, f"the state dict has {len(groups)} groups, the optimizer {len(self.param_groups)}")
+            raise complaint(ArgumentError, name,
+                            f"the state dict has {len(groups)} groups, the optimizer {len(self.param_groups)}")
         params: dict[int, Tensor] = {}
         for number, (group, own) in enumerate(zip(groups, self.param_groups, strict=True)):
             if len(group["params"]) != len(own["params"]):
-                raise complaint(ArgumentError, name, f"group {number} has {len(group['params'])} parameters in the state dict, "
+                raise complaint(ArgumentError, name,
+                                f"group {number} has {len(group['params'])} parameters in the state dict, "
                                 f"{len(own['params'])} in the optimizer")
             params.update(zip(group["params"], own["params"], strict=True))
         state = {params[key]: _read_state(params[key], values) for key, values in kept.items() if key in params}

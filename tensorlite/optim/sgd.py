@@ -37,7 +37,7 @@ def sgd_nesterov(p, grad, b, momentum, lr):
 class SGD(Optimizer):
     """Stochastic gradient descent with momentum (Sutskever et al., 2013, in PyTorch's form).
 
-    ``b = momentum * b + (1 - dampening) * (g + weight_decay * p)``, ``p = p - lr * b``; the first ``b`` is the gradient.
+    ``b = momentum * b + (1 - dampening) * (g + weight_decay * p)``, ``p = p - lr * b``; the first ``b`` is ``g``.
 
     >>> import tensorlite as tl
     >>> w = tl.tensor([1.0], requires_grad=True)
@@ -47,7 +47,8 @@ class SGD(Optimizer):
     tensor([0.])
     """
 
-    def __init__(self, params: Params, lr: float = 1e-3, momentum: float = 0, dampening: float = 0, weight_decay: float = 0,
+    def __init__(self, params: Params, lr: float = 1e-3, momentum: float = 0, dampening: float = 0,
+                 weight_decay: float = 0,
                  nesterov: bool = False, *, maximize: bool = False) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
                                   "nesterov": nesterov, "maximize": maximize})
