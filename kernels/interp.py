@@ -85,8 +85,8 @@ def run(kernel: loops.Kernel, arguments: Mapping[str, Argument], threads: int = 
     ``arguments`` names every parameter: a number; for a buffer a 1-d array, or an array and the position of its index 0
     (where strides are negative).
     """
-    numbers = {p.name: p.dtype for p in kernel.parameters if isinstance(p, loops.Parameter)}
-    numbers = {name: np.asarray(arguments[name], dtype) for name, dtype in numbers.items()}
+    parameters = [p for p in kernel.parameters if isinstance(p, loops.Parameter)]
+    numbers: dict[str, Array] = {p.name: np.asarray(arguments[p.name], p.dtype) for p in parameters}
     memories = {name: _memory(buffer, arguments[name]) for name, buffer in kernel.buffers.items()}
     runs = [_Thread(thread, threads, dict(numbers), dict(memories)).block(kernel.body) for thread in range(threads)]
     while runs:

@@ -225,7 +225,7 @@ def _typed(value: Value, types: dict[str, DType], dtype: DType | None = None) ->
     return s.lower(expr, {name: types[name] for name in s.free_variables(expr)})
 
 
-def constant(value: bool | int | float, dtype: Any) -> s.Typed:
+def constant(value: complex, dtype: Any) -> s.Typed:
     """Return a number of that dtype, as a typed expression.
 
     >>> constant(1, np.float32)

@@ -35,7 +35,7 @@ class _Scope:
     buffers: dict[str, loops.Buffer] = field(default_factory=dict)
     scratch: set[str] = field(default_factory=set)
     reduced: dict[str, int] = field(default_factory=dict)  # locals of which each lane has a copy: the number of lanes
-    loops: tuple[loops.For, ...] = ()
+    nest: tuple[loops.For, ...] = ()  # the enclosing loops, outermost first
     conditional: bool = False
     taken: set[str] = field(default_factory=set)  # every name that the kernel has used so far
 
@@ -46,7 +46,7 @@ class _Scope:
 
     def enclosing(self, kind: Kind) -> loops.For | None:
         """Return the enclosing loop of that kind, if any."""
-        return next((loop for loop in self.loops if loop.kind is kind), None)
+        return next((loop for loop in self.nest if loop.kind is kind), None)
 
 
 def verify(kernel: loops.Kernel) -> loops.Kernel:
@@ -71,7 +71,7 @@ def _verify_block(block: loops.Block, scope: _Scope) -> None:
 
 def _require(holds: bool, scope: _Scope, message: str) -> None:
     if not holds:
-        where = "".join(f", in {loop.kind} loop {loop.index}" for loop in scope.loops)
+        where = "".join(f", in {loop.kind} loop {loop.index}" for loop in scope.nest)
         raise MalformedKernel(f"kernel {scope.kernel}{where}: {message}")
 
 
@@ -136,7 +136,7 @@ def _verify_store(store: loops.Store, scope: _Scope) -> None:
     _require(buffer.writable, scope, f"store to {store.buffer}, which is not writable")
     varies = _value(store.index, scope, loops.INDEX, "index")
     _value(store.value, scope, buffer.dtype)
-    for loop in scope.loops:
+    for loop in scope.nest:
         shared = loop.kind is Kind.VECTOR or (loop.kind is Kind.PARALLEL and store.buffer not in scope.scratch)
         if shared and loop.extent is not loops.index(1):
             _require(loop.index in varies, scope, f"every iteration stores to the same {_place(store)}")
@@ -152,11 +152,11 @@ def _refuse_race(store: loops.Store, scope: _Scope) -> None:
     assert isinstance(store.index, scalar.Typed)
     terms = _linear(store.index)
     stride = terms.pop(loop.index, 0)
-    extents = {other.index: other.extent for other in scope.loops if other is not loop}
-    known = {name: e.value for name, e in extents.items() if isinstance(e, scalar.Typed) and e.op == "const"}
+    extents = {other.index: other.extent for other in scope.nest if other is not loop}
+    known = {name: int(str(e.value)) for name, e in extents.items() if isinstance(e, scalar.Typed) and e.op == "const"}
     constant = terms.pop("", 0)
     if stride and set(terms) <= set(known):
-        reach = sum(abs(factor) * (int(known[name]) - 1) for name, factor in terms.items())  # type: ignore[arg-type]
+        reach = sum(abs(factor) * (known[name] - 1) for name, factor in terms.items())
         _require(reach < abs(stride), scope, f"iterations of {loop.index} overlap in {_place(store)} (from {constant})")
 
 
@@ -180,16 +180,16 @@ def _linear(node: scalar.Typed) -> dict[str, int]:
 
 
 def _verify_local(local: loops.Local, scope: _Scope) -> None:
-    varies = _value(local.initial, scope) | {loop.index for loop in scope.loops}
+    varies = _value(local.initial, scope) | {loop.index for loop in scope.nest}
     _define(local.name, local.initial.dtype, varies, scope)  # type: ignore[union-attr]
-    scope.locals[local.name] = len(scope.loops)
+    scope.locals[local.name] = len(scope.nest)
 
 
 def _verify_assign(assign: loops.Assign, scope: _Scope) -> None:
     _require(assign.name in scope.locals, scope, f"{assign.name} is assigned and is not a local")
     scope.varies[assign.name] |= _value(assign.value, scope, scope.types[assign.name])
     _require_copy(assign.name, scope)
-    for loop in scope.loops[scope.locals[assign.name] :]:
+    for loop in scope.nest[scope.locals[assign.name] :]:
         carried = loop.kind in (Kind.SERIAL, Kind.UNROLL) or (loop.kind is Kind.VECTOR and assign.name in scope.reduced)
         _require(carried, scope, f"{assign.name} is carried from one iteration of {loop.index} to the next")
 
@@ -207,14 +207,14 @@ def _verify_if(statement: loops.If, scope: _Scope) -> None:
 
 
 def _verify_barrier(_: loops.Barrier, scope: _Scope) -> None:
-    serial = all(loop.kind is Kind.SERIAL for loop in scope.loops)
+    serial = all(loop.kind is Kind.SERIAL for loop in scope.nest)
     _require(serial and not scope.conditional, scope, "not all threads may reach a barrier there")
 
 
 def _verify_for(loop: loops.For, scope: _Scope) -> None:
     _require_uniform(_value(loop.extent, scope, loops.INDEX, "extent"), scope, f"the extent of {loop.index}")
     _verify_kind(loop, scope)
-    body = scope.inner(loops=(*scope.loops, loop))
+    body = scope.inner(nest=(*scope.nest, loop))
     _define(loop.index, loops.INDEX, frozenset({loop.index}), body)
     if loop.kind is Kind.VECTOR:
         for name in scope.reduced:
@@ -223,7 +223,7 @@ def _verify_for(loop: loops.For, scope: _Scope) -> None:
 
 
 def _verify_kind(loop: loops.For, scope: _Scope) -> None:
-    outside = all(other.kind is Kind.SERIAL for other in scope.loops) and not scope.conditional
+    outside = all(other.kind is Kind.SERIAL for other in scope.nest) and not scope.conditional
     power_of_two = _is_power_of_two(loop.lanes)
     plain = loop.lanes == 1
     rules = {

@@ -1,4 +1,4 @@
-"""How a fold walks its arrays: dimensions merged, rows or columns, chunks, lanes; decided by shape and strides alone."""
+"""How a fold walks its arrays: dimensions merged, rows or columns, chunks, lanes; shape and strides alone decide."""
 
 from __future__ import annotations
 
@@ -10,22 +10,15 @@ from tensorlite.kernels import scalar as s
 from tensorlite.kernels.cpu import host
 from tensorlite.kernels.generated.fold import Fold, expressions
 from tensorlite.kernels.generated.fold_loops import Form
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """A dimension: its extent, and for each array the stride in elements (0 where it is repeated)."""
-
-    extent: int
-    strides: tuple[int, ...]
+from tensorlite.kernels.generated.layout import Axis, letters, merge
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """The free choices of a fold. Those of rows decide the tree, and so the bits; all are the same on every machine.
 
-    Chunks have about ``chunk`` elements of a row, or ``rows`` rows (``rows_again`` where they must still be in a cache for
-    another pass). An accumulator of a row has ``row_bytes`` or ``most_lanes`` (a quarter of them beside transcendental
+    Chunks have about ``chunk`` elements of a row, or ``rows`` rows (``rows_again`` where they must still be in a cache
+    for another pass). An accumulator of a row has ``row_bytes`` or ``most_lanes`` (half of them beside transcendental
     functions), those of columns ``column_vectors`` vectors; a sweep has ``columns`` columns at a time. Rows of up to
     ``short`` elements are taken one a lane, and columns fewer than ``few`` are not worth lanes.
     """
@@ -75,7 +68,7 @@ class Arrangement:
 
 
 def arrange(keep: Iterable[Axis], reduce: Iterable[Axis], fold: Fold, schedule: Schedule = DEFAULT) -> Arrangement:
-    """Return how to walk the axes of a fold's arrays, kept and reduced, each from the largest stride to the smallest."""
+    """Return how to walk the axes of a fold's arrays, kept and reduced, each from the largest stride down."""
     keep, reduce = merge(keep), merge(reduce)
     reduce = reduce or (Axis(1, (0,) * (len(fold.operands) + len(fold.outputs))),)
     way = _way(keep, reduce, fold, schedule)
@@ -85,23 +78,6 @@ def arrange(keep: Iterable[Axis], reduce: Iterable[Axis], fold: Fold, schedule: 
     per_chunk = max(1, wanted // prod(axis.extent for axis in reduce[1:]))
     chunks = -(-reduce[0].extent // per_chunk)
     return Arrangement(keep, reduce, way, -(-reduce[0].extent // chunks))
-
-
-def merge(axes: Iterable[Axis]) -> tuple[Axis, ...]:
-    """Join neighbouring dimensions that are one in every array's memory, and drop those of one element.
-
-    >>> merge([Axis(5, (6, 6)), Axis(6, (1, 1)), Axis(1, (0, 0))])
-    (Axis(extent=30, strides=(1, 1)),)
-    """
-    merged: list[Axis] = []
-    for axis in axes:
-        if axis.extent == 1:
-            continue
-        if merged and merged[-1].strides == tuple(stride * axis.extent for stride in axis.strides):
-            merged[-1] = Axis(merged[-1].extent * axis.extent, axis.strides)
-        else:
-            merged.append(axis)
-    return tuple(merged)
 
 
 def _way(keep: Sequence[Axis], reduce: Sequence[Axis], fold: Fold, schedule: Schedule) -> str:
@@ -119,28 +95,28 @@ def form(arrangement: Arrangement, fold: Fold, stage: str = "all", schedule: Sch
     row = arrangement.way == "row"
     inner = reduce[-1] if row else keep[-1]
     along = arrangement.chunk if row and len(reduce) == 1 else inner.extent
-    letters = "".join({1: "u", 0: "b"}.get(stride, "s") for stride in inner.strides)
+    runs = letters(inner)
     find = {"row": _row_lanes, "column": _column_lanes, "sweep": _sweep_lanes}[arrangement.way]
-    lanes = min(find(fold, letters, schedule), power_of_two(along))
+    lanes = min(find(fold, runs, schedule), power_of_two(along))
     columns = schedule.columns if arrangement.way == "sweep" else lanes
-    return Form(arrangement.way, len(keep) - (not row), len(reduce), letters, lanes, 0 if row else columns, stage)
+    return Form(arrangement.way, len(keep) - (not row), len(reduce), runs, lanes, 0 if row else columns, stage)
 
 
-def _sweep_lanes(fold: Fold, letters: str, schedule: Schedule) -> int:
+def _sweep_lanes(fold: Fold, runs: str, schedule: Schedule) -> int:
     """Return a quarter of the lanes of columns: there are four rows, and the accumulators come and go."""
-    return max(16, _column_lanes(fold, letters, schedule) // 4)
+    return max(16, _column_lanes(fold, runs, schedule) // 4)
 
 
-def _row_lanes(fold: Fold, letters: str, schedule: Schedule) -> int:
+def _row_lanes(fold: Fold, runs: str, schedule: Schedule) -> int:
     widest = max((a.dtype.itemsize for step in fold.passes for a in step.accumulators), default=4)
     nodes = s.postorder(*(expr for step in fold.passes for expr in expressions(step)))
     long = any(isinstance(node, s.Call) and node.atom.name in _LONG for node in nodes)
-    return min(schedule.row_bytes // widest, schedule.most_lanes) // (4 if long else 1)
+    return min(schedule.row_bytes // widest, schedule.most_lanes) // (2 if long else 1)
 
 
-def _column_lanes(fold: Fold, letters: str, schedule: Schedule) -> int:
-    """Return as many lanes as have their accumulators in registers: lanes of columns never meet, so bits do not depend."""
-    if "s" in letters:
+def _column_lanes(fold: Fold, runs: str, schedule: Schedule) -> int:
+    """Return as many lanes as have their accumulators in registers; they never meet, so bits do not depend on it."""
+    if "s" in runs:
         return 16
     live = max(sum(a.dtype.itemsize for a in step.accumulators) for step in fold.passes)
     registers = schedule.column_vectors // (1 if host.vector_bits() == 512 else 2)

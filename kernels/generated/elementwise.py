@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.generated import launch
-from tensorlite.kernels.generated.layout import Dimensions, describe
+from tensorlite.kernels.generated.layout import Axis, axes_of, letters, merge
 from tensorlite.kernels.loops import Buffer, Let, Load, Parameter, Store, index
 
 DType = np.dtype[Any]
@@ -42,7 +42,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a kernel is specialised to: the number of dimensions, and each array's letter in ``Dimensions.inner``."""
+    """What a kernel is specialised to: the number of dimensions and, for each array, the result last, its letter."""
 
     rank: int
     inner: str
@@ -60,7 +60,7 @@ def kernel(
 
     Raises ``scalar.NoLowering`` where the function has no native form.
     """
-    renamed = {s.Var(name): s.Var(f"x{k}") for k, name in enumerate(function.parameters)}
+    renamed: dict[s.Expr, s.Expr] = {s.Var(name): s.Var(f"x{k}") for k, name in enumerate(function.parameters)}
     types = {f"x{k}": np.dtype(operand) for k, operand in enumerate(dtypes)}
     value = s.lower(s.cast(s.substitute(function.body, renamed), dtype), types)
     body = _Body(layout, _lanes(value, types, layout, schedule), len(dtypes))
@@ -174,24 +174,25 @@ def run(function: s.Function, arrays: Sequence[Array], out: Array) -> Any:
 
 
 def _plan(function: s.Function, arrays: tuple[Array, ...], out: Array) -> _Plan:
-    dimensions = describe((*arrays, out), out.shape)
-    if dimensions is None or 0 in dimensions.strides[-1]:
+    axes = axes_of((*arrays, out), out.shape)
+    if axes is None or any(axis.strides[-1] == 0 and axis.extent > 1 for axis in axes):
         return _refuse
     if out.size == 0:
         return lambda arrays, out: out
+    axes.sort(key=lambda axis: -abs(axis.strides[-1]))
+    merged = merge(axes) or (Axis(1, (1,) * (len(arrays) + 1)),)
     dtypes = tuple(array.dtype for array in arrays)
-    inner = dimensions.inner
-    layout = Layout(len(dimensions.extents), inner)
+    layout = Layout(len(merged), letters(merged[-1]))
     try:
         entry = _compile(function, dtypes, out.dtype, layout)
     except s.NoLowering:
         return _refuse
-    numbers = _numbers(dimensions, layout, DEFAULT)
-    threads = launch.threads_for(out.size * _nanoseconds(function, dtypes, out.dtype, dimensions))
+    numbers = _numbers(merged, DEFAULT)
+    threads = launch.threads_for(out.size * _nanoseconds(function, dtypes, out.dtype, layout))
     launcher = _launcher(entry, numbers, arrays, threads)
-    if not _streams(dimensions, out):
+    if not _streams(merged, out):
         return launcher
-    past = _compile(function, dtypes, out.dtype, Layout(layout.rank, inner, streaming=True))
+    past = _compile(function, dtypes, out.dtype, replace(layout, streaming=True))
     streaming = _launcher(past, numbers, arrays, threads)
     return lambda arrays, out: (launcher if launch.address(out) % 64 else streaming)(arrays, out)
 
@@ -206,34 +207,30 @@ def _compile(function: s.Function, dtypes: tuple[DType, ...], dtype: DType, layo
     return launch.compile(lambda: kernel(function, dtypes, dtype, layout), key)
 
 
-def _numbers(dimensions: Dimensions, layout: Layout, schedule: Schedule) -> list[int]:
+def _numbers(axes: Sequence[Axis], schedule: Schedule) -> list[int]:
     """Return the values of the kernel's number parameters, in order."""
-    *outer, n = dimensions.extents
-    rows = prod(outer)
-    chunk = min(n, schedule.tile if "s" in layout.inner and rows > 1 else schedule.task)
+    *outer, inner = axes
+    n, rows, strided = inner.extent, prod(axis.extent for axis in outer), "s" in letters(inner)
+    chunk = min(n, schedule.tile if strided and rows > 1 else schedule.task)
     chunks = -(-n // chunk)
     block = max(1, min(rows, schedule.task // chunk))
-    tasks = chunks * -(-rows // block)
-    strides = [
-        step
-        for column in dimensions.strides
-        for step in (column if abs(column[-1]) > 1 or column[-1] < 0 else column[:-1])
-    ]
-    return [n, chunk, chunks, rows, block, tasks, *outer[1:], *strides]
+    strides = []
+    for k, letter in enumerate(letters(inner)):
+        strides += [axis.strides[k] for axis in outer] + ([inner.strides[k]] if letter == "s" else [])
+    return [n, chunk, chunks, rows, block, chunks * -(-rows // block), *(axis.extent for axis in outer[1:]), *strides]
 
 
-def _nanoseconds(function: s.Function, dtypes: tuple[DType, ...], dtype: DType, dimensions: Dimensions) -> float:
+def _nanoseconds(function: s.Function, dtypes: tuple[DType, ...], dtype: DType, layout: Layout) -> float:
     """Return about how long one element takes a thread."""
     moved = dtype.itemsize + sum(operand.itemsize for operand in dtypes)
-    slow = 1.0 if "s" in dimensions.inner else 0.0
-    return 0.02 * moved + 0.05 * len(s.postorder(function.body)) + slow
+    return 0.02 * moved + 0.05 * len(s.postorder(function.body)) + (1.0 if "s" in layout.inner else 0.0)
 
 
-def _streams(dimensions: Dimensions, out: Array) -> bool:
+def _streams(axes: Sequence[Axis], out: Array) -> bool:
     """Tell whether the result is large, and its rows are multiples of 64 bytes one after the other."""
-    contiguous = dimensions.strides[-1][-1] == 1
-    aligned = all(stride * out.itemsize % 64 == 0 for stride in dimensions.strides[-1][:-1])
-    return out.nbytes >= DEFAULT.streaming and contiguous and aligned
+    *outer, inner = axes
+    aligned = all(axis.strides[-1] * out.itemsize % 64 == 0 for axis in outer)
+    return out.nbytes >= DEFAULT.streaming and inner.strides[-1] == 1 and aligned
 
 
 def _launcher(entry: int, numbers: list[int], arrays: tuple[Array, ...], threads: int | None) -> _Plan:
@@ -241,16 +238,16 @@ def _launcher(entry: int, numbers: list[int], arrays: tuple[Array, ...], threads
     pack, address, run = struct.Struct(f"{len(arrays) + 1}q").pack, launch.address, launch.run
 
     def one(arrays: Sequence[Array], out: Array) -> Array:
-        run(entry, pack(address(arrays[0]), address(out)) + tail, threads)  # type: ignore[arg-type]
+        run(entry, pack(address(arrays[0]), address(out)) + tail, threads)
         return out
 
     def two(arrays: Sequence[Array], out: Array) -> Array:
         x, y = arrays
-        run(entry, pack(address(x), address(y), address(out)) + tail, threads)  # type: ignore[arg-type]
+        run(entry, pack(address(x), address(y), address(out)) + tail, threads)
         return out
 
     def many(arrays: Sequence[Array], out: Array) -> Array:
-        run(entry, pack(*map(address, arrays), address(out)) + tail, threads)  # type: ignore[arg-type]
+        run(entry, pack(*map(address, arrays), address(out)) + tail, threads)
         return out
 
     def any_scalars(arrays: Sequence[Array], out: Array) -> Array:

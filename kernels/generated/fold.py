@@ -1,7 +1,8 @@
 """Folds: passes over the elements of rows that accumulate, name results, and may store something for every element.
 
-Reductions, softmax and the normalisations are folds. A row is what one result is made of: the elements along the reduced
-axes. It may lie along memory or across it; the fold does not say (``fold_loops.py``), nor into how many chunks it is cut.
+Reductions, softmax and the normalisations are folds. A row is what one result is made of: the elements along the
+reduced axes. It may lie along memory or across it; the fold does not say (``fold_loops.py`` does), nor into how many
+chunks it is cut.
 """
 
 from __future__ import annotations
@@ -59,9 +60,9 @@ class Output:
 class Fold:
     """Passes over elements. ``state``, if there is one, is what chunks of a row leave behind, to be merged.
 
-    Expressions may use the ``operands`` (by name, dtype; one value for each element), ``givens`` (one for each row), what
-    passes name, ``position`` (int32, of the element along the axis), ``first`` (the first element of the first operand in
-    the chunk), ``count`` and ``size`` (float64, the number of elements of chunk and row), and the ``numbers`` (float64).
+    Expressions may use the ``operands`` (by name, dtype; one value for each element), ``givens`` (one for each row),
+    what passes name, ``position`` (int32, of the element along the axis), ``first`` (the first element of the first
+    operand in the chunk), ``count`` and ``size`` (float64, the elements of chunk and row), and ``numbers`` (float64).
     """
 
     operands: tuple[tuple[str, DType], ...]
@@ -98,7 +99,7 @@ def accumulate(name: str, dtype: DType, identity: Any, function: Callable[..., s
 
 
 def sum_of(name: str, element: s.Expr, dtype: DType) -> tuple[tuple[Accumulator, ...], s.Expr]:
-    """Return the accumulators of a sum of float64, and its value; float64 data (``dtype``) is summed with compensation."""
+    """Return the accumulators of a float64 sum, and its value; where ``dtype`` is float64, with compensation."""
     if dtype != FLOAT64:
         return (accumulate(name, FLOAT64, 0.0, s.add, element),), s.Var(name)
     rest = f"{name}_rest"

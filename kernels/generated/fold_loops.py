@@ -1,11 +1,11 @@
 """The loops of a fold, for rows that lie along memory or across it.
 
-``row``: the innermost dimension is reduced; lanes run along it and are merged at the end of each pass. ``column``: it is
-kept; each lane has a row of its own, and its accumulators in registers. ``sweep``: the same for folds of one pass that
-store nothing per element: memory is read in its order, and accumulators wait in a scratch array.
+``row``: the innermost dimension is reduced; lanes run along it and are merged at the end of each pass. ``column``: it
+is kept; each lane has a row of its own, and its accumulators in registers. ``sweep``: the same for folds of one pass
+that store nothing per element: memory is read in its order, and accumulators wait in a scratch array.
 
-The outermost reduced dimension is cut in chunks. A long fold takes two kernels: the first stores the state of each chunk
-(stage "part"), the second merges these states (stage "rest").
+The outermost reduced dimension is cut in chunks. A long fold takes two kernels: the first stores the state of each
+chunk (stage "part"), the second merges these states (stage "rest").
 """
 
 from __future__ import annotations
@@ -19,7 +19,19 @@ import numpy as np
 from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.generated.fold import Fold, Output, Pass, expressions
-from tensorlite.kernels.loops import Assign, Buffer, Let, Load, Local, Parameter, Reduce, Scratch, Statement, Store, index
+from tensorlite.kernels.loops import (
+    Assign,
+    Buffer,
+    Let,
+    Load,
+    Local,
+    Parameter,
+    Reduce,
+    Scratch,
+    Statement,
+    Store,
+    index,
+)
 
 DType = np.dtype[Any]
 
@@ -133,7 +145,7 @@ class _Writer:
     def place(self, name: str, at: Sequence[s.Expr], inner: s.Expr) -> s.Expr:
         """Return the index of an array's element, ``at`` places along the reduced dimensions outside the innermost."""
         letter, stride = self.letters[name], s.Var(self.step(name))
-        place = s.Var(f"{name}_base")
+        place: s.Expr = s.Var(f"{name}_base")
         if letter != "b":
             place = place + (inner if letter == "u" else inner * stride)
         for d, r in enumerate(at):
@@ -203,6 +215,10 @@ class _Writer:
     def walk(self, step: Pass, number: int) -> list[Statement]:
         """Return the loops of one pass."""
         raise AssertionError("each way walks in its own way")
+
+    def task(self) -> loops.For:
+        """Return all the loops."""
+        raise AssertionError("each way has its own tasks")
 
 
 class _Rows(_Writer):
@@ -276,7 +292,7 @@ class _Sweeps(_Columns):
         scratch = [Scratch(f"{a.name}_lanes", a.dtype, self.form.columns) for a in step.accumulators]
         start = [Store(f"{a.name}_lanes", _LANE, loops.constant(a.identity, a.dtype)) for a in step.accumulators]
         quads, rest = s.Var("quads"), s.Var("rest")
-        walk = [
+        walk: list[Statement] = [
             Let("quads", index(self.extent(last) // self.FOUR)),
             Let("rest", index(self.extent(last) - quads * self.FOUR)),
             loops.serial("q", quads, self.sweep(step, 0, s.Var("q") * self.FOUR, self.FOUR)),
@@ -308,8 +324,8 @@ class _Sweeps(_Columns):
         body = self.element(step, number, at, lane, own)
         given = [*self.givens(self.row_and_chunk(lane)[0], f"_{number}"), *self.first(f"first_{number}", lane)]
         stores = [Store(f"{name}_lanes", lane, s.Var(f"{name}_{number}")) for name in names]
-        unrolled = loops.unroll(f"u{number}", rows, *body)
-        return loops.vector(f"lane{number}", s.Var("span"), self.form.lanes, *loads, *locals_, *given, unrolled, *stores)
+        body = [*loads, *locals_, *given, loops.unroll(f"u{number}", rows, *body), *stores]
+        return loops.vector(f"lane{number}", s.Var("span"), self.form.lanes, *body)
 
     def finish(self, step: Pass) -> loops.For:
         """Return the loop that stores the results of each column."""

@@ -38,7 +38,7 @@ def _single(
     pack, run = struct.Struct(f"{len(fold.operands) + len(fold.givens) + written}q").pack, launch.run
 
     def go(*addresses: int) -> None:
-        run(entry, pack(*addresses) + tail, threads)  # type: ignore[arg-type]
+        run(entry, pack(*addresses) + tail, threads)
 
     return go
 

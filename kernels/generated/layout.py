@@ -1,64 +1,62 @@
-"""How the arrays of one operation lie to each other: dimensions merged and ordered, the innermost one classified."""
+"""How the arrays of one kernel lie to each other: the dimensions that they are walked along together."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-Strides = tuple[int, ...]
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Dimensions:
-    """Extents, outermost first, and for each array its strides in elements; 0 where it is repeated."""
+class Axis:
+    """A dimension: its extent, and for each array the stride in elements (0 where it is repeated)."""
 
-    extents: tuple[int, ...]
-    strides: tuple[Strides, ...]
-
-    @property
-    def inner(self) -> str:
-        """For each array a letter: how it runs along the innermost dimension, in unit steps, repeated, or strided."""
-        return "".join({1: "u", 0: "b"}.get(strides[-1], "s") for strides in self.strides)
+    extent: int
+    strides: tuple[int, ...]
 
 
-def describe(arrays: tuple[Array, ...], shape: tuple[int, ...]) -> Dimensions | None:
-    """Return how ``arrays``, broadcast to ``shape``, are walked together in the order of the last one's memory.
-
-    None if an array's elements are not a whole number of elements apart.
+def axes_of(arrays: Sequence[Array], shape: Shape) -> list[Axis] | None:
+    """Return the dimensions of ``arrays`` broadcast to ``shape``; None if one's elements are not whole elements apart.
 
     >>> import numpy as np
-    >>> x = np.zeros((4, 3, 2))
-    >>> describe((x, x), (4, 3, 2))
-    Dimensions(extents=(24,), strides=((1,), (1,)))
+    >>> axes_of((np.zeros((4, 3)), np.zeros(3)), (4, 3))
+    [Axis(extent=4, strides=(3, 0)), Axis(extent=3, strides=(1, 1))]
     """
+    if any(stride % array.itemsize for array in arrays for stride in array.strides):
+        return None
     columns = [strides_of(array, shape) for array in arrays]
-    if any(column is None for column in columns):
-        return None
-    axes = [(extent, *steps) for extent, *steps in zip(shape, *columns, strict=True) if extent != 1]  # type: ignore[arg-type]
-    axes.sort(key=lambda axis: -abs(axis[-1]))
-    merged = _merge(axes) or [(1, *(1 for _ in arrays))]
-    return Dimensions(tuple(axis[0] for axis in merged), tuple(zip(*(axis[1:] for axis in merged), strict=True)))
+    return [Axis(extent, tuple(column[d] for column in columns)) for d, extent in enumerate(shape)]
 
 
-def strides_of(array: Array, shape: tuple[int, ...]) -> Strides | None:
-    """Return the strides in elements after broadcasting."""
+def strides_of(array: Array, shape: Shape) -> tuple[int, ...]:
+    """Return an array's strides in elements after broadcasting to ``shape``."""
     size = array.itemsize
-    if any(stride % size for stride in array.strides):
-        return None
-    missing = len(shape) - array.ndim
     own = (0 if extent == 1 else stride // size for extent, stride in zip(array.shape, array.strides, strict=True))
-    return (0,) * missing + tuple(own)
+    return (0,) * (len(shape) - array.ndim) + tuple(own)
 
 
-def _merge(axes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """Join neighbours that every array walks as one."""
-    merged: list[tuple[int, ...]] = []
-    for extent, *steps in axes:
-        if merged and all(outer == step * extent for outer, step in zip(merged[-1][1:], steps, strict=True)):
-            merged[-1] = (merged[-1][0] * extent, *steps)
+def merge(axes: Iterable[Axis]) -> tuple[Axis, ...]:
+    """Join neighbouring dimensions that are one in every array's memory, and drop those of one element.
+
+    >>> merge([Axis(5, (6, 6)), Axis(6, (1, 1)), Axis(1, (0, 0))])
+    (Axis(extent=30, strides=(1, 1)),)
+    """
+    merged: list[Axis] = []
+    for axis in axes:
+        if axis.extent == 1:
+            continue
+        if merged and merged[-1].strides == tuple(stride * axis.extent for stride in axis.strides):
+            merged[-1] = Axis(merged[-1].extent * axis.extent, axis.strides)
         else:
-            merged.append((extent, *steps))
-    return merged
+            merged.append(axis)
+    return tuple(merged)
+
+
+def letters(axis: Axis) -> str:
+    """Say how each array runs along a dimension: in unit steps (u), repeated (b), or strided (s)."""
+    return "".join({1: "u", 0: "b"}.get(stride, "s") for stride in axis.strides)

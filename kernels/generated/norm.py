@@ -1,7 +1,7 @@
 """Softmax, layer, rms and batch normalisation on arrays of any strides: forward, saved statistics, backward.
 
-Every function returns fresh arrays. Where there is no native form (complex numbers, integers, nothing to normalise) it returns
-``NotImplemented``. Statistics are float32, of float64 arrays float64.
+Every function returns fresh arrays. Where there is no native form (complex numbers, integers, nothing to normalise) it
+returns ``NotImplemented``. Statistics are float32, of float64 arrays float64.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy.typing as npt
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.cpu import allocator
 from tensorlite.kernels.generated import cast, elementwise, folding, launch, norms
-from tensorlite.kernels.generated.arrange import Axis, arrange
+from tensorlite.kernels.generated.arrange import arrange
 from tensorlite.kernels.generated.fold import Fold, carrier
-from tensorlite.kernels.generated.layout import strides_of
+from tensorlite.kernels.generated.layout import axes_of
 
 Array = npt.NDArray[Any]
 DType = np.dtype[Any]
@@ -96,7 +96,7 @@ def batch_norm_statistics(x: Array) -> Any:
 
 
 def batch_norm(x: Array, mean: Array, rstd: Array, weight: Array | None, bias: Array | None) -> Any:
-    """Return ``(x - mean) * rstd * weight + bias``, each of one element for each channel of ``x[batch, channel, ...]``."""
+    """Return ``(x - mean) * rstd * weight + bias``, of which each channel of ``x[batch, channel, ...]`` has its own."""
     given = [array for array in (weight, bias) if array is not None]
     shape = (-1,) + (1,) * (x.ndim - 2)
     parts = [np.ascontiguousarray(array, carrier(x.dtype)).reshape(shape) for array in (mean, rstd, *given)]
@@ -188,7 +188,7 @@ def _fold(
     axes: tuple[int, ...],
     numbers: tuple[float, ...] = (),
 ) -> Any:
-    """Run the fold ``build(dtype, *key[1:])`` over ``axes``; return its outputs, those of elements and those of rows."""
+    """Run the fold ``build(dtype, *key[1:])`` over ``axes``; return its outputs."""
     memo = (key, axes, numbers, *((a.dtype, a.shape, a.strides) for a in operands))
     plan = _plans.get(memo)
     if plan is None:
@@ -209,15 +209,13 @@ def _plan(
     if x.size == 0 or x.dtype.kind not in "fV":
         return _refuse
     fold = build(x.dtype, *key[1:])
-    strides = [strides_of(array, x.shape) for array in operands]
-    if None in strides or not x.flags.c_contiguous:
-        return _copying(key, build, axes, numbers)
     elements = [output for output in fold.outputs if output.value is None]
-    strides += [strides_of(x, x.shape)] * len(elements)
-    columns = [Axis(extent, tuple(steps)) for extent, *steps in zip(x.shape, *strides, strict=True)]  # type: ignore[arg-type]
+    dimensions = axes_of((*operands, *[x] * len(elements)), x.shape)
+    if dimensions is None or not x.flags.c_contiguous:
+        return _copying(key, build, axes, numbers)
     kept = [d for d in range(x.ndim) if d not in axes]
     try:
-        found = arrange([columns[d] for d in kept], [columns[d] for d in axes], fold)
+        found = arrange([dimensions[d] for d in kept], [dimensions[d] for d in axes], fold)
         names = " ".join(map(str, (*key, *(array.dtype.name for array in operands))))
         launcher = folding.launcher(names, fold, found, numbers)
     except (s.NoLowering, s.ScalarTypeError):

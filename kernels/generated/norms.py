@@ -145,7 +145,7 @@ def _hat(c: DType, centered: bool) -> s.Expr:
 
 
 def norm_backward(dtype: DType, weight: bool, centered: bool) -> Fold:
-    """``rstd (g w - mean(g w) - h mean(g w h))`` where h is the normalised x; without ``centered`` less the second term."""
+    """``rstd (g w - mean(g w) - h mean(g w h))``, h the normalised x; without ``centered`` less the second term."""
     c = carrier(dtype)
     gw = _affine(s.cast(G, c), c, weight, False)
     h = _hat(c, centered)

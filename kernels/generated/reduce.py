@@ -1,4 +1,4 @@
-"""Reductions of arrays of any strides, over any axes, to fresh arrays; the bits never depend on the number of threads."""
+"""Reductions of arrays of any strides, over any axes, to fresh arrays; bits never depend on the number of threads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.generated import cast, folding, launch
-from tensorlite.kernels.generated.arrange import Axis, arrange
+from tensorlite.kernels.generated.arrange import arrange
+from tensorlite.kernels.generated.layout import axes_of
 from tensorlite.kernels.generated.reducers import reduction, result_dtype
 
 Array = npt.NDArray[Any]
@@ -49,13 +50,14 @@ def run(
 
 
 def _plan(name: str, x: Array, axes: tuple[int, ...], keepdims: bool, dtype: DType, correction: float) -> _Plan:
-    if x.size == 0 or x.ndim == 0 or any(stride % x.itemsize for stride in x.strides):
+    dimensions = axes_of((x,), x.shape)
+    if x.size == 0 or x.ndim == 0 or dimensions is None:
         return _refuse
     shape = tuple(1 if d in axes else extent for d, extent in enumerate(x.shape) if keepdims or d not in axes)
     kept, reduced = _by_stride(x, set(range(x.ndim)) - set(axes)), _by_stride(x, axes)
     try:
         fold = reduction(name, x.dtype, dtype)
-        found = arrange(_axes(x, kept), _axes(x, reduced), fold)
+        found = arrange([dimensions[d] for d in kept], [dimensions[d] for d in reduced], fold)
         if fold.mentions("position") and (len(found.reduce) > 1 or reduced != sorted(reduced)):
             order = (*sorted(kept), *sorted(reduced))
             return lambda x: _reduce_copy(name, x, order, len(kept), dtype).reshape(shape)
@@ -74,12 +76,8 @@ def _by_stride(x: Array, axes: Iterable[int]) -> list[int]:
     return sorted(axes, key=lambda d: (-abs(x.strides[d]) if x.shape[d] > 1 else 0, d))
 
 
-def _axes(x: Array, order: list[int]) -> list[Axis]:
-    return [Axis(x.shape[d], (x.strides[d] // x.itemsize,)) for d in order]
-
-
 def _allocating(launcher: folding.Launcher, x: Array, kept: list[int], shape: tuple[int, ...], dtype: DType) -> _Plan:
-    """Return a plan that allocates the result, in the order of the array's memory, and turns it into that of its axes."""
+    """Return a plan that allocates the result: in the order of memory, which is turned into that of the axes."""
     memory, turn = tuple(x.shape[d] for d in kept), tuple(np.argsort(kept))
     address = launch.address
 

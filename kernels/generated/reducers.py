@@ -41,7 +41,7 @@ _Parts = tuple[tuple[Pass, ...], tuple[Accumulator, ...], s.Expr]  # passes, sta
 
 
 def reduction(name: str, dtype: DType, out: DType) -> Fold:
-    """Return the fold that reduces elements of ``dtype`` to results of dtype ``out``; ``name`` is one of ``REDUCTIONS``."""
+    """Return the fold that reduces elements of ``dtype`` to results of dtype ``out``; ``name`` is in ``REDUCTIONS``."""
     passes, state, value = REDUCTIONS[name](dtype)
     return Fold((("x", dtype),), passes, (Output("out", out, value),), state, numbers=("correction",))
 
