@@ -9,7 +9,7 @@ import pytest
 from sources import FILES, FLOORS, ROOT, imported, imports
 
 #: What may be imported inside a function, because it is optional or slow.
-LATE = {"numba", "cupy", "matplotlib", "llvmlite", "sklearn", "PIL", "tqdm", "torch", "IPython"}
+LATE = {"numba", "cupy", "matplotlib", "llvmlite", "sklearn", "PIL", "tqdm", "torch", "IPython", "platformdirs"}
 
 
 @pytest.mark.parametrize("module", FILES)

@@ -19,8 +19,9 @@ TARGETS = ("demo", "test", "check", "bench", "wheel", "clean", "help")
 
 
 def make(*arguments):
+    environment = {name: value for name, value in os.environ.items() if name != "ARGS" and not name.startswith("MAKE")}
     return subprocess.run(["make", "--no-print-directory", *arguments], cwd=ROOT, text=True, capture_output=True,
-                          timeout=60, check=False)
+                          timeout=60, check=False, env=environment)
 
 
 @pytest.mark.parametrize("target", TARGETS)
