@@ -106,8 +106,8 @@ class Sequential(_Row):
     def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
         super().__init__()
         if len(modules) == 1 and isinstance(modules[0], Mapping):
-            for name, module in modules[0].items():
-                self.register_module(name, module)
+            for name, held in modules[0].items():
+                self.register_module(name, held)
         else:
             for number, module in enumerate(modules):
                 self.register_module(str(number), module)  # type: ignore[arg-type]

@@ -38,7 +38,7 @@ __all__ = [
 
 def _kept(input: Tensor, result: Tensor, inplace: bool) -> Tensor:
     """The result, to which ``inplace`` rebinds the input."""
-    return input.copy_(result) if inplace else result  # type: ignore[attr-defined]
+    return input.copy_(result) if inplace else result
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:

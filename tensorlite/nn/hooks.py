@@ -125,7 +125,7 @@ class _Inputs(Function):
     """The identity, whose derivative tells an observer of the inputs' cotangents."""
 
     @staticmethod
-    def forward(context: Context, observer: _Observer, *tensors: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def forward(context: Context, observer: _Observer, *tensors: Tensor) -> tuple[Tensor, ...]:
         context.observer = observer  # type: ignore[attr-defined]
         return tensors
 
@@ -138,7 +138,7 @@ class _Outputs(Function):
     """The identity, whose derivative tells an observer of the outputs' cotangents."""
 
     @staticmethod
-    def forward(context: Context, observer: _Observer, *tensors: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def forward(context: Context, observer: _Observer, *tensors: Tensor) -> tuple[Tensor, ...]:
         context.observer = observer  # type: ignore[attr-defined]
         return tensors
 

@@ -44,31 +44,31 @@ def _fans(op: str, tensor: Tensor) -> tuple[int, int]:
 @no_grad()
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Numbers drawn evenly from ``[a, b)``."""
-    return tensor.uniform_(a, b, generator=generator)  # type: ignore[attr-defined]
+    return tensor.uniform_(a, b, generator=generator)
 
 
 @no_grad()
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Normal numbers."""
-    return tensor.normal_(mean, std, generator=generator)  # type: ignore[attr-defined]
+    return tensor.normal_(mean, std, generator=generator)
 
 
 @no_grad()
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """One number everywhere."""
-    return tensor.fill_(val)  # type: ignore[attr-defined]
+    return tensor.fill_(val)
 
 
 @no_grad()
 def ones_(tensor: Tensor) -> Tensor:
     """Ones."""
-    return tensor.fill_(1)  # type: ignore[attr-defined]
+    return tensor.fill_(1)
 
 
 @no_grad()
 def zeros_(tensor: Tensor) -> Tensor:
     """Zeros."""
-    return tensor.zero_()  # type: ignore[attr-defined]
+    return tensor.zero_()
 
 
 @no_grad()
@@ -76,7 +76,7 @@ def eye_(tensor: Tensor) -> Tensor:
     """The identity matrix."""
     if tensor.ndim != 2:
         raise complaint(ShapeError, "eye_", "only a matrix can be the identity", {"tensor": tensor})
-    return tensor.copy_(Tensor(place(np.eye(*tensor.shape, dtype=tensor.dtype), tensor.device)))  # type: ignore[attr-defined]
+    return tensor.copy_(Tensor(place(np.eye(*tensor.shape, dtype=tensor.dtype), tensor.device)))
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:

@@ -67,7 +67,7 @@ class Flatten(Module):
         self.start_dim, self.end_dim = start_dim, end_dim
 
     def forward(self, input: Tensor) -> Tensor:
-        return input.flatten(self.start_dim, self.end_dim)  # type: ignore[attr-defined]
+        return input.flatten(self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
@@ -82,7 +82,7 @@ class Unflatten(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         axis = self.dim % input.ndim
-        return input.reshape(input.shape[:axis] + self.unflattened_size + input.shape[axis + 1:])  # type: ignore[attr-defined]
+        return input.reshape(input.shape[:axis] + self.unflattened_size + input.shape[axis + 1:])
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

@@ -239,7 +239,7 @@ class Module:
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Sets whether the parameters require gradients."""
         for parameter in self.parameters():
-            parameter.requires_grad_(requires_grad)  # type: ignore[attr-defined]
+            parameter.requires_grad_(requires_grad)
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -264,7 +264,7 @@ class Module:
         wanted = None if dtype is None else dtype_of(dtype)
         if wanted is not None and wanted not in DIFFERENTIABLE:
             raise complaint(DTypeError, "to", f"a module can be cast to floating dtypes, not {wanted.name}")
-        return self._apply(lambda x: x.to(dtype=wanted if x.dtype in DIFFERENTIABLE else None, device=device))  # type: ignore[attr-defined]
+        return self._apply(lambda x: x.to(dtype=wanted if x.dtype in DIFFERENTIABLE else None, device=device))
 
     def _apply(self, fn: Callable[[Tensor], Tensor]) -> Self:
         """Replaces the values of parameters, their gradients and the buffers by those of a function."""
@@ -314,7 +314,7 @@ class Module:
         """
         found: dict[str, Any] = OrderedDict() if destination is None else destination
         for name, slot in state.slots(self, prefix):
-            found[name] = slot.tensor if keep_vars else slot.tensor.detach()  # type: ignore[attr-defined]
+            found[name] = slot.tensor if keep_vars else slot.tensor.detach()
         return found
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True,
@@ -343,7 +343,7 @@ class Module:
         return register(self._backward_pre_hooks, Hook(hook), prepend)
 
     def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
-        """Calls ``hook(module, grad_input, grad_output)`` when the inputs' gradients are known; it may return others."""
+        """Calls ``hook(module, grad_input, grad_output)`` when both are known; what it returns replaces ``grad_input``."""
         return register(self._backward_hooks, Hook(hook), prepend)
 
     # --- text ---
@@ -374,7 +374,7 @@ def indented(text: str) -> str:
 def clear_grad(parameter: Tensor, set_to_none: bool) -> None:
     """Forgets a gradient, or makes it zero."""
     if parameter.grad is not None:
-        parameter.grad = None if set_to_none else zeros_like(parameter.grad.detach())  # type: ignore[attr-defined]
+        parameter.grad = None if set_to_none else zeros_like(parameter.grad.detach())
 
 
 def _refill(parameter: Parameter, value: Tensor) -> None:

@@ -49,10 +49,11 @@ def find(root: Module, target: str, table: str, what: str) -> Any:
     path, _, name = target.rpartition(".")
     module = root
     for part in path.split(".") if path else ():
-        if module._modules.get(part) is None:
+        child = module._modules.get(part)
+        if child is None:
             raise complaint(ArgumentError, f"get_{what}", f"{type(module).__name__} has no module {part!r}",
                             {"target": target})
-        module = module._modules[part]
+        module = child
     found = getattr(module, table).get(name)
     if found is None:
         raise complaint(ArgumentError, f"get_{what}", f"{type(module).__name__} has no {what} {name!r}",

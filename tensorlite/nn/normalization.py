@@ -62,9 +62,9 @@ class _BatchNorm(Module):
         self._check(input)
         momentum = 0.0 if self.momentum is None else self.momentum
         if self.training and self.track_running_stats and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)  # type: ignore[attr-defined]
+            self.num_batches_tracked.add_(1)
             if self.momentum is None:  # a cumulative average
-                momentum = 1.0 / float(self.num_batches_tracked)  # type: ignore[arg-type]
+                momentum = 1.0 / float(self.num_batches_tracked)
         of_batch = self.training or self.running_mean is None
         tracked = not self.training or self.track_running_stats
         return F.batch_norm(input, self.running_mean if tracked else None, self.running_var if tracked else None,

@@ -80,7 +80,7 @@ def load(module: Module, state: Mapping[str, Any], strict: bool, assign: bool) -
 def _fill(slot: Slot, value: Tensor, assign: bool) -> None:
     old = slot.tensor
     if not assign:
-        old.copy_(value)  # type: ignore[attr-defined]
+        old.copy_(value)
     elif isinstance(old, Parameter):
         slot.table[slot.name] = Parameter(value, requires_grad=old.node is not None)
     else:

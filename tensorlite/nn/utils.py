@@ -58,7 +58,7 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm
         raise complaint(NumericsError, "clip_grad_norm_", f"the norm of the gradients is {total.item()}")
     scale = minimum(max_norm / (total + 1e-6), 1.0)
     for p in tracked:
-        p.grad = p.grad * astype(scale, p.grad.dtype, copy=False)  # type: ignore[union-attr, operator]
+        p.grad = p.grad * astype(scale, p.grad.dtype, copy=False)  # type: ignore[union-attr]
     return total
 
 

@@ -18,4 +18,5 @@ def check_alike(x: Any, **others: Any) -> None:
     """Raises `DTypeError` where another input has another dtype than ``x``."""
     for name, other in others.items():
         if other.dtype != x.dtype:
-            raise DTypeError(f"x is {x.dtype.name}, {name} is {other.dtype.name}", f"cast one: x.to(tl.{other.dtype.name})")
+            raise DTypeError(f"x is {x.dtype.name}, {name} is {other.dtype.name}",
+                             f"cast one: x.to(tl.{other.dtype.name})")

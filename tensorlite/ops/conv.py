@@ -194,7 +194,7 @@ def conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: in
               [4., 4.]]]])
     """
     strides, dilations = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
-    borders = read_padding("conv2d", padding, weight.shape[2:], strides, dilations)
+    borders = read_padding("conv2d", padding, weight.shape[2:], strides, dilations)  # type: ignore[arg-type]
     others = (weight,) if bias is None else (weight, bias)
     return batched("conv2d", lambda x: _conv2d(x, *others, stride=strides, padding=borders, dilation=dilations,
                                                groups=groups), input)

@@ -35,4 +35,4 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     if training and p > 0.0:
         kept = greater_equal(PUBLIC["rand"](input.shape, generator=generator), p)
         result = keep_scaled(kept, input, 1.0 / (1.0 - p) if p < 1.0 else 0.0)
-    return input.copy_(result) if inplace else result  # type: ignore[attr-defined]
+    return input.copy_(result) if inplace else result

@@ -28,8 +28,9 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
     rows = _take_rows(weight, input, axis=0)
     if padding_idx is None:
         return rows
-    if not -weight.shape[0] <= padding_idx < weight.shape[0]:
+    count = len(weight)
+    if not -count <= padding_idx < count:
         raise complaint(ArgumentError, "embedding", f"padding_idx {padding_idx} is no row of the table",
                         {"weight": weight})
-    is_padding = _reshape(equal(input, padding_idx % weight.shape[0]), shape=(*input.shape, 1))
+    is_padding = _reshape(equal(input, padding_idx % count), shape=(*input.shape, 1))
     return where(is_padding, rows.detach(), rows)

@@ -216,7 +216,7 @@ def _check_channels(x: Tensor, **named: Tensor | None) -> None:
 def _update(running: Tensor, now: Tensor, momentum: float) -> None:
     """Moves a running statistic towards the present one."""
     now = astype(_reshape(now, shape=running.shape), running.dtype, copy=False)
-    running.copy_(running * (1 - momentum) + now * momentum)  # type: ignore[attr-defined]
+    running.copy_(running * (1 - momentum) + now * momentum)
 
 
 @public(method=False)

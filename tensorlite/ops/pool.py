@@ -226,8 +226,8 @@ def _average_geometry(kernel: Pair, stride: Pair, padding: Pair = (0, 0), ceil_m
 
 def _average_type(x: TensorType, *, kernel: Pair, stride: Pair, padding: Pair, ceil_mode: bool, **_: Any) -> TensorType:
     check_floating(x)
-    return TensorType(x.dtype, (*x.shape[:2], *_average_counts(x.shape[2:], kernel, stride, padding, ceil_mode)),
-                      x.device)  # type: ignore[arg-type]
+    counts = _average_counts(x.shape[2:], kernel, stride, padding, ceil_mode)  # type: ignore[arg-type]
+    return TensorType(x.dtype, (*x.shape[:2], *counts), x.device)
 
 
 def _average_vjp(g: Tensor, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair, ceil_mode: bool,

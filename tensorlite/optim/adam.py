@@ -94,7 +94,7 @@ class Adam(Optimizer):
         replace(p, adam_move(wide, mean, square, shrink, rate, root, group["eps"]))
 
     def _unbiased(self, step: Tensor, lr: float, beta1: float, beta2: float, wide: Tensor) -> tuple[Tensor, Tensor]:
-        """The rate and the root for a count of steps; parameters of equal counts share them where counts can be read."""
+        """The rate and the root for a count of steps; parameters of equal counts share them if those can be read."""
         key = (step.item() if thread.interpreter is None else id(step), lr, beta1, beta2, wide.dtype, wide.device)
         if key not in self._rates:
             exact = astype(step, float64)
