@@ -6,7 +6,9 @@ from tensorlite.kernels.scalar import (
     approx_inverse,
     approx_log,
     approx_power,
+    approx_power_double,
     approx_trig,
+    approx_trig_double,
     exact,
 )
 from tensorlite.kernels.scalar.atoms import abs_ as abs

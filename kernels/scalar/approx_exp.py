@@ -16,7 +16,7 @@ import numpy as np
 from tensorlite.kernels.scalar import atoms as a
 from tensorlite.kernels.scalar.approx import DOUBLE, LN2, SINGLE, Format, clamp, polynomial
 from tensorlite.kernels.scalar.definitions import define
-from tensorlite.kernels.scalar.expr import Expr
+from tensorlite.kernels.scalar.expr import Expr, Operand
 from tensorlite.kernels.scalar.typing import FLOAT32, FLOAT64
 
 _LN2_TAIL = 2.3190468138462996e-17  # ln 2 - float64(ln 2)
@@ -134,12 +134,19 @@ def _exp(x: Expr, e: _Exponential) -> Expr:
     return e.scaled(polynomial(r, _doubled(e.exp)), shifted, x < e.small)
 
 
-def _exp2(x: Expr, e: _Exponential) -> Expr:
-    x = clamp(x, -float(e.form.bias + e.form.shift + 1), float(e.form.bias + 1))
+def _exp2(x: Expr, e: _Exponential, rest: Operand = 0) -> Expr:
+    """2**(x + rest), ``rest`` being below the last place of ``x``."""
+    x = clamp(x, -float(e.form.bias + e.form.shift + 2), float(e.form.bias + 2))
     magic = e.form.magic + e.form.bias - 1
     shifted = x + magic
     r = x - (shifted - magic)
+    r = r if isinstance(rest, int) else r + rest
     return e.scaled(polynomial(r, _doubled(e.exp2)), shifted, x < 2.0 - e.form.bias)
+
+
+def exp2_of_sum(x: Expr, rest: Expr) -> Expr:
+    """Return 2**(x + rest) in float64, ``rest`` being below the last place of ``x``."""
+    return _exp2(x, _DOUBLE, rest)
 
 
 def _quarter_expm1(x: Expr, e: _Exponential) -> Expr:

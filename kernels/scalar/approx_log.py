@@ -52,6 +52,8 @@ def _tail_double(f: Expr) -> Expr:
 
 @dataclass(frozen=True)
 class _Logarithm:
+    """The logarithm in one format."""
+
     form: Format
     root_half: int  # the bits of sqrt(1/2)
     smallest: float  # normal number
@@ -96,7 +98,7 @@ class _Logarithm:
 
 
 _SINGLE = _Logarithm(SINGLE, 0x3F3504F3, 2.0**-126, _tail_single)
-_DOUBLE = _Logarithm(DOUBLE, 0x3FE6A09E667F3BCD, 2.0**-1022, _tail_double)
+DOUBLE_LOGARITHM = _DOUBLE = _Logarithm(DOUBLE, 0x3FE6A09E667F3BCD, 2.0**-1022, _tail_double)
 
 
 def _at_the_ends(x: Expr, zero: float, value: Expr) -> Expr:

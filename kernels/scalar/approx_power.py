@@ -1,7 +1,7 @@
 """pow, cbrt, hypot.
 
-In float32 ``x**y = 2**(y log2 x)`` in float64, good to 2**-33 before it is rounded. There is no float64 ``pow``: its
-logarithm needs twice the precision of float64.
+In float32 ``x**y = exp(y log x)`` in float64, good to 2**-33 before it is rounded; float64 is in
+``approx_power_double.py``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ def _log_of_size(x: Expr) -> Expr:
 @define("pow", FLOAT32, ulp=0.6)
 def _pow(x: Expr, y: Expr) -> Expr:
     exponent = a.cast(y, np.float64)
-    size = a.cast(fast_exp(clamp(exponent * _log_of_size(x), -120.0, 100.0)), np.float32)
+    return signed_power(x, y, a.cast(fast_exp(clamp(exponent * _log_of_size(x), -120.0, 100.0)), np.float32))
+
+
+def signed_power(x: Expr, y: Expr, size: Expr) -> Expr:
+    """Return x**y where ``size`` is |x|**y, as IEEE 754 has it for zeros, infinities, NaN and negative x."""
     whole = a.equal(a.floor(y), y)
     half = 0.5 * y
     odd = whole & a.not_equal(a.floor(half), half)

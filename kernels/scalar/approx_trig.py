@@ -1,4 +1,4 @@
-"""sin, cos, tan over the whole range of float32.
+"""sin, cos, tan over the whole range of float32 (float64: ``approx_trig_double.py``).
 
 The quadrant and the angle in it come from ``x 2/pi`` modulo 4 in float64. A float32 is ``x = scaled * 2**k`` with an
 integer ``scaled`` where k > 0, so that ``2**k 2/pi`` counts modulo 4 only; it is known to 111 bits as ``high + middle
