@@ -46,7 +46,7 @@ class _Library:
         threaded = ("worker", "ready_workers", "set_spins", "pause_many", "reset") if spmd.has_threads() else ()
         names = ("run", "tensorlite_barrier", *threaded)
         native = importlib.import_module("tensorlite.kernels.cpu.native")  # 10 ms that an import need not take
-        addresses = dict(zip(names, native.compile_all(spmd.source(), "team", names), strict=True))
+        addresses = dict(zip(names, native.compile_all(spmd.source(), "team", names, speed=0), strict=True))
         number, pointer = ctypes.c_int64, ctypes.c_void_p
         self.barrier = addresses["tensorlite_barrier"]
         self.run: _Run = ctypes.CFUNCTYPE(None, pointer, pointer, number)(addresses["run"])
