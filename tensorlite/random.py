@@ -78,8 +78,11 @@ class Generator:
 
     def manual_seed(self, seed: int) -> Generator:
         """Starts the stream of a seed (any integer, taken modulo 2**64) from its beginning."""
-        words = np.array([int(seed) % (1 << 64), 0], np.uint64)
-        self.state = Tensor(place(words, self.device))
+        words = place(np.array([int(seed) % (1 << 64), 0], np.uint64), self.device)
+        if hasattr(self, "state"):
+            self.state.array = words
+        else:
+            self.state = Tensor(words)
         return self
 
     def seed(self) -> int:
@@ -94,20 +97,21 @@ class Generator:
 
     def get_state(self) -> Tensor:
         """The seed and the offset, as uint64[2]."""
-        return self.state
+        return Tensor(self.state.array)
 
     def set_state(self, state: Tensor) -> Generator:
         """Goes on from where ``state`` was taken."""
         if state.shape != (2,) or state.dtype != np.uint64:
             raise errors.complaint(errors.ArgumentError, "set_state", "a state is uint64[2]", {"state": state})
-        self.state = state
+        self.state.array = state.array
         return self
 
     def bits(self, size: int) -> Tensor:
         """The next random words: uint32[size]."""
         with self._lock:
-            state, self.state = self.state, _advance(self.state, size=size)
-        return _random_bits(state, size=size)
+            before, after = Tensor(self.state.array), _advance(self.state, size=size)
+            self.state.array = after.array
+        return _random_bits(before, size=size)
 
 
 default_generator = Generator()
@@ -191,7 +195,7 @@ def _floating(op: str, dtype: Any) -> np.dtype:
 
 
 def _finish(flat: Tensor, shape: tuple[int, ...], requires_grad: bool) -> Tensor:
-    made = Tensor(flat.array.reshape(shape)) if flat.node is None else _reshape(flat, shape=shape)
+    made = _reshape(flat, shape=shape)
     return require_grad(made) if requires_grad else made
 
 

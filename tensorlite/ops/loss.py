@@ -135,7 +135,7 @@ def _along(weight: Tensor, x: Tensor, axis: int) -> Tensor:
         raise complaint(ShapeError, "cross_entropy",
                         f"weight must have shape [{x.shape[axis]}], one number for each class",
                         {"input": x, "weight": weight})
-    return _reshape(weight, shape=(-1, *(1,) * (x.ndim - axis - 1)))
+    return _reshape(weight, shape=(weight.size, *(1,) * (x.ndim - axis - 1)))
 
 
 def _with_probabilities(x: Tensor, target: Tensor, weight: Tensor | None, reduction: str, smoothing: float) -> Tensor:

@@ -16,7 +16,7 @@ from tensorlite.errors import ArgumentError, ShapeError, complaint
 from tensorlite.op import Sample
 from tensorlite.ops.checks import check_alike, check_floating
 from tensorlite.ops.elementwise import rsqrt
-from tensorlite.ops.reduce import _mean, accumulator, count_of, kept_shape
+from tensorlite.ops.reduce import _mean, _var, accumulator, count_of, kept_shape
 from tensorlite.ops.shape import _reshape, astype
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType
@@ -71,16 +71,13 @@ def _known(x: Tensor, axes: Axes, eps: float) -> tuple[Tensor, Tensor]:
     return mean, rsqrt(variance + eps)
 
 
-@primitive("reduce", type=lambda x, r, *, axes: r,
-           vjp={"x": lambda g, x, r,
-                axes: -g * _r(x, r, axes=axes) ** 3 * (x - _average(x, axes)) * (1 / count_of(x.shape, axes))})
-def _r(xp: Any, x: Any, r: Any, *, axes: Axes) -> Any:
-    """``r`` as a function of ``x``."""
-    return r.copy()
-
-
 def _average(x: Tensor, axes: Axes) -> Tensor:
     return _mean(x, axis=axes, keepdims=True)
+
+
+def _factor(x: Tensor, axes: Axes, eps: float) -> Tensor:
+    """``r`` as a function of ``x``, for derivatives of derivatives."""
+    return rsqrt(_var(x, axis=axes, keepdims=True, correction=0.0) + eps)
 
 
 # --- ops ----------------------------------------------------------------------------------------------------------
@@ -96,11 +93,11 @@ def _scaled(x: Any, affine: Sequence[Any]) -> Any:
 
 
 def _layer_norm_x_vjp(g: Tensor, x: Tensor, affine: tuple[Tensor, ...], axes: Axes, eps: float) -> Tensor:
-    return _normalize_backward(g * affine[0] if affine else g, x, *_known(x, axes, eps), axes=axes)
+    return _normalize_backward(g * affine[0] if affine else g, x, *_known(x, axes, eps), axes=axes, eps=eps)
 
 
 def _layer_norm_affine_vjp(g: Tensor, x: Tensor, index: int, axes: Axes, eps: float) -> Tensor:
-    return g * _normalize(x, *_known(x, axes, eps), axes=axes) if index == 1 else g
+    return g * _normalize(x, *_known(x, axes, eps), axes=axes, eps=eps) if index == 1 else g
 
 
 @primitive("reduce", type=lambda x, *affine, axes, eps: x,
@@ -117,17 +114,20 @@ def _layer_norm(xp: Any, x: Any, *affine: Any, axes: Axes, eps: float) -> Any:
     return _scaled(out, affine).astype(x.dtype, copy=False)
 
 
-def _normalize_x_vjp(g: Tensor, x: Tensor, mean: Tensor, r: Tensor, affine: tuple[Tensor, ...], axes: Axes) -> Tensor:
-    return _normalize_backward(g * affine[0] if affine else g, x, mean, r, axes=axes)
+def _normalize_x_vjp(g: Tensor, x: Tensor, mean: Tensor, r: Tensor, affine: tuple[Tensor, ...], axes: Axes,
+                     eps: float) -> Tensor:
+    return _normalize_backward(g * affine[0] if affine else g, x, mean, r, axes=axes, eps=eps)
 
 
-def _normalize_affine_vjp(g: Tensor, x: Tensor, mean: Tensor, r: Tensor, index: int, axes: Axes) -> Tensor:
-    return g * _normalize(x, mean, r, axes=axes) if index == 3 else g
+def _normalize_affine_vjp(g: Tensor, x: Tensor, mean: Tensor, r: Tensor, index: int, axes: Axes, eps: float) -> Tensor:
+    return g * _normalize(x, mean, r, axes=axes, eps=eps) if index == 3 else g
 
 
-@primitive("reduce", type=lambda x, mean, r, *affine, axes: x,
-           vjp={"x": _normalize_x_vjp, "affine": _normalize_affine_vjp})
-def _normalize(xp: Any, x: Any, mean: Any, r: Any, *affine: Any, axes: Axes) -> Any:
+# Samples are empty: otherwise `mean` and `r` would have to be those of `x`, which no sample can say.
+@primitive("reduce", type=lambda x, mean, r, *affine, axes, eps: x,
+           vjp={"x": _normalize_x_vjp, "affine": _normalize_affine_vjp},
+           samples=[Sample((0, 3), (1, 3), (1, 3), (1, 3), (1, 3), axes=(0,), eps=1e-5)])
+def _normalize(xp: Any, x: Any, mean: Any, r: Any, *affine: Any, axes: Axes, eps: float) -> Any:
     """``(x - mean) * r * weight + bias``, computed as one product and one sum, with numbers of channels or rows."""
     _check(x, affine)
     scale = r * affine[0] if affine else r
@@ -139,16 +139,21 @@ def _normalize(xp: Any, x: Any, mean: Any, r: Any, *affine: Any, axes: Axes) -> 
     return out.astype(x.dtype, copy=False)
 
 
-def _backward_x_vjp(g: Tensor, g_: Tensor, x: Tensor, mean: Tensor, r: Tensor, axes: Axes) -> Tensor:
-    z, ours = _normalize(x, mean, r, axes=axes), _r(x, r, axes=axes)
+def _backward_x_vjp(g: Tensor, g_: Tensor, x: Tensor, mean: Tensor, r: Tensor, axes: Axes, eps: float) -> Tensor:
+    z, factor = _normalize(x, mean, r, axes=axes, eps=eps), _factor(x, axes, eps)
     left, right = _average(g * z, axes), _average(g_ * z, axes)
     spread = _average(g * g_, axes) - _average(g, axes) * _average(g_, axes) - left * right
-    return _normalize_backward(-ours * (g * right + g_ * left), x, mean, r, axes=axes) - ours * ours * z * spread
+    direct = _normalize_backward(-factor * (g * right + g_ * left), x, mean, r, axes=axes, eps=eps)
+    return direct - factor * factor * z * spread
 
 
-@primitive("reduce", type=lambda g_, x, mean, r, *, axes: x, vjp={
-    "g_": lambda g, x, mean, r, axes: _normalize_backward(g, x, mean, r, axes=axes), "x": _backward_x_vjp})
-def _normalize_backward(xp: Any, g_: Any, x: Any, mean: Any, r: Any, *, axes: Axes) -> Any:
+def _backward_g_vjp(g: Tensor, x: Tensor, mean: Tensor, r: Tensor, axes: Axes, eps: float) -> Tensor:
+    return _normalize_backward(g, x, mean, r, axes=axes, eps=eps)
+
+
+@primitive("reduce", type=lambda g_, x, mean, r, *, axes, eps: x, vjp={"g_": _backward_g_vjp, "x": _backward_x_vjp},
+           samples=[Sample((0, 3), (0, 3), (1, 3), (1, 3), axes=(0,), eps=1e-5)])
+def _normalize_backward(xp: Any, g_: Any, x: Any, mean: Any, r: Any, *, axes: Axes, eps: float) -> Any:
     """The map ``D``: from the cotangent of ``z`` to that of ``x``."""
     count = r.dtype.type(count_of(x.shape, axes))
     g = g_.astype(r.dtype, copy=False)
@@ -200,7 +205,7 @@ def layer_norm(input: Tensor, normalized_shape: int | Sequence[int], weight: Ten
 
 def _per_channel(x: Tensor, values: Tensor) -> Tensor:
     """Numbers of channels, shaped to meet a batch."""
-    return _reshape(values, shape=(1, -1, *(1,) * (x.ndim - 2))) if x.ndim > 2 else values
+    return _reshape(values, shape=(1, values.size, *(1,) * (x.ndim - 2))) if x.ndim > 2 else values
 
 
 def _check_channels(x: Tensor, **named: Tensor | None) -> None:
@@ -250,7 +255,7 @@ def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor |
     affine = () if weight is None else (_per_channel(input, weight),)
     if weight is not None and bias is not None:
         affine = (*affine, _per_channel(input, bias))
-    result = _normalize(input, mean, rsqrt(variance + eps), *affine, axes=axes)
+    result = _normalize(input, mean, rsqrt(variance + eps), *affine, axes=axes, eps=eps)
     return result + _per_channel(input, bias) if weight is None and bias is not None else result
 
 
