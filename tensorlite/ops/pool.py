@@ -90,7 +90,7 @@ def _winner_type(x: TensorType, top: TensorType, *, kernel: Pair, **_: Any) -> T
     return TensorType(np.min_scalar_type(kernel[0] * kernel[1]), top.shape, x.device)
 
 
-@primitive("reduce", type=_winner_type)
+@primitive("reduce", type=_winner_type, samples=[Sample((2, 3, 4, 6), (2, 3, 2, 3), **_geometry((2, 2), (2, 2)))])
 def _max_pool2d_winner(xp: Any, x: Any, top: Any, *, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Any:
     """For each window the place of its maximum ``top`` in the kernel, row by row: the first of equals, the last NaN."""
     counts = top.shape[2:]
@@ -108,7 +108,7 @@ def _max_pool2d_winner(xp: Any, x: Any, top: Any, *, kernel: Pair, stride: Pair,
     return winner
 
 
-def _scatter_type(g_: TensorType, winner: TensorType, *, size: Pair, **_: Any) -> TensorType:
+def _scatter_type(g_: TensorType, *_winner: TensorType, size: Pair, **_: Any) -> TensorType:
     return TensorType(g_.dtype, (*g_.shape[:2], *size), g_.device)
 
 
@@ -150,7 +150,8 @@ def _max_pool2d_gather(xp: Any, x: Any, winner: Any, *, kernel: Pair, stride: Pa
     return out
 
 
-@primitive("index", type=lambda winner, **_: TensorType(np.dtype(np.int64), winner.shape, winner.device))
+@primitive("index", type=lambda winner, **_: TensorType(np.dtype(np.int64), winner.shape, winner.device), samples=[
+    Sample(Integers((1, 2, 3, 4), 0, 6), size=(5, 5), **_geometry((3, 2), (2, 1), (1, 0)))])
 def _max_pool2d_indices(xp: Any, winner: Any, *, size: Pair, kernel: Pair, stride: Pair, padding: Pair,
                         dilation: Pair) -> Any:
     """The places of maxima in their images, counted row by row."""
@@ -257,7 +258,9 @@ def _spread_vjp(g: Tensor, kernel: Pair, stride: Pair, padding: Pair, ceil_mode:
     return _avg_pool2d(g, **_average_geometry(kernel, stride, padding, ceil_mode, include_pad, divisor))
 
 
-@primitive("index", type=_scatter_type, vjp={"g_": _spread_vjp})
+@primitive("index", type=_scatter_type, vjp={"g_": _spread_vjp}, samples=[
+    Sample((2, 3, 2, 3), size=(4, 6), **_average_geometry((2, 2), (2, 2))),
+    Sample((1, 2, 4, 7), size=(7, 6), **_average_geometry((3, 2), (2, 1), (1, 1), True, False))])
 def _avg_pool2d_spread(xp: Any, g_: Any, *, size: Pair, kernel: Pair, stride: Pair, padding: Pair, ceil_mode: bool,
                        include_pad: bool, divisor: int | None) -> Any:
     """The transpose of `avg_pool2d`: gives each window's elements their share of its cotangent."""
