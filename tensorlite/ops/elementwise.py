@@ -435,16 +435,16 @@ def erfc(x):
     return s.erfc(x)
 
 
-@elementwise(accepts="real floating", vjp={"x": lambda g, y: g * y * (1 - y)})
+@elementwise(accepts="real floating")
 def sigmoid(x):
     """The logistic function ``1 / (1 + exp(-x))``."""
-    return 1 / (1 + s.exp(-x))
+    return s.sigmoid(x)
 
 
 @elementwise(accepts="real", vjp={"x": lambda g, y: s.where(y <= 0, 0, g)})
 def relu(x):
-    """The positive part ``max(x, 0)``; its derivative at 0 is 0."""
-    return s.maximum(x, 0)
+    """The positive part ``max(x, 0)``, NaN of NaN; its derivative at 0 is 0."""
+    return s.where(x <= 0, 0, x)
 
 
 @elementwise(accepts="real floating")
@@ -459,21 +459,21 @@ def gelu_tanh(x):
     return 0.5 * x * (1 + s.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
 
 
-@elementwise(accepts="real floating", vjp={"x": lambda g, x: g / (1 + s.exp(-x))})
+@elementwise(accepts="real floating", vjp={"x": lambda g, x: g * s.sigmoid(x)})
 def softplus(x):
     """``log(1 + exp(x))`` without overflow."""
     return s.maximum(x, 0) + s.log1p(s.exp(-s.abs(x)))
 
 
 def _silu_vjp(g, x):
-    sigma = 1 / (1 + s.exp(-x))
+    sigma = s.sigmoid(x)
     return g * (sigma * (1 + x * (1 - sigma)))
 
 
 @elementwise(accepts="real floating", vjp={"x": _silu_vjp})
 def silu(x):
     """``x * sigmoid(x)``, also called swish."""
-    return x / (1 + s.exp(-x))
+    return x * s.sigmoid(x)
 
 
 # --- bounds -------------------------------------------------------------------------------------------------------
