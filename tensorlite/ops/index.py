@@ -216,7 +216,8 @@ def _set_value_vjp(g: Tensor, indices: tuple[Tensor, ...], value_shape: tuple[in
 
 
 @primitive("index", type=lambda *indices, spec, shape: retype(indices[0], indexed_shape(
-    shape, spec, [i.shape for i in indices]), np.dtype(bool)))
+    shape, spec, [i.shape for i in indices]), np.dtype(bool)),
+           samples=[Sample(Integers((3,), 0, 4), spec=(ARRAY,), shape=(4, 2))])
 def _stayed(xp: Any, *indices: Any, spec: Spec, shape: tuple[int, ...]) -> Any:
     """Whether each of the elements assigned to an index is still there afterwards."""
     index = join_index(spec, indices)

@@ -9,6 +9,7 @@ import numpy as np
 
 from tensorlite.declare import primitive, public
 from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
+from tensorlite.kernels import device as devices
 from tensorlite.op import Sample
 from tensorlite.ops.axes import one_axis, some_axes
 from tensorlite.ops.index import ARRAY, _take_at
@@ -177,7 +178,8 @@ def repeat(x: Tensor, repeats: int | Tensor, /, *, axis: int | None = None) -> T
     if axis is None:
         x, axis = _reshape(x, shape=(x.size,)), 0
     axis = one_axis("repeat", x, axis)
-    counts = np.asarray(repeats.array if isinstance(repeats, Tensor) else repeats)
+    device = devices.of(x.array)
+    counts = device.to_numpy(repeats.array) if isinstance(repeats, Tensor) else np.asarray(repeats)
     if counts.size and counts.dtype not in INTEGERS:
         raise complaint(DTypeError, "repeat", "repeats must be integers", {"x": x, "repeats": repeats})
     if counts.size and counts.min() < 0:
@@ -189,7 +191,7 @@ def repeat(x: Tensor, repeats: int | Tensor, /, *, axis: int | None = None) -> T
     if counts.shape != (n,):
         raise complaint(ShapeError, "repeat", f"repeats must have one count for each of {n} elements",
                         {"x": x, "repeats": repeats})
-    places = Tensor(np.repeat(np.arange(n), counts.astype(np.int64)))
+    places = Tensor(device.asarray(np.repeat(np.arange(n), counts.astype(np.int64))))
     return _take_at(x, places, spec=along(axis, ARRAY))
 
 

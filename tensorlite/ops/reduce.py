@@ -131,6 +131,13 @@ def _divisor(shape: Sequence[int], axis: Sequence[int], correction: float) -> fl
     return freedom if freedom > 0 else float("nan")
 
 
+def _variance(op: str, x: Tensor, axis: Axis, keepdims: bool, correction: float) -> Tensor:
+    axes = some_axes(op, x, axis)
+    if count_of(x.shape, axes) <= correction:
+        correction = float("nan")  # so that kernels need not know what the standard says of this case
+    return _var(averaged(op, x, "real floating"), axis=axes, keepdims=bool(keepdims), correction=float(correction))
+
+
 def _var_vjp(g: Tensor, x: Tensor, axis: tuple[int, ...], correction: float) -> Tensor:
     weight = spread(g * (2 / _divisor(x.shape, axis, correction)), x.shape, axis)
     return weight * (x - _mean(x, axis=axis, keepdims=True))
@@ -157,8 +164,7 @@ def var(x: Tensor, /, axis: Axis = None, keepdims: bool = False, *, correction: 
     >>> tl.var(tl.tensor([1.0, 2.0, 3.0, 4.0]), correction=1).item()
     1.6666666269302368
     """
-    result = _var(averaged("var", x, "real floating"), axis=some_axes("var", x, axis), keepdims=bool(keepdims),
-                  correction=correction)
+    result = _variance("var", x, axis, keepdims, correction)
     return result if x.dtype == result.dtype else astype(result, DEFAULT_FLOAT)
 
 
@@ -177,9 +183,7 @@ def std(x: Tensor, /, axis: Axis = None, keepdims: bool = False, *, correction: 
     >>> tl.std(tl.tensor([1.0, 3.0]))
     tensor(1.)
     """
-    result = _var(averaged("std", x, "real floating"), axis=some_axes("std", x, axis), keepdims=bool(keepdims),
-                  correction=correction)
-    result = deviation(result)
+    result = deviation(_variance("std", x, axis, keepdims, correction))
     return result if x.dtype == result.dtype else astype(result, DEFAULT_FLOAT)
 
 

@@ -17,9 +17,12 @@ from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import INTEGERS
 
 
-@primitive("index", type=lambda indices, *, extent: indices, samples=[Sample(Integers((3,), -4, 4), extent=4)])
-def _from_the_front(xp: Any, indices: Any, *, extent: int) -> Any:
+@primitive("index", type=lambda indices, **_: indices, samples=[Sample(Integers((3,), -4, 4), axis=1, extent=4)])
+def _from_the_front(xp: Any, indices: Any, *, axis: int, extent: int) -> Any:
     """Positions counted from the front, those below 0 having been counted from the end."""
+    problem = out_of_bounds(indices, axis, extent)
+    if problem is not None:
+        raise IndexingError(*problem)
     return xp.where(indices < 0, indices + extent, indices) if indices.dtype.kind == "i" else indices
 
 
@@ -28,10 +31,11 @@ def positions(op: str, x: Tensor, indices: Tensor, axis: int) -> Tensor:
     if not isinstance(indices, Tensor) or indices.dtype not in INTEGERS:
         raise complaint(DTypeError, op, "indices must be a tensor of integers", {"x": x, "indices": indices},
                         "make it one: tl.asarray(...)")
-    problem = out_of_bounds(indices.array, axis, x.shape[axis])
-    if problem is not None:
-        raise complaint(IndexingError, op, problem[0], {"x": x, "indices": indices, "axis": axis}, problem[1])
-    return _from_the_front(indices, extent=x.shape[axis])
+    try:
+        return _from_the_front(indices, axis=axis, extent=x.shape[axis])
+    except IndexingError as error:
+        problem = error.problem.splitlines()[0].partition(": ")[2]
+        raise complaint(IndexingError, op, problem, {"x": x, "indices": indices, "axis": axis}, error.fix) from None
 
 
 @public
