@@ -343,7 +343,7 @@ class Module:
         return register(self._backward_pre_hooks, Hook(hook), prepend)
 
     def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
-        """Calls ``hook(module, grad_input, grad_output)`` when both are known; what it returns replaces ``grad_input``."""
+        """Calls ``hook(module, grad_input, grad_output)`` when both are known; what it returns replaces the first."""
         return register(self._backward_hooks, Hook(hook), prepend)
 
     # --- text ---

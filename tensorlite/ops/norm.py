@@ -126,7 +126,7 @@ def _normalize_affine_vjp(g: Tensor, x: Tensor, mean: Tensor, r: Tensor, index: 
 # Samples are empty: otherwise `mean` and `r` would have to be those of `x`, which no sample can say.
 @primitive("reduce", type=lambda x, mean, r, *affine, axes, eps: x,
            vjp={"x": _normalize_x_vjp, "affine": _normalize_affine_vjp},
-           samples=[Sample((0, 3), (1, 3), (1, 3), (1, 3), (1, 3), axes=(0,), eps=1e-5)])
+           samples=[Sample((2, 0, 3), (1, 0, 1), (1, 0, 1), (1, 0, 1), (1, 0, 1), axes=(0, 2), eps=1e-5)])
 def _normalize(xp: Any, x: Any, mean: Any, r: Any, *affine: Any, axes: Axes, eps: float) -> Any:
     """``(x - mean) * r * weight + bias``, computed as one product and one sum, with numbers of channels or rows."""
     _check(x, affine)
@@ -152,7 +152,7 @@ def _backward_g_vjp(g: Tensor, x: Tensor, mean: Tensor, r: Tensor, axes: Axes, e
 
 
 @primitive("reduce", type=lambda g_, x, mean, r, *, axes, eps: x, vjp={"g_": _backward_g_vjp, "x": _backward_x_vjp},
-           samples=[Sample((0, 3), (0, 3), (1, 3), (1, 3), axes=(0,), eps=1e-5)])
+           samples=[Sample((2, 0, 3), (2, 0, 3), (1, 0, 1), (1, 0, 1), axes=(0, 2), eps=1e-5)])
 def _normalize_backward(xp: Any, g_: Any, x: Any, mean: Any, r: Any, *, axes: Axes, eps: float) -> Any:
     """The map ``D``: from the cotangent of ``z`` to that of ``x``."""
     count = r.dtype.type(count_of(x.shape, axes))
