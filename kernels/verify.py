@@ -92,7 +92,7 @@ def _value(value: loops.Value, scope: _Scope, dtype: loops.DType | None = None, 
     _require(isinstance(value, scalar.Typed), scope, f"{what} {value!r} is not typed: use loops.build")
     assert isinstance(value, scalar.Typed)
     if dtype is not None:
-        _require(value.dtype == dtype, scope, f"{what} {expression(value)} is {value.dtype}, not {dtype}")
+        _require(value.dtype == dtype, scope, f"{what} {value!r} is {value.dtype}, not {dtype}")
     varies: Indices = frozenset()
     for node in scalar.postorder(value):
         _require(node.op in scalar.PRIMITIVES, scope, f"{node.op} is not a primitive")
@@ -154,10 +154,10 @@ def _refuse_race(store: loops.Store, scope: _Scope) -> None:
     stride = terms.pop(loop.index, 0)
     extents = {other.index: other.extent for other in scope.nest if other is not loop}
     known = {name: int(str(e.value)) for name, e in extents.items() if isinstance(e, scalar.Typed) and e.op == "const"}
-    constant = terms.pop("", 0)
+    terms.pop("", 0)
     if stride and set(terms) <= set(known):
         reach = sum(abs(factor) * (known[name] - 1) for name, factor in terms.items())
-        _require(reach < abs(stride), scope, f"iterations of {loop.index} overlap in {_place(store)} (from {constant})")
+        _require(reach < abs(stride), scope, f"iterations of {loop.index} overlap in {_place(store)}")
 
 
 def _place(store: loops.Store) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
@@ -19,7 +18,6 @@ from tensorlite.kernels.llvm.target import Target
 from tensorlite.kernels.llvm.types import memory as memory_type
 from tensorlite.kernels.llvm.types import register
 from tensorlite.kernels.llvm.values import Evaluator, Lanes, Value
-from tensorlite.kernels.loops import Kind
 
 _ATTRIBUTES = 'attributes #0 = { nounwind "no-builtins" }\n!0 = !{i32 1}'
 _BARRIER = "tensorlite_barrier"
@@ -81,7 +79,7 @@ class Emitter:
     def block(self, block: loops.Block) -> None:
         """Append statements."""
         for statement in block:
-            _EMITTERS[type(statement)](self, statement)
+            getattr(self, _METHODS[type(statement)])(statement)
 
     def evaluate(self, value: loops.Value) -> Value:
         """Append an expression."""
@@ -167,12 +165,12 @@ class Emitter:
         start, end = (self.asm.let(f"udiv i64 {product}, %threads") for product in (first, last))
         self._each(start, end, loop)
 
-    def _each(self, start: str, end: str, loop: loops.For) -> None:
+    def _each(self, start: str, end: str, loop: loops.For, step: str = "1") -> None:
         def body(index: str) -> None:
             self.values[loop.index] = Value(index, loops.INDEX)
             self.block(loop.body)
 
-        self._loop((start, end, "1"), loop.body, body)
+        self._loop((start, end, step), loop.body, body)
 
     def unroll(self, loop: loops.For) -> None:
         for i in range(int(self.evaluate(loop.extent).ref)):
@@ -215,25 +213,19 @@ class Emitter:
         return [self.evaluator.widen(value, left[0].lanes) for value in merged]
 
     def loop(self, loop: loops.For) -> None:
-        """Append a loop of any kind."""
-        _LOOPS[loop.kind](self, loop)
+        """Append a loop, by the method that has the name of its kind."""
+        getattr(self, loop.kind)(loop)
 
 
-_LOOPS: dict[Kind, Callable[[Emitter, loops.For], None]] = {
-    Kind.SERIAL: Emitter.serial,
-    Kind.PARALLEL: Emitter.parallel,
-    Kind.VECTOR: Emitter.vector,
-    Kind.UNROLL: Emitter.unroll,
-}
-_EMITTERS: dict[type, Callable[[Any, Any], None]] = {
-    loops.Let: Emitter.let,
-    loops.Load: Emitter.load,
-    loops.Store: Emitter.store,
-    loops.Local: Emitter.local,
-    loops.Assign: Emitter.assign,
-    loops.Scratch: Emitter.scratch,
-    loops.If: Emitter.condition,
-    loops.Barrier: Emitter.barrier,
-    loops.For: Emitter.loop,
-    loops.Reduce: Emitter.reduce,
+_METHODS = {
+    loops.Let: "let",
+    loops.Load: "load",
+    loops.Store: "store",
+    loops.Local: "local",
+    loops.Assign: "assign",
+    loops.Scratch: "scratch",
+    loops.If: "condition",
+    loops.Barrier: "barrier",
+    loops.For: "loop",
+    loops.Reduce: "reduce",
 }
