@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from math import prod
 from string import ascii_letters
 from typing import Any
-
-import numpy as np
 
 from tensorlite.declare import public
 from tensorlite.errors import ArgumentError, DTypeError, ShapeError, TensorliteError, complaint
 from tensorlite.ops.index import _slice
 from tensorlite.ops.linalg import _matmul
 from tensorlite.ops.reduce import _sum
-from tensorlite.ops.shape import _permute_dims, _reshape, astype
+from tensorlite.ops.shape import _copy, _permute_dims, _reshape, astype
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import promote
 
@@ -49,8 +47,9 @@ def einsum(equation: Any, /, *operands: Any) -> Tensor:
     if len(operands) == 1 and isinstance(operands[0], tuple | list):
         operands = tuple(operands[0])
     try:
-        terms, output = _parse(equation, operands)
-        return _ordered(_contract(_with_extents(terms, output), output), output)
+        terms, output = _terms(equation, operands)
+        result = _permuted(_contract(_with_extents(terms), output), output)
+        return _copy(result) if any(result is x for x in operands) else result
     except TensorliteError as error:
         if error.complete:
             raise
@@ -74,21 +73,28 @@ def _from_lists(arguments: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
     return f"{','.join(texts)}->{output}", tuple(operands)
 
 
-def _parse(equation: str, operands: Sequence[Any]) -> tuple[list[Term], Labels]:
-    """The labelled operands and the output's labels; axes behind an ellipsis are labelled 0, 1, ... from the last."""
-    inputs, arrow, output = equation.replace(" ", "").partition("->")
-    texts = inputs.split(",")
-    if not operands or len(texts) != len(operands):
-        raise ArgumentError(f"the equation has {len(texts)} operands, not {len(operands)}")
+def _terms(equation: str, operands: Sequence[Any]) -> tuple[list[Term], Labels]:
+    """The labelled operands and the output's labels."""
     for x in operands:
         if not isinstance(x, Tensor):
             raise DTypeError(f"operands must be tensors, not {type(x).__name__}", "make it one: tl.asarray(...)")
+    inputs, output = _parse(equation, tuple(x.ndim for x in operands))
     dtype = reduce(promote, (x.dtype for x in operands))
-    terms = [Term(astype(x, dtype, copy=False), _labels(text, x.ndim)) for text, x in zip(texts, operands, strict=True)]
-    found = [label for term in terms for label in term.labels]
+    return [Term(astype(x, dtype, copy=False), of) for x, of in zip(operands, inputs, strict=True)], output
+
+
+@lru_cache(maxsize=4096)
+def _parse(equation: str, ndims: tuple[int, ...]) -> tuple[tuple[Labels, ...], Labels]:
+    """The labels of operands and output; axes behind an ellipsis are labelled 0, 1, ... from the last."""
+    inputs, arrow, output = equation.replace(" ", "").partition("->")
+    texts = inputs.split(",")
+    if not ndims or len(texts) != len(ndims):
+        raise ArgumentError(f"the equation has {len(texts)} operands, not {len(ndims)}")
+    terms = tuple(_labels(text, ndim) for text, ndim in zip(texts, ndims, strict=True))
+    found = [label for term in terms for label in term]
     dots = sorted({label for label in found if label.isdecimal()}, key=int, reverse=True)
     if arrow:
-        labels = _labels(output, output.replace("...", "").__len__() + (len(dots) if "..." in output else 0))
+        labels = _labels(output, len(output.replace("...", "")) + (len(dots) if "..." in output else 0))
     else:
         labels = (*dots, *sorted(label for label in set(found) if found.count(label) == 1 and not label.isdecimal()))
     for label in labels:
@@ -102,9 +108,9 @@ def _parse(equation: str, operands: Sequence[Any]) -> tuple[list[Term], Labels]:
 def _labels(text: str, ndim: int) -> Labels:
     before, dots, after = text.partition("...")
     letters = before + after
-    if any(letter not in ascii_letters for letter in letters):
-        wrong = next(letter for letter in letters if letter not in ascii_letters)
-        raise ArgumentError(f"{wrong!r} names no axis", "use letters, ',', '->' and '...'")
+    for letter in letters:
+        if letter not in ascii_letters:
+            raise ArgumentError(f"{letter!r} names no axis", "use letters, ',', '->' and '...'")
     hidden = ndim - len(letters)
     if hidden < 0 or (hidden and not dots):
         raise ShapeError(f"{text!r} names {len(letters)} axes of a tensor that has {ndim}")
@@ -114,7 +120,7 @@ def _labels(text: str, ndim: int) -> Labels:
 # --- computing ----------------------------------------------------------------------------------------------------
 
 
-def _with_extents(terms: Sequence[Term], output: Labels) -> list[Term]:
+def _with_extents(terms: Sequence[Term]) -> list[Term]:
     """Terms without repeated labels, and without axes of extent 1 where the label's extent is another."""
     extents: dict[str, int] = {}
     for term in terms:
@@ -163,9 +169,9 @@ def _contract(terms: list[Term], output: Labels) -> Term:
     return terms[0]
 
 
-def _needed(output: Labels, terms: Sequence[Term], but: Sequence[int]) -> set[str]:
+def _needed(output: Labels, terms: Sequence[Term], but: Sequence[int]) -> frozenset[str]:
     """The labels of the output and of all terms but some."""
-    return set(output).union(*(term.labels for i, term in enumerate(terms) if i not in but))
+    return frozenset(output).union(*(term.labels for i, term in enumerate(terms) if i not in but))
 
 
 def _size(terms: Sequence[Term], pair: tuple[int, int], output: Labels) -> int:
@@ -174,7 +180,7 @@ def _size(terms: Sequence[Term], pair: tuple[int, int], output: Labels) -> int:
     return prod(n for label, n in extents.items() if label in needed)
 
 
-def _summed(term: Term, needed: set[str]) -> Term:
+def _summed(term: Term, needed: frozenset[str]) -> Term:
     """The term without the axes that nothing else needs."""
     axis = tuple(i for i, label in enumerate(term.labels) if label not in needed)
     if not axis:
@@ -183,28 +189,45 @@ def _summed(term: Term, needed: set[str]) -> Term:
                 tuple(label for label in term.labels if label in needed))
 
 
-def _product(a: Term, b: Term, needed: set[str]) -> Term:
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """What the axes of two terms are in their product, by label: in both and kept, in one, or summed over."""
+
+    batch: Labels
+    rows: Labels
+    inner: Labels
+    columns: Labels
+
+
+@lru_cache(maxsize=4096)
+def _roles(a: Labels, b: Labels, needed: frozenset[str]) -> Roles:
+    return Roles(tuple(label for label in a if label in b and label in needed),
+                 tuple(label for label in a if label not in b),
+                 tuple(label for label in a if label in b and label not in needed),
+                 tuple(label for label in b if label not in a))
+
+
+def _product(a: Term, b: Term, needed: frozenset[str]) -> Term:
     """The product of two terms summed over what both have and nothing else needs."""
-    shared = [label for label in a.labels if label in b.labels]
-    batch = [label for label in shared if label in needed]
-    inner = [label for label in shared if label not in needed]
-    rows = [label for label in a.labels if label not in shared]
-    columns = [label for label in b.labels if label not in shared]
-    extents = {label: n for t in (a, b) for label, n in zip(t.labels, t.tensor.shape, strict=True)}
-    sizes = [[extents[label] for label in group] for group in (batch, rows, inner, columns)]
-    m, k, n = (prod(group) for group in sizes[1:])
-    left = _aligned(a, (*batch, *rows, *inner), (*sizes[0], m, k))
-    right = _aligned(b, (*batch, *inner, *columns), (*sizes[0], k, n))
-    product = _matmul(left, right) if inner else left * right
-    return Term(_reshape(product, shape=(*sizes[0], *sizes[1], *sizes[3])), (*batch, *rows, *columns))
+    roles = _roles(a.labels, b.labels, needed)
+    extents = dict(zip(a.labels + b.labels, a.tensor.shape + b.tensor.shape, strict=True))
+    batch, rows, inner, columns = (
+        tuple(extents[label] for label in group) for group in (roles.batch, roles.rows, roles.inner, roles.columns))
+    left = _aligned(a, roles.batch + roles.rows + roles.inner, (*batch, prod(rows), prod(inner)))
+    right = _aligned(b, roles.batch + roles.inner + roles.columns, (*batch, prod(inner), prod(columns)))
+    product = _matmul(left, right) if roles.inner else left * right
+    return Term(_shaped(product, batch + rows + columns), roles.batch + roles.rows + roles.columns)
 
 
-def _aligned(term: Term, labels: Sequence[str], shape: tuple[int, ...]) -> Tensor:
-    order = tuple(term.labels.index(label) for label in labels)
-    moved = term.tensor if order == tuple(range(len(order))) else _permute_dims(term.tensor, axes=order)
-    return moved if moved.shape == shape else _reshape(moved, shape=shape)
+def _aligned(term: Term, labels: Labels, shape: tuple[int, ...]) -> Tensor:
+    return _shaped(_permuted(term, labels), shape)
 
 
-def _ordered(term: Term, output: Labels) -> Tensor:
-    order: tuple[int, ...] = tuple(np.argsort([output.index(label) for label in term.labels]).tolist())
-    return _permute_dims(term.tensor, axes=order)
+def _permuted(term: Term, labels: Labels) -> Tensor:
+    if term.labels == labels:
+        return term.tensor
+    return _permute_dims(term.tensor, axes=tuple(term.labels.index(label) for label in labels))
+
+
+def _shaped(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return x if x.shape == shape else _reshape(x, shape=shape)

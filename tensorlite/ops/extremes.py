@@ -32,12 +32,12 @@ def _extreme_vjp(g: Tensor, x: Tensor, y: Tensor, axis: tuple[int, ...]) -> Tens
 
 @primitive("reduce", type=extreme_type, vjp={"x": _extreme_vjp}, samples=REDUCE_SAMPLES)
 def _max(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
-    return xp.max(x, axis=axis, keepdims=keepdims)
+    return x.max(axis=axis, keepdims=keepdims)
 
 
 @primitive("reduce", type=extreme_type, vjp={"x": _extreme_vjp}, samples=REDUCE_SAMPLES)
 def _min(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
-    return xp.min(x, axis=axis, keepdims=keepdims)
+    return x.min(axis=axis, keepdims=keepdims)
 
 
 def ordered(op: str, x: Tensor) -> Tensor:

@@ -58,7 +58,10 @@ def reduce_type(x: TensorType, *, axis: tuple[int, ...], keepdims: bool, **_: An
 
 def accumulator(dtype: np.dtype) -> np.dtype:
     """The dtype that sums of a dtype are kept in: at least float32."""
-    return float32 if dtype in (float16, bfloat16) else dtype
+    return _ACCUMULATORS.get(dtype, dtype)
+
+
+_ACCUMULATORS = {float16: float32, bfloat16: float32}
 
 
 def samples_with(samples: Sequence[Sample], **attributes: Any) -> tuple[Sample, ...]:
@@ -79,7 +82,7 @@ REDUCE_SAMPLES = (Sample((2, 3, 4), axis=(1,), keepdims=False), Sample((2, 3, 4)
            vjp={"x": lambda g, x_shape, axis: spread(g, x_shape, axis)})
 def _sum(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, dtype: np.dtype | None) -> Any:
     dtype = dtype or x.dtype
-    return xp.sum(x, axis=axis, keepdims=keepdims, dtype=accumulator(dtype)).astype(dtype, copy=False)
+    return x.sum(axis=axis, keepdims=keepdims, dtype=accumulator(dtype)).astype(dtype, copy=False)
 
 
 @public
@@ -100,7 +103,7 @@ def sum(x: Tensor, /, axis: Axis = None, keepdims: bool = False, *, dtype: Any =
 @primitive("reduce", type=reduce_type, samples=REDUCE_SAMPLES,
            vjp={"x": lambda g, x_shape, axis: spread(g * (1 / count_of(x_shape, axis)), x_shape, axis)})
 def _mean(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
-    total = xp.sum(x, axis=axis, keepdims=keepdims, dtype=accumulator(x.dtype))
+    total = x.sum(axis=axis, keepdims=keepdims, dtype=accumulator(x.dtype))
     return xp.divide(total, total.dtype.type(count_of(x.shape, axis))).astype(x.dtype, copy=False)
 
 

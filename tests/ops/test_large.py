@@ -10,8 +10,9 @@ from tolerance import assert_close, assert_same
 import tensorlite as tl
 
 SHAPE = (300, 257)
-by_dtype = pytest.mark.parametrize("dtype", [tl.float32, tl.float64, tl.bfloat16, tl.int32, tl.uint8, tl.bool, tl.complex64],
-                                   ids=lambda d: d.name)
+KINDS = [tl.float32, tl.float64, tl.bfloat16, tl.int32, tl.uint8, tl.bool, tl.complex64]
+SORTED = [tl.float32, tl.float64, tl.float16, tl.bfloat16, tl.int64, tl.int8, tl.uint64, tl.bool]
+by_dtype = pytest.mark.parametrize("dtype", KINDS, ids=lambda d: d.name)
 
 
 def wide(x: np.ndarray) -> np.ndarray:
@@ -60,8 +61,7 @@ def test_variance_with_correction_and_without_freedom():
     assert np.isnan(tl.var(tl.asarray(x), axis=1, correction=2).numpy()).all()
 
 
-@pytest.mark.parametrize("dtype", [tl.float32, tl.float64, tl.float16, tl.bfloat16, tl.int64, tl.int8, tl.uint64, tl.bool],
-                         ids=lambda d: d.name)
+@pytest.mark.parametrize("dtype", SORTED, ids=lambda d: d.name)
 @pytest.mark.parametrize("descending", [False, True])
 def test_sorting(dtype, descending):
     x = values(seeded(dtype.name), SHAPE, dtype)

@@ -8,7 +8,10 @@ import math
 
 import numpy as np
 import pytest
-from tolerance import assert_close
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import array_api
+from tolerance import assert_close, assert_same
 
 import tensorlite as tl
 from tensorlite.tensor_type import DTYPES, GROUPS, default_dtype, promote, promote_scalar, scalar_kind
@@ -84,6 +87,21 @@ def test_signature(name):
             assert mine.default == parameter.default
     extra = [p for n, p in ours.items() if n not in theirs and p.kind is not p.POSITIONAL_ONLY]
     assert all(p.default is not p.empty for p in extra)
+
+
+# --- drawn by hypothesis ------------------------------------------------------------------------------------------
+
+STRATEGIES = array_api.make_strategies_namespace(tl, api_version="2024.12")
+
+
+@given(st.data())
+@settings(max_examples=50)
+def test_hypothesis_draws_our_tensors(data):
+    dtype = data.draw(STRATEGIES.scalar_dtypes())
+    x = data.draw(STRATEGIES.arrays(dtype, STRATEGIES.array_shapes(min_dims=0, min_side=0)))
+    index = data.draw(STRATEGIES.indices(x.shape, allow_newaxis=True))
+    assert (type(x), x.dtype) == (tl.Tensor, dtype)
+    assert_same(x[index], x.numpy()[index])
 
 
 # --- Python scalars -----------------------------------------------------------------------------------------------
