@@ -42,7 +42,7 @@ def _concat(xp: Any, *arrays: Any, axis: int, _offsets: tuple[int, ...]) -> Any:
 def of_one_dtype(op: str, arrays: Sequence[Tensor]) -> list[Tensor]:
     """Tensors brought to the dtype that they all promote to."""
     if isinstance(arrays, Tensor):
-        arrays = [arrays[i] for i in range(len(arrays))]  # type: ignore[index]
+        arrays = [arrays[i] for i in range(len(arrays))]
     if not isinstance(arrays, Sequence) or not all(isinstance(x, Tensor) for x in arrays):
         raise complaint(DTypeError, op, "takes a sequence of tensors", {"arrays": arrays})
     if not arrays:

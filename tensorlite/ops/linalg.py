@@ -123,7 +123,7 @@ def _pairs(x1: Tensor, x2: Tensor, axes: Any) -> tuple[tuple[int, ...], tuple[in
     if not isinstance(axes, int):
         first, second = (a if isinstance(a, tuple | list) else (a,) for a in axes)
     elif 0 <= axes <= min(x1.ndim, x2.ndim):
-        first, second = range(x1.ndim - axes, x1.ndim), range(axes)
+        first, second = tuple(range(x1.ndim - axes, x1.ndim)), tuple(range(axes))
     else:
         raise complaint(ShapeError, "tensordot", f"there are not {axes} axes to sum over", {"x1": x1, "x2": x2})
     if len(first) != len(second):

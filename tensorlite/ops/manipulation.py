@@ -213,7 +213,7 @@ def tile(x: Tensor, repetitions: Sequence[int], /) -> Tensor:
     counts = tuple(repetitions) if isinstance(repetitions, tuple | list) else (repetitions,)
     ndim = max(x.ndim, len(counts))
     shape = (1,) * (ndim - x.ndim) + x.shape
-    counts = (1,) * (ndim - len(counts)) + tuple(int(n) for n in counts)  # type: ignore[arg-type]
+    counts = (1,) * (ndim - len(counts)) + tuple(int(n) for n in counts)
     if any(n < 0 for n in counts):
         raise complaint(ArgumentError, "tile", "nothing is repeated a negative number of times",
                         {"x": x, "repetitions": repetitions})

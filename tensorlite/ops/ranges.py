@@ -67,7 +67,7 @@ def _steps(start: float, stop: float, step: float) -> int:
 def _number(op: str, value: Any) -> Any:
     """A real number from a Python, NumPy or tensor scalar."""
     if isinstance(value, Tensor | np.generic):
-        value = value.item()  # type: ignore[union-attr]
+        value = value.item()
     if not isinstance(value, int | float):
         raise complaint(DTypeError, op, f"takes real numbers, not {type(value).__name__}", {"argument": value})
     return value
