@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
@@ -65,6 +66,9 @@ class _Mode:
 
 
 def _decorate(function: F, mode: bool) -> F:
+    if inspect.isgeneratorfunction(function):
+        return _decorate_generator(function, mode)  # type: ignore[return-value]
+
     @functools.wraps(function)
     def wrapped(*arguments: Any, **kwargs: Any) -> Any:
         before = state.recording
@@ -74,6 +78,27 @@ def _decorate(function: F, mode: bool) -> F:
         finally:
             state.recording = before
     return wrapped  # type: ignore[return-value]
+
+
+def _decorate_generator(function: Callable[..., Any], mode: bool) -> Callable[..., Any]:
+    """The mode holds while the generator runs, and not for its caller between two items."""
+    @functools.wraps(function)
+    def wrapped(*arguments: Any, **kwargs: Any) -> Any:
+        generator = function(*arguments, **kwargs)
+        step, given = generator.send, None
+        while True:
+            try:
+                item = _decorate(step, mode)(given)
+            except StopIteration as stop:
+                return stop.value
+            try:
+                step, given = generator.send, (yield item)
+            except GeneratorExit:
+                _decorate(generator.close, mode)()
+                raise
+            except BaseException as error:
+                step, given = generator.throw, error
+    return wrapped
 
 
 class no_grad(_Mode):
