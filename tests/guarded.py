@@ -1,4 +1,4 @@
-"""Native kernels run on copies of their buffers that lie between guard zones: what a kernel must not touch stays as it was."""
+"""Native kernels run on copies of their buffers between guard zones: what they must not touch stays as it was."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def run_native(
 ) -> None:
     """Run ``kernel`` natively, with the arguments of ``interp.run``.
 
-    A kernel without barriers is called once for each thread, one after the other; one with barriers goes through the team.
+    A kernel without barriers is called once for each thread, one after the other; others go through the team.
     """
     address = address or compile_kernel(kernel)
     guarded, slots = {}, []

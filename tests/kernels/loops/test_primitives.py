@@ -23,7 +23,7 @@ COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 
 def values(dtype: np.dtype, rng: np.random.Generator) -> np.ndarray:
     """Ordinary values and the odd ones of a dtype."""
-    if dtype == bool:
+    if dtype.kind == "b":
         return rng.integers(0, 2, 40).astype(bool)
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
