@@ -134,6 +134,14 @@ def _pairs(x1: Tensor, x2: Tensor, axes: Any) -> tuple[tuple[int, ...], tuple[in
     return tuple(one_axis("tensordot", x1, a) for a in first), tuple(one_axis("tensordot", x2, a) for a in second)
 
 
+def _broadcasts(*shapes: tuple[int, ...]) -> bool:
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        return False
+    return True
+
+
 @public
 def vecdot(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
     """The dot products ``sum(conj(x1) * x2)`` of vectors along an axis; the other axes broadcast.
@@ -148,6 +156,8 @@ def vecdot(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
     places = one_axis("vecdot", x1, axis), one_axis("vecdot", x2, axis)
     if x1.shape[places[0]] != x2.shape[places[1]]:
         raise complaint(ShapeError, "vecdot", "the vectors' extents differ", {"x1": x1, "x2": x2, "axis": axis})
+    if not _broadcasts(*(x.shape[:a] + x.shape[a + 1:] for x, a in zip((x1, x2), places, strict=True))):
+        raise complaint(ShapeError, "vecdot", "the other axes do not broadcast", {"x1": x1, "x2": x2, "axis": axis})
     rows, columns = (moveaxis(x, place, -1) for x, place in zip((x1, x2), places, strict=True))
     product = _matmul(conj(expand_dims(rows, -2)), expand_dims(columns, -1))
     return _reshape(product, shape=product.shape[:-2])

@@ -152,8 +152,8 @@ def _var_vjp(g: Tensor, x: Tensor, axis: tuple[int, ...], correction: float) -> 
 def _var(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, correction: float) -> Any:
     wide = x.astype(accumulator(x.dtype), copy=False)
     count = wide.dtype.type(count_of(x.shape, axis))
-    centred = wide - xp.divide(xp.sum(wide, axis=axis, keepdims=True), count)
-    squares = xp.sum(centred * centred, axis=axis, keepdims=keepdims)
+    centred = wide - xp.divide(wide.sum(axis=axis, keepdims=True), count)
+    squares = (centred * centred).sum(axis=axis, keepdims=keepdims)
     return xp.divide(squares, wide.dtype.type(_divisor(x.shape, axis, correction))).astype(x.dtype, copy=False)
 
 
@@ -201,11 +201,14 @@ def _logsumexp_vjp(g: Tensor, x: Tensor, y: Tensor, axis: tuple[int, ...]) -> Te
 
 @primitive("reduce", type=reduce_type, vjp={"x": _logsumexp_vjp}, samples=REDUCE_SAMPLES)
 def _logsumexp(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
+    shape = reduced_shape(x.shape, axis, keepdims)
+    if not x.size:
+        return xp.full(shape, -np.inf, x.dtype)
     wide = x.astype(accumulator(x.dtype), copy=False)
-    top = xp.max(wide, axis=axis, keepdims=True, initial=-xp.inf)
+    top = wide.max(axis=axis, keepdims=True)
     top = xp.where(xp.isfinite(top), top, wide.dtype.type(0))
-    total = xp.sum(xp.exp(wide - top), axis=axis, keepdims=True)
-    return (xp.log(total) + top).reshape(reduced_shape(x.shape, axis, keepdims)).astype(x.dtype, copy=False)
+    total = xp.exp(wide - top).sum(axis=axis, keepdims=True)
+    return (xp.log(total) + top).reshape(shape).astype(x.dtype, copy=False)
 
 
 @public

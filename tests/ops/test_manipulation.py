@@ -8,6 +8,7 @@ from laws.drawing import LAYOUTS, lay_out, seeded, values
 from tolerance import assert_same
 
 import tensorlite as tl
+from tensorlite.ops import aliases
 from tensorlite.tensor_type import DTYPES, promote
 
 #: What is done, by each library.
@@ -137,6 +138,22 @@ def test_reshape_with_copy():
     copied = tl.reshape(x, (2, 3), copy=True)
     assert not np.shares_memory(copied.array, x.array)
     assert tl.reshape(x, (2, 3), copy=False).shape == (2, 3)
+
+
+@pytest.mark.parametrize(("alias", "name"), list(aliases.ALIASES.items()))
+def test_pytorchs_name_is_the_same_function(alias, name):
+    assert getattr(tl, alias) is getattr(tl, name)
+    assert alias in tl.__all__
+
+
+def test_pytorchs_names_take_its_arguments():
+    x = tl.asarray(np.arange(6.0).reshape(2, 3))
+    assert tl.cat([x, x], dim=1).shape == (2, 6)
+    assert x.cumsum(dim=1)[1].tolist() == [3, 7, 12]
+    assert x.amax(dim=(0, 1), keepdim=True).tolist() == [[5]]
+    assert tl.transpose(x, 0, 1).shape == x.transpose(0, 1).shape == tl.permute(x, (1, 0)).shape == (3, 2)
+    assert [part.shape for part in x.split([1, 2], dim=1)] == [(2, 1), (2, 2)]
+    assert x.clone().clamp_(min=1, max=2).tolist() == [[1, 1, 2], [2, 2, 2]]
 
 
 def test_results_are_values_of_their_own():

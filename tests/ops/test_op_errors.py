@@ -304,6 +304,12 @@ vecdot: the vectors' extents differ
   x2    float32[4]
   axis  -1
   at HERE"""),
+    "vectors of other numbers": (lambda: tl.vecdot(M23, M33), "ShapeError", """
+vecdot: the other axes do not broadcast
+  x1    float32[2, 3]
+  x2    float32[3, 3]
+  axis  -1
+  at HERE"""),
     "axes of other extents": (lambda: tl.tensordot(M23, M23, axes=1), "ShapeError", """
 tensordot: the extents of summed axes differ
   x1    float32[2, 3]
