@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from tensorlite.declare import IN_PLACE, METHODS, PUBLIC
-from tensorlite.ops import bounds, cumulative, extremes, join, linalg, manipulation, shape
-
-DEFINED_IN = (bounds, cumulative, extremes, join, linalg, manipulation, shape)
+from tensorlite.ops import (  # noqa: F401  (they declare the functions)
+    bounds,
+    cumulative,
+    extremes,
+    join,
+    linalg,
+    manipulation,
+    shape,
+)
 
 #: PyTorch's name, and ours.
 ALIASES = {
