@@ -229,6 +229,13 @@ def seed(output: Tensor, cotangent: Tensor | None, caller: str) -> tuple[Node, T
     return output.node, cotangent
 
 
+def check_count(caller: str, cotangents: Sequence[Any], outputs: Sequence[Tensor]) -> None:
+    """Raises `ArgumentError` where there is not one cotangent for each output."""
+    if len(cotangents) != len(outputs):
+        given = f"{len(cotangents)} cotangent{' was' if len(cotangents) == 1 else 's were'}"
+        raise errors.complaint(errors.ArgumentError, caller, f"{given} given for {len(outputs)} outputs")
+
+
 def backward(output: Tensor, gradient: Tensor | None = None, retain_graph: bool | None = None,
              create_graph: bool = False, inputs: Sequence[Tensor] | Tensor | None = None) -> None:
     """Adds the derivative of a tensor to the ``.grad`` of the leaves that it was computed from.
@@ -282,6 +289,7 @@ def gradients(outputs: Tensor | Sequence[Tensor], inputs: Tensor | Sequence[Tens
     outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     weights = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs or [None] * len(outputs))
+    check_count("grad", weights, outputs)
     roots = [seed(output, weight, "grad") for output, weight in zip(outputs, weights, strict=True)]
     retain = create_graph if retain_graph is None else retain_graph
     found = capture(roots, inputs, retain, create_graph, "grad")

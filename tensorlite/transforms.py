@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tensorlite import errors
-from tensorlite.backward import ancestors, capture, own, seed, zeros
+from tensorlite.backward import ancestors, capture, check_count, own, seed, zeros
 from tensorlite.dispatch import apply
 from tensorlite.modes import enable_grad
 from tensorlite.op import OPS
@@ -54,6 +54,7 @@ def _differentiate(function: Callable[..., Any], arguments: Sequence[Any], kwarg
 def _pull(outputs: Sequence[Tensor], cotangents: Sequence[Tensor | None], inputs: Sequence[Tensor], start: int,
           caller: str, retain: bool = False) -> list[Tensor]:
     """The inputs' cotangents, recorded where the outputs depend on what an outer transform tracks."""
+    check_count(caller, cotangents, outputs)
     roots = [seed(y, g, caller) for y, g in zip(outputs, cotangents, strict=True) if y.node is not None]
     copies = {x.node for x in inputs}
     outer = any(node.order < start or (node in copies and type(node) is not Argument)
@@ -129,6 +130,10 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> t
     inputs, rebuilds, result, start = _differentiate(function, primals, {}, range(len(primals)), "vjp")
     value, aux = result if has_aux else (result, None)
     outputs, rebuild_value = flatten(value)
+    for y in outputs:
+        if not isinstance(y, Tensor):
+            raise errors.complaint(errors.GradientError, "vjp", "the function must return tensors", {"value": y},
+                                   "pass has_aux=True where it returns a pair of them and something else")
 
     def pull(cotangent: Any) -> tuple[Any, ...]:
         found = iter(_pull(outputs, flatten(cotangent)[0], inputs, start, "vjp", retain=True))
