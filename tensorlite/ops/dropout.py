@@ -11,7 +11,8 @@ from tensorlite.ops.elementwise import greater_equal
 from tensorlite.tensor import Tensor
 
 
-@elementwise(accepts="real floating", conditions=("kept",), hidden=True)
+@elementwise(accepts="real floating", conditions=("kept",), hidden=True,
+             vjp={"x": lambda g, kept, scale: s.where(kept, g * scale, 0)})
 def keep_scaled(kept, x, scale):
     """``x * scale`` where it is kept, else 0."""
     return s.where(kept, x * scale, 0)

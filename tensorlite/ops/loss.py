@@ -10,6 +10,7 @@ from tensorlite.declare import elementwise, primitive, public
 from tensorlite.errors import ArgumentError, DTypeError, IndexingError, ShapeError, complaint
 from tensorlite.kernels import scalar as s
 from tensorlite.op import Integers, Sample
+from tensorlite.ops.elementwise import not_equal
 from tensorlite.ops.reduce import _mean, _sum
 from tensorlite.ops.shape import _reshape
 from tensorlite.ops.softmax import log_softmax
@@ -65,7 +66,7 @@ def _pick_class(xp: Any, x: Any, target: Any, *, axis: int, ignore: int) -> Any:
                  axis=axis, ignore=ignore)
     valid = _check_classes(target, x.shape[axis], ignore)
     places = xp.expand_dims(xp.where(valid, target, 0), axis)
-    return xp.take_along_axis(x, places, axis).reshape(target.shape) * valid.astype(x.dtype)
+    return xp.where(valid, xp.take_along_axis(x, places, axis).reshape(target.shape), x.dtype.type(0))
 
 
 def _placed_type(g_: TensorType, target: TensorType, *, axis: int, ignore: int, classes: int) -> TensorType:
@@ -81,7 +82,7 @@ def _place_class(xp: Any, g_: Any, target: Any, *, axis: int, ignore: int, class
     valid = _check_classes(target, classes, ignore)
     out = xp.zeros((*g_.shape[:axis], classes, *g_.shape[axis:]), g_.dtype)
     places = xp.expand_dims(xp.where(valid, target, 0), axis)
-    xp.put_along_axis(out, places, xp.expand_dims(g_ * valid.astype(g_.dtype), axis), axis)
+    xp.put_along_axis(out, places, xp.expand_dims(xp.where(valid, g_, g_.dtype.type(0)), axis), axis)
     return out
 
 
@@ -98,6 +99,13 @@ def _class_weights(xp: Any, target: Any, *weight: Any, ignore: int, classes: int
     _weights_type(TensorType(target.dtype, target.shape), *weight, ignore=ignore, classes=classes, dtype=dtype)
     valid = _check_classes(target, classes, ignore)
     return xp.where(valid, weight[0][xp.where(valid, target, 0)], 0).astype(dtype) if weight else valid.astype(dtype)
+
+
+@elementwise(accepts="real floating", conditions=("valid",), hidden=True,
+             vjp={"x": lambda g, valid: s.where(valid, g, 0)})
+def counted(valid, x):
+    """``x`` where it counts, else 0; no cotangent, however large, comes back from elsewhere."""
+    return s.where(valid, x, 0)
 
 
 def _class_axis(op: str, x: Tensor) -> int:
@@ -161,9 +169,9 @@ def _smoothed(x: Tensor, target: Tensor, weight: Tensor | None, ignore: int, red
     others = () if weight is None else (weight.detach(),)
     weights = _class_weights(target, *others, ignore=ignore, classes=classes, dtype=x.dtype)
     everywhere = scores if weight is None else scores * _along(weight.detach(), x, axis)
-    valid = _class_weights(target, ignore=ignore, classes=classes, dtype=x.dtype)
     loss = -(1 - smoothing) * (_pick_class(scores, target, axis=axis, ignore=ignore) * weights)
-    loss = loss - smoothing / classes * (_sum(everywhere, axis=(axis,), keepdims=False, dtype=None) * valid)
+    total = _sum(everywhere, axis=(axis,), keepdims=False, dtype=None)
+    loss = loss - smoothing / classes * counted(not_equal(target, ignore), total)
     if reduction == "mean":
         return reduced("cross_entropy", loss, "sum") / reduced("cross_entropy", weights, "sum")
     return reduced("cross_entropy", loss, reduction)
@@ -263,6 +271,7 @@ def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: T
 
 
 def _error(op: str, error: Any, input: Tensor, target: Tensor, reduction: str, weight: Tensor | None) -> Tensor:
+    _same_shape(op, input, target)
     if weight is None:
         return reduced(op, error(input, target), reduction)
     _same_shape(op, input, weight)

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from tensorlite.declare import elementwise, primitive, public
-from tensorlite.errors import ArgumentError, ShapeError, complaint
+from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
 from tensorlite.op import Sample
 from tensorlite.ops.checks import check_alike, check_floating
 from tensorlite.ops.elementwise import rsqrt
-from tensorlite.ops.reduce import _mean, _var, accumulator, count_of, kept_shape
+from tensorlite.ops.reduce import _mean, accumulator, count_of, kept_shape
 from tensorlite.ops.shape import _reshape, astype
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType
@@ -75,9 +75,16 @@ def _average(x: Tensor, axes: Axes) -> Tensor:
     return _mean(x, axis=axes, keepdims=True)
 
 
-def _factor(x: Tensor, axes: Axes, eps: float) -> Tensor:
+def _factor_vjp(g: Tensor, x: Tensor, r: Tensor, axes: Axes) -> Tensor:
+    return -g * _factor(x, r, axes=axes) ** 3 * (x - _average(x, axes)) * (1 / count_of(x.shape, axes))
+
+
+# Samples of ops that are given `mean` or `r` are empty: else these would have to be those of `x`, which none can say.
+@primitive("reduce", type=lambda x, r, *, axes: r, vjp={"x": _factor_vjp},
+           samples=[Sample((2, 0, 3), (1, 0, 1), axes=(0, 2))])
+def _factor(xp: Any, x: Any, r: Any, *, axes: Axes) -> Any:
     """``r`` as a function of ``x``, for derivatives of derivatives."""
-    return rsqrt(_var(x, axis=axes, keepdims=True, correction=0.0) + eps)
+    return r.copy()
 
 
 # --- ops ----------------------------------------------------------------------------------------------------------
@@ -93,11 +100,11 @@ def _scaled(x: Any, affine: Sequence[Any]) -> Any:
 
 
 def _layer_norm_x_vjp(g: Tensor, x: Tensor, affine: tuple[Tensor, ...], axes: Axes, eps: float) -> Tensor:
-    return _normalize_backward(g * affine[0] if affine else g, x, *_known(x, axes, eps), axes=axes, eps=eps)
+    return _normalize_backward(g * affine[0] if affine else g, x, *_known(x, axes, eps), axes=axes)
 
 
 def _layer_norm_affine_vjp(g: Tensor, x: Tensor, index: int, axes: Axes, eps: float) -> Tensor:
-    return g * _normalize(x, *_known(x, axes, eps), axes=axes, eps=eps) if index == 1 else g
+    return g * _normalize(x, *_known(x, axes, eps), axes=axes) if index == 1 else g
 
 
 @primitive("reduce", type=lambda x, *affine, axes, eps: x,
@@ -114,20 +121,18 @@ def _layer_norm(xp: Any, x: Any, *affine: Any, axes: Axes, eps: float) -> Any:
     return _scaled(out, affine).astype(x.dtype, copy=False)
 
 
-def _normalize_x_vjp(g: Tensor, x: Tensor, mean: Tensor, r: Tensor, affine: tuple[Tensor, ...], axes: Axes,
-                     eps: float) -> Tensor:
-    return _normalize_backward(g * affine[0] if affine else g, x, mean, r, axes=axes, eps=eps)
+def _normalize_x_vjp(g: Tensor, x: Tensor, mean: Tensor, r: Tensor, affine: tuple[Tensor, ...], axes: Axes) -> Tensor:
+    return _normalize_backward(g * affine[0] if affine else g, x, mean, r, axes=axes)
 
 
-def _normalize_affine_vjp(g: Tensor, x: Tensor, mean: Tensor, r: Tensor, index: int, axes: Axes, eps: float) -> Tensor:
-    return g * _normalize(x, mean, r, axes=axes, eps=eps) if index == 3 else g
+def _normalize_affine_vjp(g: Tensor, x: Tensor, mean: Tensor, r: Tensor, index: int, axes: Axes) -> Tensor:
+    return g * _normalize(x, mean, r, axes=axes) if index == 3 else g
 
 
-# Samples are empty: otherwise `mean` and `r` would have to be those of `x`, which no sample can say.
-@primitive("reduce", type=lambda x, mean, r, *affine, axes, eps: x,
+@primitive("reduce", type=lambda x, mean, r, *affine, axes: x,
            vjp={"x": _normalize_x_vjp, "affine": _normalize_affine_vjp},
-           samples=[Sample((2, 0, 3), (1, 0, 1), (1, 0, 1), (1, 0, 1), (1, 0, 1), axes=(0, 2), eps=1e-5)])
-def _normalize(xp: Any, x: Any, mean: Any, r: Any, *affine: Any, axes: Axes, eps: float) -> Any:
+           samples=[Sample((2, 0, 3), (1, 0, 1), (1, 0, 1), (1, 0, 1), (1, 0, 1), axes=(0, 2))])
+def _normalize(xp: Any, x: Any, mean: Any, r: Any, *affine: Any, axes: Axes) -> Any:
     """``(x - mean) * r * weight + bias``, computed as one product and one sum, with numbers of channels or rows."""
     _check(x, affine)
     scale = r * affine[0] if affine else r
@@ -139,21 +144,21 @@ def _normalize(xp: Any, x: Any, mean: Any, r: Any, *affine: Any, axes: Axes, eps
     return out.astype(x.dtype, copy=False)
 
 
-def _backward_x_vjp(g: Tensor, g_: Tensor, x: Tensor, mean: Tensor, r: Tensor, axes: Axes, eps: float) -> Tensor:
-    z, factor = _normalize(x, mean, r, axes=axes, eps=eps), _factor(x, axes, eps)
+def _backward_x_vjp(g: Tensor, g_: Tensor, x: Tensor, mean: Tensor, r: Tensor, axes: Axes) -> Tensor:
+    z, factor = _normalize(x, mean, r, axes=axes), _factor(x, r, axes=axes)
     left, right = _average(g * z, axes), _average(g_ * z, axes)
     spread = _average(g * g_, axes) - _average(g, axes) * _average(g_, axes) - left * right
-    direct = _normalize_backward(-factor * (g * right + g_ * left), x, mean, r, axes=axes, eps=eps)
+    direct = _normalize_backward(-factor * (g * right + g_ * left), x, mean, r, axes=axes)
     return direct - factor * factor * z * spread
 
 
-def _backward_g_vjp(g: Tensor, x: Tensor, mean: Tensor, r: Tensor, axes: Axes, eps: float) -> Tensor:
-    return _normalize_backward(g, x, mean, r, axes=axes, eps=eps)
+def _backward_g_vjp(g: Tensor, x: Tensor, mean: Tensor, r: Tensor, axes: Axes) -> Tensor:
+    return _normalize_backward(g, x, mean, r, axes=axes)
 
 
-@primitive("reduce", type=lambda g_, x, mean, r, *, axes, eps: x, vjp={"g_": _backward_g_vjp, "x": _backward_x_vjp},
-           samples=[Sample((2, 0, 3), (2, 0, 3), (1, 0, 1), (1, 0, 1), axes=(0, 2), eps=1e-5)])
-def _normalize_backward(xp: Any, g_: Any, x: Any, mean: Any, r: Any, *, axes: Axes, eps: float) -> Any:
+@primitive("reduce", type=lambda g_, x, mean, r, *, axes: x, vjp={"g_": _backward_g_vjp, "x": _backward_x_vjp},
+           samples=[Sample((2, 0, 3), (2, 0, 3), (1, 0, 1), (1, 0, 1), axes=(0, 2))])
+def _normalize_backward(xp: Any, g_: Any, x: Any, mean: Any, r: Any, *, axes: Axes) -> Any:
     """The map ``D``: from the cotangent of ``z`` to that of ``x``."""
     count = r.dtype.type(count_of(x.shape, axes))
     g = g_.astype(r.dtype, copy=False)
@@ -216,6 +221,9 @@ def _check_channels(x: Tensor, **named: Tensor | None) -> None:
             raise complaint(ShapeError, "batch_norm",
                             f"{name} must have shape [{x.shape[1]}], one number for each channel",
                             {"input": x, name: values})
+        if name in ("weight", "bias") and values is not None and values.dtype != x.dtype:
+            raise complaint(DTypeError, "batch_norm", f"input is {x.dtype.name}, {name} is {values.dtype.name}",
+                            {"input": x, name: values}, f"cast one: input.to(tl.{values.dtype.name})")
 
 
 def _update(running: Tensor, now: Tensor, momentum: float) -> None:
@@ -255,7 +263,7 @@ def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor |
     affine = () if weight is None else (_per_channel(input, weight),)
     if weight is not None and bias is not None:
         affine = (*affine, _per_channel(input, bias))
-    result = _normalize(input, mean, rsqrt(variance + eps), *affine, axes=axes, eps=eps)
+    result = _normalize(input, mean, rsqrt(variance + eps), *affine, axes=axes)
     return result + _per_channel(input, bias) if weight is None and bias is not None else result
 
 

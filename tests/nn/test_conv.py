@@ -46,7 +46,8 @@ def test_a_large_batch_is_computed_in_blocks_to_the_same_end():
 
 @settings(max_examples=40)
 @given(groups=st.integers(1, 2), per_group=st.integers(1, 3), filters=st.integers(1, 2), kernel=st.tuples(
-    st.integers(1, 3), st.integers(1, 3)), stride=pairs, padding=st.integers(0, 2) | st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    st.integers(1, 3), st.integers(1, 3)), stride=pairs,
+    padding=st.integers(0, 2) | st.tuples(st.integers(0, 2), st.integers(0, 2)),
        dilation=pairs, bias=st.booleans(), batch=st.integers(0, 2))
 def test_conv2d_agrees_with_torch(groups, per_group, filters, kernel, stride, padding, dilation, bias, batch):
     from nn.against_torch import compare, draw, torch
@@ -54,7 +55,8 @@ def test_conv2d_agrees_with_torch(groups, per_group, filters, kernel, stride, pa
     if bias:
         arrays.append(draw(groups * filters))
     options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    compare(lambda *a: tl.conv2d(*a, **options), lambda *a: torch.nn.functional.conv2d(*a, **options), *arrays, terms=60)
+    compare(lambda *a: tl.conv2d(*a, **options), lambda *a: torch.nn.functional.conv2d(*a, **options), *arrays,
+            terms=60)
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
@@ -62,7 +64,8 @@ def test_conv2d_agrees_with_torch(groups, per_group, filters, kernel, stride, pa
 def test_paddings_by_name_agree_with_torch(padding, kernel):
     from nn.against_torch import compare, draw, torch
     compare(lambda x, w: tl.conv2d(x, w, padding=padding, dilation=2),
-            lambda x, w: torch.nn.functional.conv2d(x, w, padding=padding, dilation=2), draw(2, 3, 9, 9), draw(4, 3, *kernel), terms=36)
+            lambda x, w: torch.nn.functional.conv2d(x, w, padding=padding, dilation=2), draw(2, 3, 9, 9),
+            draw(4, 3, *kernel), terms=36)
 
 
 @pytest.mark.parametrize("shape", [(3, 6, 5), (1, 3, 6, 5), (2, 3, 3, 3), (2, 3, 1, 1)])
@@ -91,10 +94,12 @@ def test_narrow_dtypes_are_summed_in_float32(dtype):
     x, weight = (random.standard_normal(s).astype(dtype) for s in ((2, 64, 6, 6), (3, 64, 3, 3)))
     result = tl.conv2d(tl.tensor(x), tl.tensor(weight))
     assert result.dtype == dtype
-    assert_close(result, correlate(x.astype(np.float64), weight.astype(np.float64), (1, 1), (0, 0)), dtype=dtype, terms=576)
+    assert_close(result, correlate(x.astype(np.float64), weight.astype(np.float64), (1, 1), (0, 0)), dtype=dtype,
+                 terms=576)
     product = tl.linear(tl.tensor(x[:, :, 0, 0]), tl.tensor(weight[:, :, 0, 0]))
     assert product.dtype == dtype
-    assert_close(product, x[:, :, 0, 0].astype(np.float64) @ weight[:, :, 0, 0].astype(np.float64).T, dtype=dtype, terms=64)
+    assert_close(product, x[:, :, 0, 0].astype(np.float64) @ weight[:, :, 0, 0].astype(np.float64).T, dtype=dtype,
+                 terms=64)
 
 
 def conv(x=(8, 3, 32, 32), weight=(16, 3, 3, 3), bias=None, dtype=tl.float32, **options):
@@ -125,8 +130,10 @@ def conv(x=(8, 3, 32, 32), weight=(16, 3, 3, 3), bias=None, dtype=tl.float32, **
      "linear: bias must have shape [4], one number for each of weight's rows"),
     (lambda: tl.linear(tl.zeros((2, 3)), tl.zeros(3)), ShapeError,
      "linear: weight must be [out features, in features], and x have at least one axis"),
-    (lambda: nn.Conv2d(3, 4, 3, groups=2), ArgumentError, "Conv2d: groups=2 must divide in_channels=3 and out_channels=4"),
-    (lambda: nn.Conv2d(3, 4, 3, padding_mode="reflect"), ArgumentError, "Conv2d: padding_mode must be 'zeros', not 'reflect'"),
+    (lambda: nn.Conv2d(3, 4, 3, groups=2), ArgumentError,
+     "Conv2d: groups=2 must divide in_channels=3 and out_channels=4"),
+    (lambda: nn.Conv2d(3, 4, 3, padding_mode="reflect"), ArgumentError,
+     "Conv2d: padding_mode must be 'zeros', not 'reflect'"),
     (lambda: nn.Conv2d(3, 4, 3, padding="wide"), ArgumentError,
      "Conv2d: padding must be integers, 'valid' or 'same', not 'wide'"),
     (lambda: nn.Conv2d(3, 4, 3, padding="same", stride=2), ArgumentError,

@@ -38,7 +38,8 @@ def test_max_pool2d_agrees_with_torch(kernel, stride, padded, dilation, ceil_mod
     from nn.against_torch import compare, draw, torch
     options = {"stride": stride, "padding": half(kernel, padded), "dilation": dilation, "ceil_mode": ceil_mode}
     x = draw(2, 2, 9, 10)
-    compare(lambda a: tl.max_pool2d(a, kernel, **options), lambda a: torch.nn.functional.max_pool2d(a, kernel, **options), x)
+    compare(lambda a: tl.max_pool2d(a, kernel, **options),
+            lambda a: torch.nn.functional.max_pool2d(a, kernel, **options), x)
     x[0, 0, 3:5, 2:4] = np.nan
     x = np.round(x)
     found = tl.max_pool2d(tl.tensor(x), kernel, return_indices=True, **options)
@@ -54,7 +55,8 @@ def test_avg_pool2d_agrees_with_torch(kernel, stride, padded, ceil_mode, count_i
     from nn.against_torch import compare, draw, torch
     options = {"stride": stride, "padding": half(kernel, padded), "ceil_mode": ceil_mode,
                "count_include_pad": count_include_pad, "divisor_override": divisor_override}
-    compare(lambda a: tl.avg_pool2d(a, kernel, **options), lambda a: torch.nn.functional.avg_pool2d(a, kernel, **options),
+    compare(lambda a: tl.avg_pool2d(a, kernel, **options),
+            lambda a: torch.nn.functional.avg_pool2d(a, kernel, **options),
             draw(2, 2, 9, 10), terms=16)
 
 
@@ -108,13 +110,16 @@ def test_narrow_dtypes_are_kept_and_averaged_in_float32(dtype):
 
 
 @pytest.mark.parametrize(("call", "error", "text"), [
-    (lambda x: tl.max_pool2d(x, 5), ShapeError, "max_pool2d: the kernel covers 5 of the height, which with padding is 4"),
-    (lambda x: tl.max_pool2d(x, 2, padding=2), ArgumentError, "max_pool2d: padding (2, 2) is more than half of the kernel (2, 2)"),
+    (lambda x: tl.max_pool2d(x, 5), ShapeError,
+     "max_pool2d: the kernel covers 5 of the height, which with padding is 4"),
+    (lambda x: tl.max_pool2d(x, 2, padding=2), ArgumentError,
+     "max_pool2d: padding (2, 2) is more than half of the kernel (2, 2)"),
     (lambda x: tl.max_pool2d(x, 0), ArgumentError, "max_pool2d: kernel_size must be at least 1, not 0"),
     (lambda x: tl.max_pool2d(x.to(tl.int32), 2), DTypeError, "max_pool2d: takes real floating dtypes, not int32"),
     (lambda x: tl.avg_pool2d(x.to(tl.int32), 2), DTypeError, "avg_pool2d: takes real floating dtypes, not int32"),
     (lambda x: tl.avg_pool2d(x, 2, divisor_override=0), ArgumentError, "avg_pool2d: divisor_override must not be zero"),
-    (lambda x: tl.avg_pool2d(x, (1, 2, 3)), DTypeError, "avg_pool2d: kernel_size must be an integer or two, not (1, 2, 3)"),
+    (lambda x: tl.avg_pool2d(x, (1, 2, 3)), DTypeError,
+     "avg_pool2d: kernel_size must be an integer or two, not (1, 2, 3)"),
     (lambda x: tl.max_pool2d(x[0, 0], 2), ShapeError,
      "max_pool2d: takes images [batch, channels, height, width] or [channels, height, width], x has 2 dimensions"),
 ])
