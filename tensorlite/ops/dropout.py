@@ -14,7 +14,7 @@ from tensorlite.tensor import Tensor
 @elementwise(accepts="real floating", conditions=("kept",), hidden=True,
              vjp={"x": lambda g, kept, scale: s.where(kept, g * scale, 0)})
 def keep_scaled(kept, x, scale):
-    """``x * scale`` where it is kept, else 0."""
+    """``x * scale`` where it is kept, else 0; no cotangent, however large, comes back from elsewhere."""
     return s.where(kept, x * scale, 0)
 
 

@@ -10,6 +10,7 @@ from tensorlite.declare import elementwise, primitive, public
 from tensorlite.errors import ArgumentError, DTypeError, IndexingError, ShapeError, complaint
 from tensorlite.kernels import scalar as s
 from tensorlite.op import Integers, Sample
+from tensorlite.ops.dropout import keep_scaled
 from tensorlite.ops.elementwise import not_equal
 from tensorlite.ops.reduce import _mean, _sum
 from tensorlite.ops.shape import _reshape
@@ -101,13 +102,6 @@ def _class_weights(xp: Any, target: Any, *weight: Any, ignore: int, classes: int
     return xp.where(valid, weight[0][xp.where(valid, target, 0)], 0).astype(dtype) if weight else valid.astype(dtype)
 
 
-@elementwise(accepts="real floating", conditions=("valid",), hidden=True,
-             vjp={"x": lambda g, valid: s.where(valid, g, 0)})
-def counted(valid, x):
-    """``x`` where it counts, else 0; no cotangent, however large, comes back from elsewhere."""
-    return s.where(valid, x, 0)
-
-
 def _class_axis(op: str, x: Tensor) -> int:
     if x.ndim == 0:
         raise complaint(ShapeError, op, "the input needs an axis of classes", {"input": x})
@@ -171,7 +165,7 @@ def _smoothed(x: Tensor, target: Tensor, weight: Tensor | None, ignore: int, red
     everywhere = scores if weight is None else scores * _along(weight.detach(), x, axis)
     loss = -(1 - smoothing) * (_pick_class(scores, target, axis=axis, ignore=ignore) * weights)
     total = _sum(everywhere, axis=(axis,), keepdims=False, dtype=None)
-    loss = loss - smoothing / classes * counted(not_equal(target, ignore), total)
+    loss = loss - keep_scaled(not_equal(target, ignore), total, smoothing / classes)
     if reduction == "mean":
         return reduced("cross_entropy", loss, "sum") / reduced("cross_entropy", weights, "sum")
     return reduced("cross_entropy", loss, reduction)
