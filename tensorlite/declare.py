@@ -137,7 +137,10 @@ def _checked(function: F) -> F:
             told = None if known_as else _no_tensor(function, signature, arguments, kwargs)
             if told is None:
                 raise
-        raise told
+        try:
+            raise told
+        finally:
+            del told
     return face  # type: ignore[return-value]
 
 

@@ -39,8 +39,7 @@ def evaluate(op: Op, inputs: Sequence[Any], attributes: dict[str, Any]) -> Any:
         if _is_reentered(error):
             state.refresh()
             return evaluate(op, inputs, attributes)
-        told = explain(op, inputs, attributes, error)
-        raise told from (error if isinstance(told, errors.InternalError) else None)
+        raise explain(op, inputs, attributes, error)  # noqa: B904  a local name for it would keep the arrays in a cycle
     if tracked and state.recording:
         result = record(op, inputs, attributes, out)
     elif type(out) is tuple:
@@ -74,12 +73,16 @@ def explain(op: Op, inputs: Sequence[Any], attributes: dict[str, Any], error: Ex
         return error
     error = _type_error(op, inputs, attributes) or error
     last = len(op.inputs) - 1
-    names = [f"{op.inputs[last]}[{i - last}]" if op.variadic and i >= last else op.inputs[i] for i in range(len(inputs))]
+    names = [f"{op.inputs[last]}[{i - last}]" if op.variadic and i >= last else op.inputs[i]
+             for i in range(len(inputs))]
     arguments: dict[str, object] = dict(zip(names, inputs, strict=True))
     arguments |= {name: value for name, value in attributes.items() if not name.startswith("_")}
     if isinstance(error, errors.TensorliteError):
-        return errors.complaint(type(error), op.name, error.problem, arguments, error.fix)
-    return errors.complaint(_class_of(error), op.name, str(error).strip() or type(error).__name__, arguments)
+        told = errors.complaint(type(error), op.name, error.problem, arguments, error.fix)
+    else:
+        told = errors.complaint(_class_of(error), op.name, str(error).strip() or type(error).__name__, arguments)
+    told.__cause__ = error if isinstance(told, errors.InternalError) else None
+    return told
 
 
 def _type_error(op: Op, inputs: Sequence[Any], attributes: dict[str, Any]) -> errors.TensorliteError | None:
@@ -89,7 +92,7 @@ def _type_error(op: Op, inputs: Sequence[Any], attributes: dict[str, Any]) -> er
     try:
         op.type_rule(*(x.type if isinstance(x, Tensor) else x for x in inputs), **attributes)
     except errors.TensorliteError as problem:
-        return problem
+        return type(problem)(problem.problem, problem.fix)  # its own frames would keep the arrays in a cycle
     except Exception:  # the rule met the same trouble as the arrays, whose own words are as good
         return None
     return None
