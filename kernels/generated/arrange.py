@@ -9,7 +9,7 @@ from math import prod
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.cpu import host
 from tensorlite.kernels.generated.fold import Fold, expressions
-from tensorlite.kernels.generated.fold_loops import Form
+from tensorlite.kernels.generated.fold_loops import Form, arrays
 from tensorlite.kernels.generated.layout import Axis, letters, merge
 
 
@@ -70,7 +70,7 @@ class Arrangement:
 def arrange(keep: Iterable[Axis], reduce: Iterable[Axis], fold: Fold, schedule: Schedule = DEFAULT) -> Arrangement:
     """Return how to walk the axes of a fold's arrays, kept and reduced, each from the largest stride down."""
     keep, reduce = merge(keep), merge(reduce)
-    reduce = reduce or (Axis(1, (0,) * (len(fold.operands) + len(fold.outputs))),)
+    reduce = reduce or (Axis(1, (0,) * len(arrays(fold))),)
     way = _way(keep, reduce, fold, schedule)
     if not fold.state:
         return Arrangement(keep, reduce, way, reduce[0].extent)

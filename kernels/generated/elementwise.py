@@ -66,8 +66,8 @@ def kernel(
     body = _Body(layout, _lanes(value, types, layout, schedule), len(dtypes))
     buffers = [Buffer(f"a{k}", np.dtype(operand), exclusive=False) for k, operand in enumerate(dtypes)]
     result = Buffer("out", np.dtype(dtype), writable=True, exclusive=False, alignment=64 if layout.streaming else 0)
-    numbers = [Parameter(name) for name in (*_PARAMETERS, *body.extents, *body.all_strides())]
-    return loops.build("elementwise", (*buffers, result, *numbers), (body.task(value),))
+    integers = [Parameter(name) for name in (*_PARAMETERS, *body.extents, *body.all_strides())]
+    return loops.build("elementwise", (*buffers, result, *integers), (body.task(value),))
 
 
 def _lanes(value: s.Typed, types: dict[str, DType], layout: Layout, schedule: Schedule) -> int:
@@ -174,11 +174,11 @@ def run(function: s.Function, arrays: Sequence[Array], out: Array) -> Any:
 
 
 def _plan(function: s.Function, arrays: tuple[Array, ...], out: Array) -> _Plan:
+    if out.size == 0:
+        return lambda arrays, out: out
     axes = axes_of((*arrays, out), out.shape)
     if axes is None or any(axis.strides[-1] == 0 and axis.extent > 1 for axis in axes):
         return _refuse
-    if out.size == 0:
-        return lambda arrays, out: out
     axes.sort(key=lambda axis: -abs(axis.strides[-1]))
     merged = merge(axes) or (Axis(1, (1,) * (len(arrays) + 1)),)
     dtypes = tuple(array.dtype for array in arrays)
@@ -187,13 +187,13 @@ def _plan(function: s.Function, arrays: tuple[Array, ...], out: Array) -> _Plan:
         entry = _compile(function, dtypes, out.dtype, layout)
     except s.NoLowering:
         return _refuse
-    numbers = _numbers(merged, DEFAULT)
+    values = numbers(merged, DEFAULT)
     threads = launch.threads_for(out.size * _nanoseconds(function, dtypes, out.dtype, layout))
-    launcher = _launcher(entry, numbers, arrays, threads)
+    launcher = _launcher(entry, values, arrays, threads)
     if not _streams(merged, out):
         return launcher
     past = _compile(function, dtypes, out.dtype, replace(layout, streaming=True))
-    streaming = _launcher(past, numbers, arrays, threads)
+    streaming = _launcher(past, values, arrays, threads)
     return lambda arrays, out: (launcher if launch.address(out) % 64 else streaming)(arrays, out)
 
 
@@ -207,7 +207,7 @@ def _compile(function: s.Function, dtypes: tuple[DType, ...], dtype: DType, layo
     return launch.compile(lambda: kernel(function, dtypes, dtype, layout), key)
 
 
-def _numbers(axes: Sequence[Axis], schedule: Schedule) -> list[int]:
+def numbers(axes: Sequence[Axis], schedule: Schedule) -> list[int]:
     """Return the values of the kernel's number parameters, in order."""
     *outer, inner = axes
     n, rows, strided = inner.extent, prod(axis.extent for axis in outer), "s" in letters(inner)
@@ -233,8 +233,8 @@ def _streams(axes: Sequence[Axis], out: Array) -> bool:
     return out.nbytes >= DEFAULT.streaming and inner.strides[-1] == 1 and aligned
 
 
-def _launcher(entry: int, numbers: list[int], arrays: tuple[Array, ...], threads: int | None) -> _Plan:
-    tail = struct.pack(f"{len(numbers)}q", *numbers)
+def _launcher(entry: int, values: list[int], arrays: tuple[Array, ...], threads: int | None) -> _Plan:
+    tail = struct.pack(f"{len(values)}q", *values)
     pack, address, run = struct.Struct(f"{len(arrays) + 1}q").pack, launch.address, launch.run
 
     def one(arrays: Sequence[Array], out: Array) -> Array:

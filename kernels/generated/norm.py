@@ -85,7 +85,7 @@ def rms_norm_backward(g: Array, x: Array, rstd: Array, weight: Array | None, dim
 def _parameter_gradients(g: Array, x: Array, statistics: tuple[Array, ...], dims: int) -> tuple[Array, ...]:
     """Return the gradients of weight and bias: sums over the rows, to which the statistics belong."""
     rows = x.ndim - dims
-    over = [array.reshape(array.shape + (1,) * dims) for array in statistics]
+    over = [np.asarray(array, carrier(x.dtype)).reshape(array.shape + (1,) * dims) for array in statistics]
     key = ("parameter_gradients", len(over) == 2, x.dtype)
     return _fold(key, norms.parameter_gradients, (g, x, *over), (), tuple(range(rows)))
 
@@ -99,7 +99,7 @@ def batch_norm(x: Array, mean: Array, rstd: Array, weight: Array | None, bias: A
     """Return ``(x - mean) * rstd * weight + bias``, of which each channel of ``x[batch, channel, ...]`` has its own."""
     given = [array for array in (weight, bias) if array is not None]
     shape = (-1,) + (1,) * (x.ndim - 2)
-    parts = [np.ascontiguousarray(array, carrier(x.dtype)).reshape(shape) for array in (mean, rstd, *given)]
+    parts = [np.asarray(array, carrier(x.dtype)).reshape(shape) for array in (mean, rstd, *given)]
     function = _BATCH_NORM[weight is not None, bias is not None, x.dtype.itemsize == 2]
     return elementwise.run(function, (x, *parts), allocator.empty(x.shape, x.dtype))
 
@@ -107,7 +107,7 @@ def batch_norm(x: Array, mean: Array, rstd: Array, weight: Array | None, bias: A
 def batch_norm_backward(g: Array, x: Array, mean: Array, rstd: Array, weight: Array | None) -> Any:
     """Return the gradients of x, weight and bias of ``batch_norm`` with the statistics of ``x`` itself."""
     c = carrier(x.dtype)
-    statistics = tuple(np.ascontiguousarray(array, c) for array in (mean, rstd))
+    statistics = (np.asarray(mean, c), np.asarray(rstd, c))
     found = _fold(("channel_gradients", c), norms.channel_gradients, (g, x), statistics, _but_channel(x))
     if found is NotImplemented:
         return NotImplemented
@@ -225,7 +225,8 @@ def _plan(
 
     def run(operands: Sequence[Array], givens: Sequence[Array]) -> tuple[Array, ...]:
         outputs = tuple(allocator.empty(*shape) for shape in shapes)
-        launcher(*map(launch.address, operands), *map(launch.address, givens), *map(launch.address, outputs))
+        ready = [np.ascontiguousarray(array, dtype) for array, (_, dtype) in zip(givens, fold.givens, strict=True)]
+        launcher(*map(launch.address, operands), *map(launch.address, ready), *map(launch.address, outputs))
         return outputs
 
     return run

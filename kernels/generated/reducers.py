@@ -187,6 +187,8 @@ def _factor(peak: s.Expr, both: s.Expr) -> s.Expr:
 
 def _logsumexp(dtype: DType) -> _Parts:
     """The logarithm of the sum of exponentials; a row of infinities has none relative to its peak, but is its peak."""
+    if kind(dtype) != "f":
+        raise s.NoLowering(f"logsumexp of {dtype}")
     passes, state = sum_of_exponentials(dtype)
     peak = s.Var("peak")
     return passes, state, s.where(s.isinf(peak), s.cast(peak, FLOAT64), s.cast(peak, FLOAT64) + s.log(s.Var("total")))
