@@ -1,4 +1,4 @@
-"""In-place spellings: they rebind a tensor to a new value, and refuse where that would mean something else elsewhere."""
+"""In-place spellings: they rebind a tensor to a new value, and refuse where others would expect to see it."""
 
 from __future__ import annotations
 
@@ -35,18 +35,23 @@ def check_in_place(name: str, x: Tensor) -> None:
     base = visible_base(x)
     if base is not None:
         raise errors.complaint(
-            errors.GradientError, name, "the tensor is a view of another one that is still in use, and would not change it",
+            errors.GradientError, name,
+            "the tensor is a view of another one that is still in use, and would not change it",
             {"view": x, "base": base}, f"index the base itself, as in base[i] += v, or make a new tensor: {_new(name)}")
 
 
 def _new(name: str) -> str:
-    return {"add_": "v = v + ...", "sub_": "v = v - ...", "mul_": "v = v * ..."}.get(name, "v = v.clone()")
+    """The spelling that makes a new tensor."""
+    if name.endswith("="):
+        return f"v = v {name[:-1]} ..."
+    return f"v = v.{name[:-1]}(...)" if hasattr(Tensor, name[:-1]) else "v = v.clone()"
 
 
 def rebind(name: str, x: Tensor, result: Tensor) -> Tensor:
     """Makes ``x`` hold another value of the same shape and dtype."""
     if result.shape != x.shape:
-        raise errors.complaint(errors.ShapeError, name, f"the result has shape {list(result.shape)}, which x cannot hold",
+        raise errors.complaint(errors.ShapeError, name,
+                               f"the result has shape {list(result.shape)}, which x cannot hold",
                                {"x": x}, "use the function that makes a new tensor")
     if result.dtype != x.dtype:
         if not can_hold(x.dtype, result.dtype):

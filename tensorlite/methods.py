@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tensorlite import autograd, copying, display, interop
+from tensorlite.augmented import augmented
 from tensorlite.declare import IN_PLACE, METHODS
 from tensorlite.in_place import in_place, set_item
 from tensorlite.ops import index, torch_names
@@ -56,7 +57,7 @@ def bind() -> None:
         function = METHODS[name]
         _set(f"__{operator}__", _binary(function))
         _set(f"__r{operator}__", _reflected(function))
-        _set(f"__i{operator}__", in_place(f"{operator}=", function))
+        _set(f"__i{operator}__", augmented(operator, function))
     for operator, name in _COMPARISONS.items():
         _set(f"__{operator}__", _binary(METHODS[name]))
     for operator, name in _UNARY.items():

@@ -1,4 +1,4 @@
-"""Methods that PyTorch names where the array API has none: ``view``, ``permute``, ``to``, ``clone``, ``unsqueeze`` ..."""
+"""Methods that PyTorch names where the array API has none: ``view``, ``permute``, ``to``, ``clone`` and their kin."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from tensorlite import tensor_type as types
 from tensorlite.context import find
 from tensorlite.declare import IN_PLACE, METHODS, PUBLIC, primitive
 from tensorlite.kernels import device as devices
-from tensorlite.op import OPS
 from tensorlite.ops import shape as shapes
 from tensorlite.ops.axes import one_axis
-from tensorlite.tensor import Tensor
+from tensorlite.tensor import Tensor, link_view
 from tensorlite.tensor_type import TensorType, dtype_of
 
 #: The same function by the name that PyTorch gives it.
@@ -30,8 +29,20 @@ def _several(arguments: tuple[Any, ...]) -> Any:
 def view(self: Tensor, *shape: Any) -> Tensor:
     """The same elements in another shape, or seen as another dtype of the same width."""
     if len(shape) == 1 and not isinstance(shape[0], int | Sequence):
-        return Tensor(self.array.view(dtype_of(shape[0])))
+        return _seen_as(self, dtype_of(shape[0]))
     return PUBLIC["reshape"](self, _several(shape))
+
+
+def _seen_as(self: Tensor, dtype: np.dtype) -> Tensor:
+    """The same bits read as numbers of another dtype, which has no derivative."""
+    if dtype == self.dtype:
+        return PUBLIC["reshape"](self, self.shape)
+    if dtype.itemsize != self.dtype.itemsize:
+        raise errors.complaint(errors.DTypeError, "view", f"{dtype.name} is not as wide as {self.dtype.name}",
+                               {"x": self}, f"cast it: x.to(tl.{dtype.name})")
+    made = Tensor(self.array.view(dtype))
+    link_view(made, self)
+    return made
 
 
 def reshape(self: Tensor, *shape: Any, **options: Any) -> Tensor:
