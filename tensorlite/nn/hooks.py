@@ -15,52 +15,67 @@ from tensorlite.tensor import Tensor
 if TYPE_CHECKING:
     from tensorlite.nn.module import Module
 
+Arguments = tuple[Any, ...]
+Keywords = dict[str, Any]
+
 
 @dataclass(frozen=True, eq=False)
-class Hook:
-    """A function to call, and whether it is given the keyword arguments too."""
+class PreHook:
+    """Calls a function before `forward`, with the keyword arguments or without, and gives the arguments to go on with."""
 
     function: Callable[..., Any]
-    with_kwargs: bool = False
+    with_kwargs: bool
+
+    def __call__(self, module: Module, arguments: Arguments, kwargs: Keywords) -> tuple[Arguments, Keywords]:
+        if not self.with_kwargs:
+            changed = self.function(module, arguments)
+            return arguments if changed is None else as_tuple(changed), kwargs
+        changed = self.function(module, arguments, kwargs)
+        if changed is None:
+            return arguments, kwargs
+        if not isinstance(changed, tuple) or len(changed) != 2:
+            raise complaint(DTypeError, "forward_pre_hook", "a hook with kwargs returns None or (arguments, kwargs)")
+        return changed
 
 
-def register(hooks: list[Hook], hook: Hook, prepend: bool) -> Handle:
+@dataclass(frozen=True, eq=False)
+class ForwardHook:
+    """Calls a function after `forward`, with the keyword arguments or without, and gives the output to go on with."""
+
+    function: Callable[..., Any]
+    with_kwargs: bool
+
+    def __call__(self, module: Module, arguments: Arguments, kwargs: Keywords, output: Any) -> Any:
+        given = (arguments, kwargs) if self.with_kwargs else (arguments,)
+        changed = self.function(module, *given, output)
+        return output if changed is None else changed
+
+
+def as_tuple(value: Any) -> tuple[Any, ...]:
+    """What a hook returned, one value or several, as a tuple."""
+    return value if isinstance(value, tuple) else (value,)
+
+
+def register(hooks: list[Callable[..., Any]], hook: Callable[..., Any], prepend: bool) -> Handle:
     """Adds a hook, first or last, and returns what removes it."""
-    handle = Handle(hooks, hook)  # type: ignore[arg-type]
+    handle = Handle(hooks, hook)
     if prepend:
         hooks.insert(0, hooks.pop())
     return handle
 
 
-def call_with_hooks(module: Module, arguments: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def call_with_hooks(module: Module, arguments: Arguments, kwargs: Keywords) -> Any:
     """Calls a module that has hooks."""
     for hook in tuple(module._forward_pre_hooks):
-        arguments, kwargs = _before(hook, module, arguments, kwargs)
+        arguments, kwargs = hook(module, arguments, kwargs)
     observer = None
     if (module._backward_hooks or module._backward_pre_hooks) and is_grad_enabled():
         observer = _Observer(module, arguments)
         arguments = observer.inputs()
     output = module.forward(*arguments, **kwargs)
     for hook in tuple(module._forward_hooks):
-        given = (module, arguments, kwargs, output) if hook.with_kwargs else (module, arguments, output)
-        changed = hook.function(*given)
-        output = output if changed is None else changed
+        output = hook(module, arguments, kwargs, output)
     return output if observer is None else observer.outputs(output)
-
-
-def _before(hook: Hook, module: Module, arguments: tuple[Any, ...],
-            kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    if hook.with_kwargs:
-        changed = hook.function(module, arguments, kwargs)
-        if changed is None:
-            return arguments, kwargs
-        if not isinstance(changed, tuple) or len(changed) != 2:
-            raise complaint(DTypeError, "forward_pre_hook", "a hook with kwargs returns None or (arguments, kwargs)")
-        return changed
-    changed = hook.function(module, arguments)
-    if changed is None:
-        return arguments, kwargs
-    return changed if isinstance(changed, tuple) else (changed,), kwargs
 
 
 class _Observer:
@@ -98,9 +113,8 @@ class _Observer:
         """Calls the pre-hooks; where no input is tracked, the hooks too."""
         self.grad_output = _spread(cotangents, self.places, self.count)
         for hook in tuple(self.module._backward_pre_hooks):
-            changed = hook.function(self.module, self.grad_output)
-            if changed is not None:
-                self.grad_output = changed if isinstance(changed, tuple) else (changed,)
+            changed = hook(self.module, self.grad_output)
+            self.grad_output = self.grad_output if changed is None else as_tuple(changed)
         if not self.tracked:
             self.saw_input(())
         return [self.grad_output[i] for i in self.places]
@@ -109,9 +123,8 @@ class _Observer:
         """Calls the hooks with both cotangents; what one returns replaces the inputs'."""
         grad_input = _spread(cotangents, self.tracked, len(self.arguments))
         for hook in tuple(self.module._backward_hooks):
-            changed = hook.function(self.module, grad_input, self.grad_output)
-            if changed is not None:
-                grad_input = changed if isinstance(changed, tuple) else (changed,)
+            changed = hook(self.module, grad_input, self.grad_output)
+            grad_input = grad_input if changed is None else as_tuple(changed)
         return [grad_input[i] for i in self.tracked]
 
 

@@ -10,7 +10,7 @@ from tensorlite.autograd import Handle
 from tensorlite.errors import ArgumentError, DTypeError, complaint
 from tensorlite.modes import no_grad
 from tensorlite.nn import names, state
-from tensorlite.nn.hooks import Hook, call_with_hooks, register
+from tensorlite.nn.hooks import ForwardHook, PreHook, call_with_hooks, register
 from tensorlite.nn.parameter import Parameter
 from tensorlite.ops.filled import zeros_like
 from tensorlite.tensor import Tensor
@@ -42,10 +42,10 @@ class Module:
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
     _non_persistent_buffers_set: set[str]
-    _forward_pre_hooks: list[Hook]
-    _forward_hooks: list[Hook]
-    _backward_pre_hooks: list[Hook]
-    _backward_hooks: list[Hook]
+    _forward_pre_hooks: list[Callable[..., Any]]
+    _forward_hooks: list[Callable[..., Any]]
+    _backward_pre_hooks: list[Callable[..., Any]]
+    _backward_hooks: list[Callable[..., Any]]
 
     def __init__(self) -> None:
         self.__dict__.update(training=True, _non_persistent_buffers_set=set(), **{name: {} for name in _TABLES},
@@ -331,20 +331,20 @@ class Module:
     def register_forward_pre_hook(self, hook: Callable[..., Any], *, prepend: bool = False,
                                   with_kwargs: bool = False) -> Handle:
         """Calls ``hook(module, arguments)`` before `forward`; what it returns replaces the arguments."""
-        return register(self._forward_pre_hooks, Hook(hook, with_kwargs), prepend)
+        return register(self._forward_pre_hooks, PreHook(hook, with_kwargs), prepend)
 
     def register_forward_hook(self, hook: Callable[..., Any], *, prepend: bool = False,
                               with_kwargs: bool = False) -> Handle:
         """Calls ``hook(module, arguments, output)`` after `forward`; what it returns replaces the output."""
-        return register(self._forward_hooks, Hook(hook, with_kwargs), prepend)
+        return register(self._forward_hooks, ForwardHook(hook, with_kwargs), prepend)
 
     def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
         """Calls ``hook(module, grad_output)`` when the output's gradients are known; what it returns replaces them."""
-        return register(self._backward_pre_hooks, Hook(hook), prepend)
+        return register(self._backward_pre_hooks, hook, prepend)
 
     def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
         """Calls ``hook(module, grad_input, grad_output)`` when both are known; what it returns replaces the first."""
-        return register(self._backward_hooks, Hook(hook), prepend)
+        return register(self._backward_hooks, hook, prepend)
 
     # --- text ---
 
