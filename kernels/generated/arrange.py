@@ -23,10 +23,10 @@ class Schedule:
     ``short`` elements are taken one a lane, and columns fewer than ``few`` are not worth lanes.
     """
 
-    chunk: int = 16384
+    chunk: int = 65536
     rows: int = 256
     rows_again: int = 64
-    row_bytes: int = 512
+    row_bytes: int = 256
     most_lanes: int = 128
     column_vectors: int = 16
     columns: int = 1024

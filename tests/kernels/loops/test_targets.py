@@ -82,8 +82,8 @@ def test_ptx(name):
 def test_ptx_of_a_sum():
     kernel = reduction("sum", (64, (100,)), (100, (1,)))
     text = ptx_of(kernel)
-    assert nvptx.block_size(kernel) == 64
-    assert text.count("bar.sync") >= 7, "64 lanes are merged in 6 steps"
+    assert nvptx.block_size(kernel) == 32
+    assert text.count("bar.sync") >= 6, "32 lanes are merged in 5 steps"
     assert "add.rn.f64" in text, "no fused operation that the loops do not say"
     assert ".shared" in text
 
