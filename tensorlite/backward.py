@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import heapq
+import os
+import threading
 import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -191,7 +193,24 @@ class Keep:
     def __call__(self, g: Tensor) -> None:
         tensor = self.tensor()
         if tensor is not None:
-            tensor.grad = g if tensor.grad is None else apply(OPS["add"], tensor.grad, g)
+            add_to_grad(tensor, g)
+
+
+def add_to_grad(tensor: Tensor, g: Tensor) -> None:
+    """Adds to a ``.grad``, which other threads' walks may do at the same time."""
+    with _adding:
+        tensor.grad = own(g) if tensor.grad is None else apply(OPS["add"], tensor.grad, g)
+
+
+def _forget_other_threads() -> None:
+    """In a forked child the lock may be held by a thread that does not exist there."""
+    global _adding
+    _adding = threading.RLock()
+
+
+_adding = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_other_threads)
 
 
 def accumulate(leaf: Leaf, g: Tensor) -> None:
@@ -199,7 +218,7 @@ def accumulate(leaf: Leaf, g: Tensor) -> None:
     tensor = leaf.tensor()
     if tensor is None:
         return
-    tensor.grad = own(g) if tensor.grad is None else apply(OPS["add"], tensor.grad, g)
+    add_to_grad(tensor, g)
     for hook in tuple(leaf.post_hooks):
         hook(tensor)
 
@@ -259,7 +278,7 @@ def backward(output: Tensor, gradient: Tensor | None = None, retain_graph: bool 
     leaves = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     for leaf, g in zip(leaves, capture([root], leaves, retain, create_graph, "backward"), strict=True):
         if g is not None:
-            leaf.grad = own(g) if leaf.grad is None else apply(OPS["add"], leaf.grad, g)
+            add_to_grad(leaf, g)
 
 
 def capture(roots: Sequence[tuple[Node, Tensor]], inputs: Sequence[Tensor], retain: bool, create_graph: bool,

@@ -69,7 +69,7 @@ def quietly(function: Callable[..., Any], *arguments: Any) -> Any:
 
 def explain(op: Op, inputs: Sequence[Any], attributes: dict[str, Any], error: Exception) -> Exception:
     """Turns what an op's arrays raised into an error that names op, arguments, line and fix."""
-    if isinstance(error, errors.TensorliteError) and error.complete or isinstance(error, MemoryError):
+    if isinstance(error, errors.TensorliteError) and error.complete or _is_not_ours(error):
         return error
     error = _type_error(op, inputs, attributes) or error
     last = len(op.inputs) - 1
@@ -83,6 +83,12 @@ def explain(op: Op, inputs: Sequence[Any], attributes: dict[str, Any], error: Ex
         told = errors.complaint(_class_of(error), op.name, str(error).strip() or type(error).__name__, arguments)
     told.__cause__ = error if isinstance(told, errors.InternalError) else None
     return told
+
+
+def _is_not_ours(error: Exception) -> bool:
+    """Whether an error says nothing about the arguments: no memory, a warning, or what a signal handler raised."""
+    module = type(error).__module__.partition(".")[0]
+    return isinstance(error, MemoryError | OSError | Warning) or module not in ("builtins", "numpy", "tensorlite")
 
 
 def _type_error(op: Op, inputs: Sequence[Any], attributes: dict[str, Any]) -> errors.TensorliteError | None:
