@@ -21,7 +21,7 @@ Keywords = dict[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class PreHook:
-    """Calls a function before `forward`, with the keyword arguments or without, and gives the arguments to go on with."""
+    """Calls a function before `forward`, with the keyword arguments or without, and gives those to go on with."""
 
     function: Callable[..., Any]
     with_kwargs: bool

@@ -37,6 +37,7 @@ class Slot(NamedTuple):
 
     @property
     def tensor(self) -> Tensor:
+        """What lies there now."""
         return self.table[self.name]
 
 

@@ -49,10 +49,14 @@ def _gather_type(x: TensorType, places: TensorType, *, axis: int) -> TensorType:
     return TensorType(x.dtype, places.shape, x.device)
 
 
+def _gather_vjp(g: Tensor, places: Tensor, x_shape: tuple[int, ...], axis: int) -> Tensor:
+    return _scatter_new(g, places, axis=axis, shape=x_shape)
+
+
 @primitive("index", type=_gather_type, samples=[
     Sample((4, 5), Integers((4, 3), 0, 5), axis=1), Sample((4, 5), Integers((2, 5), 0, 4), axis=0),
     Sample((2, 3, 4), Integers((1, 2, 6), 0, 4), axis=2), Sample((3, 2), Integers((0, 2), 0, 3), axis=0)],
-           vjp={"x": lambda g, places, x_shape, axis: _scatter_new(g, places, axis=axis, shape=x_shape)})
+           vjp={"x": _gather_vjp})
 def _gather(xp: Any, x: Any, places: Any, *, axis: int) -> Any:
     _check_along(x, places, axis)
     check_places(places, x.shape[axis])
@@ -91,9 +95,12 @@ def _source_vjp(g: Tensor, source_shape: tuple[int, ...], places: Tensor, axis: 
     return taken if taken.shape == source_shape else _within(taken, shape=source_shape)
 
 
+def _within_vjp(g: Tensor, x_shape: tuple[int, ...]) -> Tensor:
+    return _corner_of(g, shape=x_shape)
+
+
 @primitive("index", type=lambda x, *, shape: TensorType(x.dtype, shape, x.device),
-           samples=[Sample((2, 1), shape=(3, 4))],
-           vjp={"x": lambda g, x_shape: _corner_of(g, shape=x_shape)})
+           samples=[Sample((2, 1), shape=(3, 4))], vjp={"x": _within_vjp})
 def _within(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
     """The array as the first corner of a larger one of zeros."""
     out = xp.zeros(shape, x.dtype)
@@ -137,10 +144,14 @@ def _taken_type(x: TensorType, places: TensorType, *, axis: int) -> TensorType:
     return TensorType(x.dtype, x.shape[:axis] + places.shape + x.shape[axis + 1:], x.device)
 
 
+def _taken_vjp(g: Tensor, places: Tensor, x_shape: tuple[int, ...], axis: int) -> Tensor:
+    return _add_rows(g, places, axis=axis, size=x_shape[axis])
+
+
 @primitive("index", type=_taken_type, samples=[
     Sample((4, 3), Integers((2, 5), 0, 4), axis=0), Sample((2, 3, 4), Integers((4,), 0, 3), axis=1),
     Sample((3, 2), Integers((0,), 0, 3), axis=0)],
-           vjp={"x": lambda g, places, x_shape, axis: _add_rows(g, places, axis=axis, size=x_shape[axis])})
+           vjp={"x": _taken_vjp})
 def _take_rows(xp: Any, x: Any, places: Any, *, axis: int) -> Any:
     """The slices across an axis that an index of any shape names; its shape takes the axis's place."""
     check_places(places, x.shape[axis])

@@ -33,6 +33,7 @@ class LRScheduler:
 
     @property
     def groups(self) -> list[Group]:
+        """The optimizer's groups, whose options change."""
         return self.optimizer.param_groups
 
     def get_lr(self) -> list[float]:
