@@ -15,13 +15,13 @@ from tensorlite.kernels import scalar as s
 from tensorlite.kernels.cpu import team
 from tensorlite.kernels.generated import cast, elementwise
 from tensorlite.kernels.generated.elementwise import Layout, Schedule
-from tensorlite.kernels.generated.layout import Axis, axes_of, letters, merge
+from tensorlite.kernels.generated.layout import axes_of
 from tensorlite.kernels.loop_text import text
 
 F32 = np.dtype(np.float32)
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 DTYPES = [*map(np.dtype, "? i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8".split()), BFLOAT16]
-SMALL = Schedule(task=64, tile=16)
+SMALL = Schedule(task=64, tile=16, pitch=20)
 blend = s.trace(lambda x, y: x * y + 1)
 
 
@@ -39,13 +39,10 @@ def memory_of(view, base):
 
 def run_kernel(function, views, bases, out, threads, how):
     """Run the kernel of a layout in ``how``, the interpreter or natively, with chunks small enough for tests."""
-    axes = axes_of((*views, out), out.shape)
-    axes.sort(key=lambda axis: -abs(axis.strides[-1]))
-    merged = merge(axes) or (Axis(1, (1,) * (len(views) + 1)),)
-    layout = Layout(len(merged), letters(merged[-1]))
+    axes, layout = elementwise.walk(axes_of((*views, out), out.shape), len(views))
     kernel = elementwise.kernel(function, [view.dtype for view in views], out.dtype, layout, SMALL)
     names = [p.name for p in kernel.parameters if isinstance(p, loops.Parameter)]
-    arguments = dict(zip(names, elementwise.numbers(merged, SMALL), strict=True))
+    arguments = dict(zip(names, elementwise.numbers(axes, layout, SMALL), strict=True))
     arguments |= {f"a{k}": memory_of(view, base) for k, (view, base) in enumerate(zip(views, bases, strict=True))}
     arguments["out"] = memory_of(out, out if out.base is None else out.base)
     if how == "interpreter":
@@ -56,6 +53,10 @@ def run_kernel(function, views, bases, out, threads, how):
 
 def cube():
     return numbers(F32, (5, 6, 7))
+
+
+def large():
+    return numbers(F32, (3, 33, 18, 35))
 
 
 LAYOUTS = {
@@ -72,6 +73,31 @@ LAYOUTS = {
     "repeated": lambda a: (np.broadcast_to(a[0, 0], (4, 3, 7)), a[:1, :1, :]),
     "one": lambda a: (a[2, 3, 4:5], a[0, 0, :1]),
 }
+
+
+TURNED = {
+    "matrices": lambda a: (a[0, :, 0].T, a[1, :, 1].T, (35, 33), "tt"),
+    "one matrix": lambda a: (a[0, :, 0].T, a.reshape(-1)[: 35 * 33].reshape(35, 33), (35, 33), "tu"),
+    "channels last": lambda a: (a.transpose(0, 3, 1, 2), a[0, 0, 0][:, None, None], (3, 35, 33, 18), "tb"),
+    "channels first": lambda a: (a.transpose(0, 2, 3, 1), a[:, :, 0, 0][:, None, None, :], (3, 18, 35, 33), "ts"),
+    "all turned": lambda a: (a.T, a.T[::-1], (35, 18, 33, 3), "ss"),
+    "ends changed": lambda a: (a.transpose(3, 1, 2, 0), a[0, 0].T[:, None, :, None], (35, 33, 18, 3), "sb"),
+    "ends changed, long": lambda a: (a.transpose(3, 0, 2, 1), a.transpose(3, 0, 2, 1)[::-1], (35, 3, 18, 33), "ts"),
+}
+
+
+@pytest.mark.parametrize("name", TURNED)
+def test_transposed_operands(name):
+    """Tiles of what is contiguous along other dimensions than the result; cut by the ends of both."""
+    base = large()
+    x, y, shape, expected_letters = TURNED[name](base)
+    out = np.zeros(shape, F32)
+    assert elementwise.walk(axes_of((x, y, out), shape), 2)[1].inner == f"{expected_letters}u"
+    for threads, how in ((1, "native"), (2, "native"), (3, "native"), (4, "native"), (2, "interpreter")):
+        out = np.zeros(shape, F32)
+        run_kernel(blend, (x, y), [base, base], out, threads, how)
+        assert same_bits(out, x * y + 1)
+    assert same_bits(elementwise.run(blend, (x, y), np.zeros(shape, F32)), x * y + 1)
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
