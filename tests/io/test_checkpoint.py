@@ -29,12 +29,17 @@ def equal(a, b):
     return type(a) is type(b) and (a == b or (a != a and b != b))
 
 
+def by_name(state):
+    """A plain file's tensors in the order of their names: the format keeps none of its own."""
+    return dict(sorted(state.items()))
+
+
 def test_a_state_dict_is_a_plain_file(tmp_path):
     state = {"fc.weight": tl.ones((2, 3)), "fc.bias": tl.zeros(2), "steps": tl.asarray(7)}
     save(state, tmp_path / "x", metadata={"epoch": "3"})
-    assert equal(load(tmp_path / "x"), state)
+    assert equal(by_name(load(tmp_path / "x")), by_name(state))
     assert read_metadata(tmp_path / "x") == {"epoch": "3"}
-    assert list(own.read(tmp_path / "x")[0]) == list(state)
+    assert set(own.read(tmp_path / "x")[0]) == set(state)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -42,7 +47,7 @@ def test_every_dtype_comes_back(tmp_path, dtype):
     state = {"x": tl.asarray(np.array([[0, 1], [1, 0]]).astype(dtype)), "nothing": tl.zeros((0, 3), dtype=dtype),
              "number": tl.asarray(np.ones((), dtype))}
     save(state, tmp_path / "x")
-    assert equal(load(tmp_path / "x"), state)
+    assert equal(by_name(load(tmp_path / "x")), by_name(state))
 
 
 LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.complex_numbers(),

@@ -1,4 +1,4 @@
-"""The safetensors format: round trips, the library of that name as oracle, and every kind of damage."""
+"""Safetensors files: round trips, files of other programs, and every kind of damage."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from safetensors import numpy as library
 
 from tensorlite.errors import ArgumentError, DTypeError
 from tensorlite.io import FormatError, read_metadata
 from tensorlite.io import safetensors as own
 
-DTYPES = list(own.NAMES)
+DTYPES = list(own.DTYPES)
 NUMPY_DTYPES = [dtype for dtype in DTYPES if dtype != ml_dtypes.bfloat16]
 
 
@@ -27,7 +28,7 @@ def some_array(dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
-    assert list(found) == list(expected)
+    assert set(found) == set(expected)
     for name, array in expected.items():
         assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
         assert found[name].tobytes() == array.tobytes()
@@ -58,22 +59,17 @@ def test_strided_and_big_endian_arrays_are_stored_by_value(tmp_path):
     assert_same(own.read(tmp_path / "x")[0], {"turned": grid.T.copy(), "sliced": grid[:, ::2].copy(), "big": grid})
 
 
-@pytest.mark.parametrize("dtype", NUMPY_DTYPES, ids=str)
-def test_the_library_reads_ours_and_we_read_its(tmp_path, dtype):
-    library = pytest.importorskip("safetensors.numpy", reason="the dev extra brings safetensors")
-    arrays = {"a": some_array(dtype, (2, 3)), "b": some_array(np.dtype("int64"), (4,)), "c": some_array(dtype, (0, 3))}
-    own.write(tmp_path / "ours", arrays, {"k": "v"})
-    theirs = library.load_file(tmp_path / "ours")
-    assert {name: array.tolist() for name, array in theirs.items()} == {n: a.tolist() for n, a in arrays.items()}
+def test_files_that_the_library_wrote_are_read(tmp_path):
+    arrays = {str(dtype): some_array(dtype, (2, 3)) for dtype in DTYPES}
     library.save_file(arrays, tmp_path / "theirs", {"k": "v"})
     found, metadata = own.read(tmp_path / "theirs")
-    assert_same({name: found[name] for name in arrays}, arrays)
+    assert_same(found, arrays)
     assert metadata == {"k": "v"}
 
 
 def test_bfloat16_agrees_with_pytorch(tmp_path):
     torch = pytest.importorskip("torch", reason="PyTorch is the oracle")
-    library = pytest.importorskip("safetensors.torch", reason="the dev extra brings safetensors")
+    library = pytest.importorskip("safetensors.torch", reason="PyTorch is the oracle")
     values = torch.linspace(-3, 3, 7).to(torch.bfloat16)
     library.save_file({"x": values}, tmp_path / "theirs")
     found = own.read(tmp_path / "theirs")[0]["x"]
@@ -103,12 +99,12 @@ def entry(begin: int, end: int, dtype: object = "U8", shape: object = None) -> d
     return {"dtype": dtype, "shape": [end - begin] if shape is None else shape, "data_offsets": [begin, end]}
 
 
+WORDS = "damaged, cut short, or not safetensors: "
 DAMAGED = {
-    "empty": (b"", "cut short: a safetensors file begins with 8 bytes, this one has 0"),
+    "empty": (b"", WORDS),
+    "page": (b"<!DOCTYPE html><html>", WORDS),
     "pickle": (b"PK\x03\x04\x00\x00\x08\x08" + bytes(40), "is not safetensors but looks like a pickle of PyTorch, "
                "which could run any code\n  fix: convert it where it was made, with safetensors.torch.save_file"),
-    "page": (b"<!DOCTYPE html><html>", "its first 8 bytes ask for a header of 5789751444030890300 bytes, at most "
-             "100000000 are allowed: damaged, or not safetensors"),
 }
 
 
@@ -117,54 +113,47 @@ def test_what_is_no_safetensors_file(tmp_path, content, problem):
     (tmp_path / "x").write_bytes(content)
     with pytest.raises(FormatError) as error:
         own.read(tmp_path / "x")
-    assert str(error.value) == f"{tmp_path / 'x'}: {problem}"
+    assert str(error.value).startswith(f"{tmp_path / 'x'}: {problem}")
 
 
+#: Header, data and perhaps a false length; the library's own words follow ours.
 BAD_HEADERS = {
-    "over-large header": (({}, b"", 100_000_001), "its first 8 bytes ask for a header of 100000001 bytes, at most "
-                          "100000000 are allowed: damaged, or not safetensors"),
-    "header cut short": ((b"{}", b"", 1000), "cut short: expected a header of 1000 bytes, found 2"),
-    "not json": ((b"{nope}",), "its header is not JSON: Expecting property name enclosed in double quotes: "
-                 "line 1 column 2 (char 1)"),
-    "not utf-8": ((b'{"\xff": 1}',), "its header is not JSON: 'utf-8' codec can't decode byte 0xff in position 2: "
-                  "invalid start byte"),
-    "not an object": (([1],), "its header is not a JSON object but list"),
-    "twice": ((b'{"a": 1, "a": 2}',), "its header is not JSON: 'a' stands there twice"),
-    "metadata": (({"__metadata__": {"a": 1}},), "its metadata is not an object of strings"),
-    "no shape": (({"a": {"dtype": "U8", "data_offsets": [0, 0]}},), "tensor 'a' lacks dtype, shape or data_offsets"),
-    "dtype": (({"a": entry(0, 1, "F8_E4M3")}, b"1"), "tensor 'a' has dtype 'F8_E4M3'; known are BOOL, I8, I16, I32, "
-              "I64, U8, U16, U32, U64, F16, BF16, F32, F64, C64"),
-    "dtype of another kind": (({"a": entry(0, 1, ["U8"])}, b"1"), "tensor 'a' has dtype ['U8']; known are BOOL, I8, "
-                              "I16, I32, I64, U8, U16, U32, U64, F16, BF16, F32, F64, C64"),
-    "negative shape": (({"a": entry(0, 1, shape=[-1])}, b"1"), "tensor 'a' has the shape [-1]"),
-    "shape of truths": (({"a": entry(0, 1, shape=[True])}, b"1"), "tensor 'a' has the shape [True]"),
-    "offsets": (({"a": entry(2, 1, shape=[1])}, b"123"), "tensor 'a' has the data_offsets [2, 1]"),
-    "three offsets": (({"a": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1, 2]}}, b"1"),
-                      "tensor 'a' has the data_offsets [0, 1, 2]"),
-    "too few bytes": (({"a": entry(0, 4, "F32", [2])}, b"1234"), "tensor 'a', float32[2], needs 8 bytes, its "
-                      "data_offsets give 4"),
-    "huge shape": (({"a": entry(0, 4, "F32", [2**62, 2**62])}, b"1234"),
-                   f"tensor 'a', float32[{2**62}, {2**62}], needs {2**126} bytes, its data_offsets give 4"),
-    "overlap": (({"a": entry(0, 4), "b": entry(2, 6)}, b"123456"), "tensors 'a' and 'b' overlap: the second begins at "
-                "byte 2, the first ends at 4"),
-    "hole": (({"a": entry(0, 4), "b": entry(6, 8)}, b"12345678"), "bytes 4 to 6, before tensor 'b', belong to no "
-             "tensor"),
-    "data cut short": (({"a": entry(0, 4)}, b"12"), "cut short: expected 4 bytes of data, found 2"),
-    "over-long": (({"a": entry(0, 4)}, b"123456"), "over-long: expected 4 bytes of data, found 6"),
+    "over-large header": ({}, b"", 100_000_001),
+    "header cut short": (b"{}", b"", 1000),
+    "not json": (b"{nope}",),
+    "not utf-8": (b'{"\xff": 1}',),
+    "not an object": ([1],),
+    "twice": (b'{"a": 1, "a": 2}',),
+    "metadata": ({"__metadata__": {"a": 1}},),
+    "no shape": ({"a": {"dtype": "U8", "data_offsets": [0, 0]}},),
+    "dtype of another kind": ({"a": entry(0, 1, ["U8"])}, b"1"),
+    "negative shape": ({"a": entry(0, 1, shape=[-1])}, b"1"),
+    "shape of truths": ({"a": entry(0, 1, shape=[True])}, b"1"),
+    "offsets": ({"a": entry(2, 1, shape=[1])}, b"123"),
+    "three offsets": ({"a": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1, 2]}}, b"1"),
+    "too few bytes": ({"a": entry(0, 4, "F32", [2])}, b"1234"),
+    "huge shape": ({"a": entry(0, 4, "F32", [2**62, 2**62])}, b"1234"),
+    "overlap": ({"a": entry(0, 4), "b": entry(2, 6)}, b"123456"),
+    "hole": ({"a": entry(0, 4), "b": entry(6, 8)}, b"12345678"),
+    "data cut short": ({"a": entry(0, 4)}, b"12"),
+    "over-long": ({"a": entry(0, 4)}, b"123456"),
+    "deeply nested": (b'{"a":' + b"[" * 1_000_000,),
 }
 
 
-@pytest.mark.parametrize(("parts", "problem"), BAD_HEADERS.values(), ids=BAD_HEADERS)
-def test_a_damaged_file_is_named_with_its_damage(tmp_path, parts, problem):
+@pytest.mark.parametrize("parts", BAD_HEADERS.values(), ids=BAD_HEADERS)
+def test_a_damaged_file_is_named_with_its_damage(tmp_path, parts):
     path = file_of(tmp_path / "x", *parts)
     with pytest.raises(FormatError) as error:
         own.read(path)
-    assert str(error.value) == f"{path}: {problem}"
+    told = str(error.value)
+    assert told.startswith(f"{path}: {WORDS}")
+    assert len(told) > len(f"{path}: {WORDS}"), "the library says what is wrong"
 
 
-def test_a_deeply_nested_header_is_refused(tmp_path):
-    path = file_of(tmp_path / "x", b'{"a":' + b"[" * 1_000_000)
-    with pytest.raises(FormatError, match="its header is not JSON"):
+def test_a_dtype_that_no_tensor_has_is_named(tmp_path):
+    path = file_of(tmp_path / "x", {"a": entry(0, 1, "F8_E4M3")}, b"1")
+    with pytest.raises(FormatError, match="tensor 'a' has dtype F8_E4M3, which no tensor has here"):
         own.read(path)
 
 
