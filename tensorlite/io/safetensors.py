@@ -83,4 +83,4 @@ def _array(path: str | os.PathLike[str], name: str, file: Any) -> np.ndarray:
     except (TypeError, AttributeError, KeyError, ValueError) as error:
         dtype = file.get_slice(name).get_dtype()
         raise FormatError(path, f"tensor '{name}' has dtype {dtype}, which no tensor has here: {error}") from None
-    return array != 0 if array.dtype == np.bool_ else array
+    return np.asarray(array != 0) if array.dtype == np.bool_ else array
