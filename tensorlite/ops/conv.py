@@ -1,7 +1,8 @@
 """Convolution of images, and its two transposes, which are each other's derivatives.
 
 Each is a matrix product over the columns of all windows (im2col; Chellapilla et al., "High performance convolutional
-neural networks for document processing", 2006), block by block of images, so that the columns stay in the cache.
+neural networks for document processing", 2006), block by block of images, so that the columns need
+little memory, always the same.
 """
 
 from __future__ import annotations
@@ -15,7 +16,20 @@ from tensorlite.errors import ArgumentError, ShapeError, complaint
 from tensorlite.op import Sample
 from tensorlite.ops.checks import check_alike, check_floating
 from tensorlite.ops.reduce import _sum, accumulator
-from tensorlite.ops.window import Padding, Pair, batched, blocks, columns, pair, span, uncover, views, window_counts
+from tensorlite.ops.window import (
+    Padding,
+    Pair,
+    Scratch,
+    batched,
+    blocks,
+    columns,
+    empty,
+    pair,
+    span,
+    uncover,
+    views,
+    window_counts,
+)
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType
 
@@ -77,9 +91,10 @@ def _conv2d(xp: Any, x: Any, weight: Any, *bias: Any, stride: Pair, padding: Pad
     if kernel == stride == _ONE and padding == _NONE and groups == 1 and x.dtype == wide:
         out = xp.matmul(matrix, x.reshape(images, x.shape[1], counts[0] * counts[1])).reshape(images, filters, *counts)
         return _add_bias(out, bias)
-    out = xp.empty((images, filters, *counts), x.dtype)
+    out, scratch = empty(xp, (images, filters, *counts), x.dtype), Scratch(xp, wide)
     for block, cells in columns(xp, x, kernel, stride, dilation, padding, counts, wide):
-        product = xp.matmul(matrix, cells.reshape(groups, matrix.shape[2], cells.shape[1]))
+        product = scratch.take(groups, filters // groups, cells.shape[1])
+        xp.matmul(matrix, cells.reshape(groups, matrix.shape[2], cells.shape[1]), out=product)
         product = product.reshape(filters, block.stop - block.start, *counts).transpose(1, 0, 2, 3)
         out[block] = _add_bias(product, bias)
     return out
@@ -118,11 +133,14 @@ def _conv2d_data(xp: Any, g_: Any, weight: Any, *, size: Pair, stride: Pair, pad
     wide = accumulator(g_.dtype)
     matrix = weight.astype(wide, copy=False).reshape(groups, filters // groups, -1).transpose(0, 2, 1)
     height, width = (size[i] + sum(padding[i]) for i in (0, 1))
-    out = xp.empty((images, channels, *size), g_.dtype)
+    out, scratch, sums = empty(xp, (images, channels, *size), g_.dtype), Scratch(xp, wide), Scratch(xp, wide)
     for block in blocks(images, channels * kernel[0] * kernel[1] * counts[0] * counts[1] * wide.itemsize):
         count = block.stop - block.start
-        cells = xp.matmul(matrix, _filters_first(g_[block], groups, wide)).reshape(channels, -1, count, *counts)
-        total = xp.zeros((channels, count, height, width), wide)
+        cells = scratch.take(groups, matrix.shape[1], count * counts[0] * counts[1])
+        xp.matmul(matrix, _filters_first(g_[block], groups, wide), out=cells)
+        cells = cells.reshape(channels, -1, count, *counts)
+        total = sums.take(channels, count, height, width)
+        total[...] = 0
         for place, view in enumerate(views(total, kernel, stride, dilation, tuple(counts))):
             view += cells[:, place]
         out[block] = uncover(total, padding, size).transpose(1, 0, 2, 3)

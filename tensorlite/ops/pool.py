@@ -23,6 +23,7 @@ from tensorlite.ops.window import (
     uncover,
     views,
     window_counts,
+    zeros,
 )
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType
@@ -123,7 +124,7 @@ def _max_pool2d_scatter(xp: Any, g_: Any, winner: Any, *, size: Pair, kernel: Pa
     counts = g_.shape[2:]
     borders = _borders(size, counts, kernel, stride, padding, dilation)
     wide = accumulator(g_.dtype)
-    out = xp.zeros((*g_.shape[:2], *(size[i] + sum(borders[i]) for i in (0, 1))), wide)
+    out = zeros(xp, (*g_.shape[:2], *(size[i] + sum(borders[i]) for i in (0, 1))), wide)
     disjoint = all(s >= span(k, d) for s, k, d in zip(stride, kernel, dilation, strict=True))
     for place, view in enumerate(views(out, kernel, stride, dilation, counts)):
         chosen = winner == place

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
+from tensorlite.kernels.cpu import allocator
 from tensorlite.ops.shape import _reshape
 from tensorlite.tensor import Tensor
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
 
-#: Columns of a block of images stay in the second-level cache: 1 MiB measured best of 0.25, 1 and 4.
-BLOCK_BYTES = 1 << 20
+#: Columns of a block of images: 1 to 8 MiB measured the same on one thread, and few large products suffer least from
+#: BLAS threads that wait for each other on a busy machine.
+BLOCK_BYTES = 4 << 20
 
 
 def pair(op: str, name: str, value: Any, least: int = 1) -> Pair:
@@ -74,7 +77,8 @@ def pad(xp: Any, x: Any, padding: Padding, value: Any) -> Any:
     if not (top or bottom or left or right):
         return x
     height, width = x.shape[-2:]
-    out = xp.full((*x.shape[:-2], top + height + bottom, left + width + right), value, x.dtype)
+    out = empty(xp, (*x.shape[:-2], top + height + bottom, left + width + right), x.dtype)
+    out[...] = value
     out[..., top:top + height, left:left + width] = x
     return out
 
@@ -106,6 +110,33 @@ def blocks(images: int, bytes_each: int) -> Iterator[slice]:
         yield slice(start, min(start + size, images))
 
 
+def empty(xp: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+    """An array to fill; on the CPU from the pool of warm blocks."""
+    return allocator.empty(shape, dtype) if xp is np else xp.empty(shape, dtype)
+
+
+def zeros(xp: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+    """An array of zeros, from where `empty` takes it."""
+    out = empty(xp, shape, dtype)
+    out[...] = 0
+    return out
+
+
+class Scratch:
+    """Memory for one block after another: fresh pages each time would cost more than the arithmetic."""
+
+    def __init__(self, xp: Any, dtype: np.dtype) -> None:
+        self.xp, self.dtype = xp, dtype
+        self.memory: Any = None
+
+    def take(self, *shape: int) -> Any:
+        """The memory, in a shape; what it held before is lost."""
+        size = math.prod(shape)
+        if self.memory is None or self.memory.size < size:
+            self.memory = empty(self.xp, (size,), self.dtype)
+        return self.memory[:size].reshape(shape)
+
+
 def columns(xp: Any, x: Any, kernel: Pair, stride: Pair, dilation: Pair, padding: Padding, counts: Pair,
             dtype: np.dtype) -> Iterator[tuple[slice, Any]]:
     """For block after block of images, the elements of every window: [channels * kernel, images * windows].
@@ -116,18 +147,17 @@ def columns(xp: Any, x: Any, kernel: Pair, stride: Pair, dilation: Pair, padding
     rows = channels * kernel[0] * kernel[1]
     (top, bottom), (left, right) = padding
     bordered = top or bottom or left or right or x.dtype != dtype
-    scratch = border = None
+    scratch, border = Scratch(xp, dtype), None
     for block in blocks(images, rows * counts[0] * counts[1] * dtype.itemsize):
         part, count = x[block], block.stop - block.start
         if bordered:
-            if border is None or len(border) != count:
-                border = xp.zeros((count, channels, top + height + bottom, left + width + right), dtype)
-            border[..., top:top + height, left:left + width] = part
-            part = border
-        if scratch is None or scratch.shape[3] != count:
-            scratch = xp.empty((channels, *kernel, count, *counts), dtype)
-        scratch[...] = _windows(xp, part, kernel, stride, dilation, counts)
-        yield block, scratch.reshape(rows, count * counts[0] * counts[1])
+            if border is None:
+                border = zeros(xp, (count, channels, top + height + bottom, left + width + right), dtype)
+            border[:count, :, top:top + height, left:left + width] = part
+            part = border[:count]
+        cells = scratch.take(channels, *kernel, count, *counts)
+        cells[...] = _windows(xp, part, kernel, stride, dilation, counts)
+        yield block, cells.reshape(rows, count * counts[0] * counts[1])
 
 
 def _windows(xp: Any, x: Any, kernel: Pair, stride: Pair, dilation: Pair, counts: Pair) -> Any:
