@@ -1,0 +1,1 @@
+"""Kernels generated from loops: elementwise operations, copies, reductions, softmax and normalisations."""

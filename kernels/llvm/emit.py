@@ -87,20 +87,25 @@ class Emitter:
         return self.evaluator.evaluate(value, self.values)
 
     def let(self, let: loops.Let) -> None:
+        """Give a value its name."""
         self.values[let.name] = self.evaluate(let.value)
 
     def load(self, load: loops.Load) -> None:
+        """Append a load."""
         place = self.places[load.buffer]
         self.values[load.name] = memory.load(self.evaluator, place, self.evaluate(load.index), self.lanes)
 
     def store(self, store: loops.Store) -> None:
+        """Append a store."""
         place, index, value = self.places[store.buffer], self.evaluate(store.index), self.evaluate(store.value)
         memory.store(self.evaluator, place, index, value, self.lanes, store.streaming)
 
     def local(self, local: loops.Local) -> None:
+        """Declare a local: for every lane, within a vector loop."""
         self.values[local.name] = self.evaluator.widen(self.evaluate(local.initial), self.lanes.count)
 
     def assign(self, assign: loops.Assign) -> None:
+        """Change a local; of one that is being reduced, the copies of the active lanes."""
         old = self.values[assign.name]
         value = self.evaluator.widen(self.evaluate(assign.value), old.lanes)
         if self.lanes.active and assign.name in self.reduced:
@@ -108,10 +113,12 @@ class Emitter:
         self.values[assign.name] = value
 
     def scratch(self, scratch: loops.Scratch) -> None:
+        """Reserve memory on the stack."""
         slot = self.asm.slot(f"[{scratch.size} x {memory_type(scratch.dtype)}]")
         self.places[scratch.name] = memory.Place(slot, scratch.dtype)
 
     def condition(self, statement: loops.If) -> None:
+        """Append a block under a condition."""
         self._when(self.evaluate(statement.condition).ref, statement.body, lambda: self.block(statement.body))
 
     def _when(self, condition: str, block: loops.Block, body: Callable[[], None]) -> None:
@@ -153,12 +160,15 @@ class Emitter:
             self.values[name] = replace(value, ref=ref)
 
     def barrier(self, _: loops.Barrier) -> None:
+        """Append the meeting of the team's threads."""
         self.asm.call(_BARRIER, "void", ("i64", "%threads"))
 
     def serial(self, loop: loops.For) -> None:
+        """Append a serial loop."""
         self._each("0", self.evaluate(loop.extent).ref, loop)
 
     def parallel(self, loop: loops.For) -> None:
+        """Append a loop over this thread's share of the iterations."""
         extent = self.evaluate(loop.extent).ref
         following = self.asm.let("add i64 %thread, 1")
         first, last = (self.asm.let(f"mul i64 {extent}, {thread}") for thread in ("%thread", following))
@@ -173,11 +183,13 @@ class Emitter:
         self._loop((start, end, step), loop.body, body)
 
     def unroll(self, loop: loops.For) -> None:
+        """Append the body once for each iteration."""
         for i in range(int(self.evaluate(loop.extent).ref)):
             self.values[loop.index] = Value(str(i), loops.INDEX)
             self.block(loop.body)
 
     def vector(self, loop: loops.For) -> None:
+        """Append a loop over whole vectors, and then the body for the lanes that are left."""
         extent = self.evaluate(loop.extent).ref
         whole = self.asm.let(f"and i64 {extent}, {-loop.lanes}")
         self._loop(("0", whole, str(loop.lanes)), loop.body, lambda index: self._lanes(loop, index, ""))
