@@ -20,6 +20,7 @@ DType = np.dtype[Any]
 _Plan = Callable[[Array], Any]
 _plans: dict[Any, _Plan] = {}
 _MANY_PLANS = 10_000
+_LAST_POSITION = np.iinfo(np.int32).max  # positions are int32 while they are compared
 
 
 def run(
@@ -58,6 +59,8 @@ def _plan(name: str, x: Array, axes: tuple[int, ...], keepdims: bool, dtype: DTy
     try:
         fold = reduction(name, x.dtype, dtype)
         found = arrange([dimensions[d] for d in kept], [dimensions[d] for d in reduced], fold)
+        if fold.mentions("position") and found.size > _LAST_POSITION:
+            return _refuse
         if fold.mentions("position") and (len(found.reduce) > 1 or reduced != sorted(reduced)):
             order = (*sorted(kept), *sorted(reduced))
             return lambda x: _reduce_copy(name, x, order, len(kept), dtype).reshape(shape)

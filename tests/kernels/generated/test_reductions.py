@@ -272,6 +272,8 @@ def test_what_has_no_native_form():
     assert reduce.run("sum", np.array(1.0, F32)) is NotImplemented
     odd = np.zeros(4, np.dtype([("a", np.int8), ("x", F32)]))["x"]
     assert reduce.run("sum", odd) is NotImplemented
+    endless = np.broadcast_to(np.zeros(1, np.int8), 2**31)
+    assert reduce.run("argmax", endless) is NotImplemented
 
 
 def test_plans_are_kept_and_bounded(monkeypatch):

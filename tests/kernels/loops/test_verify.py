@@ -39,7 +39,7 @@ def summed(*body: Any, lanes: int = 8) -> tuple[Any, ...]:
 
 
 add_one = Assign("t", s.Var("t") + 1.0)
-RULES = {
+RULES = {  # complaint: kernel; a space at the end tells equal complaints apart
     "": (in_lanes(Load("x", "a", C * 8 + I), Store("out", C * 8 + I, X)),),
     "x is defined twice": (in_parallel(Load("x", "a", C), Load("x", "a", C)),),
     "n is defined twice": (in_parallel(Let("n", loops.index(C))),),
