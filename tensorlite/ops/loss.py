@@ -13,6 +13,7 @@ from tensorlite.op import Integers, Sample
 from tensorlite.ops.dropout import keep_scaled
 from tensorlite.ops.elementwise import not_equal
 from tensorlite.ops.reduce import _mean, _sum
+from tensorlite.ops.scatter import grid
 from tensorlite.ops.shape import _reshape
 from tensorlite.ops.softmax import log_softmax
 from tensorlite.tensor import Tensor
@@ -83,7 +84,7 @@ def _place_class(xp: Any, g_: Any, target: Any, *, axis: int, ignore: int, class
     valid = _check_classes(target, classes, ignore)
     out = xp.zeros((*g_.shape[:axis], classes, *g_.shape[axis:]), g_.dtype)
     places = xp.expand_dims(xp.where(valid, target, 0), axis)
-    xp.put_along_axis(out, places, xp.expand_dims(xp.where(valid, g_, g_.dtype.type(0)), axis), axis)
+    out[grid(xp, places, axis)] = xp.expand_dims(xp.where(valid, g_, g_.dtype.type(0)), axis)
     return out
 
 

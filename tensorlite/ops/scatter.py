@@ -72,16 +72,16 @@ def _scatter_new(xp: Any, g_: Any, places: Any, *, axis: int, shape: tuple[int, 
     return _added(xp, xp.zeros(shape, accumulator(g_.dtype)), g_, places, axis).astype(g_.dtype, copy=False)
 
 
-def _grid(xp: Any, out: Any, places: Any, axis: int) -> tuple[Any, ...]:
+def grid(xp: Any, places: Any, axis: int) -> tuple[Any, ...]:
     """The index of every element that an index names, one array an axis."""
-    grid = [xp.arange(n).reshape((-1, *(1,) * (places.ndim - a - 1))) for a, n in enumerate(places.shape)]
-    grid[axis] = places
-    return tuple(grid)
+    index = [xp.arange(n).reshape((-1, *(1,) * (places.ndim - a - 1))) for a, n in enumerate(places.shape)]
+    index[axis] = places
+    return tuple(index)
 
 
 def _added(xp: Any, out: Any, source: Any, places: Any, axis: int) -> Any:
     check_places(places, out.shape[axis])
-    xp.add.at(out, _grid(xp, out, places, axis), source[_corner(places.shape)].astype(out.dtype, copy=False))
+    xp.add.at(out, grid(xp, places, axis), source[_corner(places.shape)].astype(out.dtype, copy=False))
     return out
 
 
@@ -136,7 +136,7 @@ def _scatter(xp: Any, x: Any, source: Any, places: Any, *, axis: int) -> Any:
     _check_along(x, places, axis, source)
     check_places(places, x.shape[axis])
     out = x.copy()
-    out[_grid(xp, out, places, axis)] = source[_corner(places.shape)]
+    out[grid(xp, places, axis)] = source[_corner(places.shape)]
     return out
 
 
