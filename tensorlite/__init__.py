@@ -33,7 +33,8 @@ __array_api_version__ = "2024.12"
 newaxis = None
 
 #: What is imported at its first use, to keep the first import short.
-_LATER = {"nn": None, "optim": None, "data": None, "io": None, "save": "io", "load": "io"}
+_LATER = {"nn": None, "optim": None, "data": None, "io": None, "save": "io", "load": "io",
+          "trace": "jit.trace"}
 
 methods.bind()
 globals().update(_PUBLIC)

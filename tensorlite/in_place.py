@@ -28,6 +28,8 @@ def in_place(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
 
 def check_in_place(name: str, x: Tensor) -> None:
     """Raises `GradientError` where an in-place spelling would mean something else than in PyTorch or NumPy."""
+    if state.met is not None:
+        state.met(x)
     if state.recording and type(x.node) is Leaf:
         raise errors.complaint(
             errors.GradientError, name, "a leaf that requires gradients cannot be replaced while ops are recorded",

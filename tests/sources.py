@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = {
     "kernels": ("tensorlite.kernels", ("tensorlite.",), ("tensorlite.kernels",)),
     "tensorlite": ("tensorlite", ("llvmlite", "numba", "cupy", "tensorlite.jit"), ()),
+    "jit": ("tensorlite.jit", ("llvmlite", "numba", "cupy", "tensorlite.benchmarks"), ()),
     "benchmarks": ("tensorlite.benchmarks", ("tests",), ()),
 }
 

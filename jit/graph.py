@@ -1,0 +1,193 @@
+"""Graph: an immutable, typed list of equations in single-assignment form, and its text, in Python's own syntax.
+
+    def graph(v0: float32[8, 3], v1: float32[3]):
+        v2: float32[8, 3] = multiply(v0, v1)
+        v3: float32[()] = sum(v2, axis=(0, 1), keepdims=False, dtype=None)
+        return v3
+
+An elementwise op that a rule derived has no name of its own: it is spelled by its expression,
+``scalar["g,x2: multiply(g,x2)"](v0, v1)``. The same graph has the same text in every process; `parse` reads it back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tensorlite.errors import ArgumentError
+from tensorlite.kernels import scalar as s
+from tensorlite.op import OPS, Elementwise, Op
+from tensorlite.tensor_type import TensorType
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Value:
+    """What one equation makes, known by identity: while a function is traced, tensors hold it in place of an array."""
+
+    type: TensorType
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The extents of the axes."""
+        return self.type.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype of the elements."""
+        return self.type.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.type.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return math.prod(self.type.shape)
+
+
+#: What an equation is applied to: values of the graph, and Python numbers.
+Operand = Value | bool | int | float | complex
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Equation:
+    """An op applied to operands; `line` is the user's line that asked for it."""
+
+    op: Op
+    inputs: tuple[Operand, ...]
+    attributes: Mapping[str, Any]
+    outputs: tuple[Value, ...]
+    line: str = field(default="", repr=False)
+
+    @property
+    def values(self) -> Iterator[Value]:
+        """The inputs that are values."""
+        return (x for x in self.inputs if isinstance(x, Value))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """Equations in order of evaluation, from inputs to outputs.
+
+    `constants` are values known when the graph was made, with their arrays.
+    """
+
+    inputs: tuple[Value, ...]
+    equations: tuple[Equation, ...]
+    outputs: tuple[Value, ...]
+    constants: Mapping[Value, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return graph_text(self)
+
+    __repr__ = __str__
+
+    def with_equations(self, equations: Sequence[Equation], outputs: Sequence[Value] | None = None,
+                       constants: Mapping[Value, Any] | None = None) -> Graph:
+        """The graph with other equations, and what else is given."""
+        return Graph(self.inputs, tuple(equations), self.outputs if outputs is None else tuple(outputs),
+                     self.constants if constants is None else constants)
+
+
+def producers(graph: Graph) -> dict[Value, Equation]:
+    """The equation that makes each value."""
+    return {value: equation for equation in graph.equations for value in equation.outputs}
+
+
+def use_counts(graph: Graph) -> dict[Value, int]:
+    """How often each value is used, as an input of an equation or an output of the graph."""
+    counts: dict[Value, int] = {}
+    for equation in graph.equations:
+        for value in equation.values:
+            counts[value] = counts.get(value, 0) + 1
+    for value in graph.outputs:
+        counts[value] = counts.get(value, 0) + 1
+    return counts
+
+
+def substitute(graph: Graph, replacements: Mapping[Value, Value]) -> Graph:
+    """The graph with values replaced by others wherever they are used; chains of replacements are followed."""
+    def find(x: Any) -> Any:
+        while isinstance(x, Value) and x in replacements:
+            x = replacements[x]
+        return x
+
+    equations = [Equation(e.op, tuple(map(find, e.inputs)), e.attributes, e.outputs, e.line) for e in graph.equations]
+    return graph.with_equations(equations, [find(value) for value in graph.outputs])
+
+
+# --- text ---------------------------------------------------------------------------------------------------------
+
+_INLINE = 16  # constants of up to so many elements are spelled out
+
+
+def graph_text(graph: Graph) -> str:
+    """The text of a graph."""
+    names: dict[Value, str] = {}
+    lines = [f"def graph({', '.join(_declare(value, names) for value in graph.inputs)}):"]
+    for value, array in graph.constants.items():
+        lines.append(f"    {_declare(value, names)} = {_constant(array)}")
+    for equation in graph.equations:
+        call = _call(equation, names)
+        if len(equation.outputs) == 1:
+            lines.append(f"    {_declare(equation.outputs[0], names)} = {call}")
+        else:
+            outputs = [_declare(value, names) for value in equation.outputs]
+            lines.append(f"    {', '.join(o.partition(':')[0] for o in outputs)} = {call}  # {', '.join(outputs)}")
+    lines.append(f"    return {', '.join(names[value] for value in graph.outputs)}".rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def type_text(type: TensorType) -> str:
+    """A type as it is spelled in graphs: ``float32[8, 3]``, ``float32[()]``, ``float32[8, "cuda:0"]``."""
+    extents = [str(n) for n in type.shape] + ([repr(type.device)] if type.device != "cpu" else [])
+    return f"{type.dtype.name}[{', '.join(extents) or '()'}]"
+
+
+def _declare(value: Value, names: dict[Value, str]) -> str:
+    names[value] = f"v{len(names)}"
+    return f"{names[value]}: {type_text(value.type)}"
+
+
+def _call(equation: Equation, names: dict[Value, str]) -> str:
+    operands = [names[x] if isinstance(x, Value) else repr(x) for x in equation.inputs]
+    attributes = [f"{name}={attribute_text(value)}" for name, value in equation.attributes.items()]
+    return f"{op_text(equation.op)}({', '.join(operands + attributes)})"
+
+
+def op_text(op: Op) -> str:
+    """The name of an op, or the expression of an unnamed elementwise one."""
+    if OPS.get(op.name) is op or not isinstance(op, Elementwise):
+        return op.name
+    conditions = f" if {','.join(sorted(op.conditions))}" if op.conditions else ""
+    return f'scalar["{",".join(op.inputs)}{conditions}: {s.text(op.function.body)}"]'
+
+
+def attribute_text(value: Any) -> str:
+    """An attribute's value as Python source."""
+    if isinstance(value, np.dtype):
+        return f'dtype("{value.name}")'
+    if isinstance(value, slice):
+        return f"slice({value.start}, {value.stop}, {value.step})"
+    if value is Ellipsis:
+        return "..."
+    if isinstance(value, tuple):
+        return f"({', '.join(map(attribute_text, value))}{',' if len(value) == 1 else ''})"
+    if value is None or isinstance(value, bool | int | float | complex | str):
+        return repr(value)
+    raise ArgumentError(f"an attribute is no {type(value).__name__}: {value!r}")
+
+
+def _constant(array: Any) -> str:
+    array = np.asarray(array)
+    if array.size <= _INLINE and array.dtype.kind != "V":
+        return f"constant({array.tolist()!r})"
+    data = np.ascontiguousarray(array).view(np.uint8) if array.ndim else array.reshape(1).view(np.uint8)
+    return f'constant("{hashlib.sha256(data.tobytes()).hexdigest()[:16]}")'

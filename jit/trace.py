@@ -1,0 +1,185 @@
+"""Tracing: running a Python function on values of a graph instead of arrays, by type rules only.
+
+Concrete tensors that the function meets are captured by identity: their arrays become inputs of the graph. Those that
+it rebinds, or whose ``.grad`` it replaces, are state: what they hold at the end becomes outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tensorlite import errors
+from tensorlite.jit.graph import Equation, Graph, Value
+from tensorlite.op import Op
+from tensorlite.state import state
+from tensorlite.tape import record
+from tensorlite.tensor import Tensor
+from tensorlite.tensor_type import TensorType
+from tensorlite.tree import flatten
+
+
+class TraceError(errors.TensorliteError, RuntimeError):
+    """Something that a traced function cannot do."""
+
+
+@dataclass
+class Capture:
+    """A concrete tensor that a trace met: what it held and which gradient it had when it was met."""
+
+    tensor: Tensor
+    array: Any
+    grad: Tensor | None
+    value: Value | None = None
+
+
+@dataclass
+class Trace:
+    """The equations of one run of a function, and the tensors it captured."""
+
+    equations: list[Equation] = field(default_factory=list)
+    values: set[Value] = field(default_factory=set)
+    captures: dict[int, Capture] = field(default_factory=dict)
+    by_array: dict[int, Capture] = field(default_factory=dict)
+
+    def new_value(self, type: TensorType) -> Value:
+        """A value that belongs to this trace."""
+        value = Value(type)
+        self.values.add(value)
+        return value
+
+    def apply(self, op: Op, inputs: Sequence[Any], attributes: dict[str, Any]) -> Any:
+        """The interpreter: one equation instead of one computation."""
+        operands = tuple(self.operand(op, x) for x in inputs)
+        if op.type_rule is None:
+            raise errors.complaint(TraceError, op.name, "cannot be traced: its result is only known when it runs")
+        types = op.type_rule(*(x.type if isinstance(x, Value) else x for x in operands), **attributes)
+        several = isinstance(types, tuple)
+        outputs = tuple(self.new_value(type) for type in (types if several else (types,)))
+        self.equations.append(Equation(op, operands, attributes, outputs, errors.user_line()))
+        out = outputs if several else outputs[0]
+        if state.recording and any(isinstance(x, Tensor) and x.node is not None for x in inputs):
+            return record(op, inputs, attributes, out)
+        return tuple(map(Tensor, outputs)) if several else Tensor(out)
+
+    def operand(self, op: Op, x: Any) -> Any:
+        """What an equation takes for a tensor or a number."""
+        if not isinstance(x, Tensor):
+            return x if isinstance(x, bool | int | float | complex) else self.operand(op, Tensor(x))
+        if isinstance(x.array, Value):
+            if x.array not in self.values:
+                raise errors.complaint(TraceError, op.name, "a tensor of another trace was kept and is used here", {},
+                                       "return it from the function that made it")
+            return x.array
+        return self.captured(x).value
+
+    def captured(self, x: Tensor) -> Capture:
+        """The capture whose array a concrete tensor holds; a view's base answers for it where both hold the same."""
+        found = self.by_array.get(id(x.array))
+        if found is not None:
+            return found
+        holder = next((base for ref in x.bases if (base := ref()) is not None and base.array is x.array), x)
+        capture = self.met(holder)
+        capture.value = self.new_value(holder.type)
+        self.by_array[id(capture.array)] = capture
+        return capture
+
+    def met(self, x: Tensor) -> Capture:
+        """Remembers a concrete tensor as it is now."""
+        return self.captures.setdefault(id(x), Capture(x, x.array, x.grad))
+
+    def about_to_rebind(self, x: Tensor) -> None:
+        """What in-place spellings tell of: a concrete tensor is state from then on."""
+        if not isinstance(x.array, Value):
+            self.met(x)
+
+    def restore(self) -> list[tuple[Tensor, str, Any]]:
+        """Puts back what tensors held before; returns what the function had made of each: (tensor, slot, new)."""
+        changes: list[tuple[Tensor, str, Any]] = []
+        for capture in self.captures.values():
+            tensor = capture.tensor
+            if tensor.array is not capture.array:
+                changes.append((tensor, "array", tensor.array))
+                tensor.array = capture.array
+            if tensor.grad is not capture.grad:
+                changes.append((tensor, "grad", tensor.grad))
+                tensor.grad = capture.grad
+        return changes
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A graph, and how its inputs and outputs belong to the function's arguments, result and state.
+
+    Inputs are the arguments' tensors, then `state`; outputs are the result's tensors, then what `changes` says.
+    """
+
+    graph: Graph
+    state: tuple[Tensor, ...]
+    changes: tuple[tuple[Tensor, str, int | None], ...]
+    rebuild: Callable[[Any], Any]
+    results: tuple[Any, ...]
+
+
+def trace(function: Callable[..., Any], *arguments: Any, **kwargs: Any) -> Graph:
+    """The graph of what a function does with arguments, of which only the types count; nothing is computed.
+
+    Inputs are the arguments' tensors and then those that the function met elsewhere, such as parameters; outputs are
+    the result's tensors and then the new values of what the function changed. Raises `TraceError` for an op whose
+    result is only known when it runs.
+
+    >>> import tensorlite as tl
+    >>> print(tl.trace(lambda x: tl.exp(x) + 1, tl.zeros(3)))
+    def graph(v0: float32[3]):
+        v1: float32[3] = exp(v0)
+        v2: float32[3] = add(v1, 1)
+        return v2
+    <BLANKLINE>
+    """
+    return trace_call(function, arguments, kwargs).graph
+
+
+def trace_call(function: Callable[..., Any], arguments: Sequence[Any], kwargs: Mapping[str, Any]) -> Traced:
+    """Traces one call, and says how the graph's inputs and outputs belong to arguments, result and state."""
+    tracer = Trace()
+    leaves, rebuild = flatten((tuple(arguments), dict(kwargs)))
+    inputs: list[Value] = []
+    replaced = []
+    for leaf in leaves:
+        if isinstance(leaf, Tensor):
+            value = tracer.new_value(leaf.type)
+            inputs.append(value)
+            replaced.append(Tensor(value))
+        else:
+            replaced.append(leaf)
+    given, named = rebuild(iter(replaced))
+    before, state.interpreter = state.interpreter, tracer.apply
+    before_met, state.met = state.met, tracer.about_to_rebind
+    try:
+        result = function(*given, **named)
+    finally:
+        state.interpreter, state.met = before, before_met
+        changes = tracer.restore()
+    return _finish(tracer, inputs, result, changes)
+
+
+def _finish(tracer: Trace, inputs: list[Value], result: Any, changes: list[tuple[Tensor, str, Any]]) -> Traced:
+    outputs: list[Value] = []
+
+    def place(x: Any) -> int:
+        outputs.append(tracer.operand(_RETURN, x))
+        return len(outputs) - 1
+
+    leaves, rebuild = flatten(result)
+    results = tuple(place(leaf) if isinstance(leaf, Tensor) else leaf for leaf in leaves)
+    kinds = tuple(isinstance(leaf, Tensor) for leaf in leaves)
+    written = tuple((tensor, slot, None if new is None else place(new if slot == "grad" else Tensor(new)))
+                    for tensor, slot, new in changes)
+    captures = [capture for capture in tracer.captures.values() if capture.value is not None]
+    taken = (capture.value for capture in captures if capture.value is not None)
+    graph = Graph((*inputs, *taken), tuple(tracer.equations), tuple(outputs))
+    return Traced(graph, tuple(c.tensor for c in captures), written, rebuild, tuple(zip(kinds, results, strict=True)))
+
+
+_RETURN = Op(name="return", kind="effect", body=lambda xp, x: x, inputs=("x",))
