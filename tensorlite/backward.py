@@ -38,6 +38,7 @@ class Walk:
         self.heap: list[tuple[int, Node]] = []
 
     def run(self, roots: Sequence[tuple[Node, Tensor]]) -> None:
+        """Walks from the roots, with their cotangents."""
         if self.wanted is not None:
             self.needed = leading_to(self.wanted, ancestors(node for node, _ in roots))
         before = state.recording, state.walking, state.device
@@ -75,6 +76,7 @@ class Walk:
         cotangents[index] = cotangent if before is None else apply(OPS["add"], before, cotangent)
 
     def visit(self, node: Node, g: Any) -> None:
+        """Calls a node's hooks with its whole cotangent, and passes that on."""
         if node.hooks:
             for hook in tuple(node.hooks):
                 changed = hook(own(g))

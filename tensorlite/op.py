@@ -71,6 +71,7 @@ class Op:
 
     @property
     def is_differentiable(self) -> bool:
+        """Whether any input has a derivative."""
         return bool(self.rules)
 
 
@@ -88,9 +89,11 @@ class Elementwise(Op):
     domain: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     stated: Mapping[str, Callable[..., s.Expr]] = field(default_factory=dict)
     differentiable: bool = True
+    results: dict[np.dtype, np.dtype] = field(init=False, repr=False, default_factory=dict)
 
     @property
     def is_differentiable(self) -> bool:
+        """Whether any input has a derivative."""
         return self.differentiable
 
     @cached_property
@@ -100,9 +103,13 @@ class Elementwise(Op):
 
     @cached_property
     def dtypes(self) -> frozenset[np.dtype]:
+        """The dtypes that it computes in."""
         return GROUPS[self.accepts]
 
     def result_dtype(self, dtype: np.dtype) -> np.dtype:
         """The dtype that inputs of ``dtype`` give."""
-        env = {name: np.dtype(bool) if name in self.conditions else dtype for name in self.inputs}
-        return s.infer(self.function.body, env)
+        found = self.results.get(dtype)
+        if found is None:
+            env = {name: np.dtype(bool) if name in self.conditions else dtype for name in self.inputs}
+            found = self.results[dtype] = s.infer(self.function.body, env)
+        return found

@@ -15,7 +15,7 @@ def differentiate(body: Expr, wrt: str, *, complex: bool = False) -> Expr:
 
     >>> from tensorlite.kernels.scalar import Var, tanh, text
     >>> text(differentiate(tanh(Var("x")), "x"))
-    '_0=tanh(x); _1=square(_0); subtract(1,_1)'
+    '_0=tanh(x); _1=multiply(_0,_0); subtract(1,_1)'
     """
     slopes: dict[Expr, Expr] = {}
     for node in postorder(body):

@@ -414,7 +414,8 @@ def isnan(x):
     return s.isnan(x)
 
 
-@elementwise(accepts="any", conditions=("condition",))
+@elementwise(accepts="any", conditions=("condition",), vjp={
+    "x1": lambda g, condition: s.where(condition, g, 0), "x2": lambda g, condition: s.where(condition, 0, g)})
 def where(condition, x1, x2):
     """``x1`` where the condition holds, else ``x2``."""
     return s.where(condition, x1, x2)

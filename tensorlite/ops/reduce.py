@@ -101,7 +101,7 @@ def sum(x: Tensor, /, axis: Axis = None, keepdims: bool = False, *, dtype: Any =
 
 
 @primitive("reduce", type=reduce_type, samples=REDUCE_SAMPLES,
-           vjp={"x": lambda g, x_shape, axis: spread(g * (1 / count_of(x_shape, axis)), x_shape, axis)})
+           vjp={"x": lambda g, x_shape, axis: spread(g * (1 / (count_of(x_shape, axis) or 1)), x_shape, axis)})
 def _mean(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
     total = x.sum(axis=axis, keepdims=keepdims, dtype=accumulator(x.dtype))
     return xp.divide(total, total.dtype.type(count_of(x.shape, axis))).astype(x.dtype, copy=False)
