@@ -14,7 +14,7 @@ def digits_network() -> nn.Sequential:
     return nn.Sequential(
         *_convolution(1, 32), *_convolution(32, 32), nn.MaxPool2d(2),
         *_convolution(32, 64), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Dropout(0.25), nn.Linear(64 * 2 * 2, 10),
+        nn.Flatten(), nn.Dropout(0.5), nn.Linear(64 * 2 * 2, 10),
     )
 
 
