@@ -17,8 +17,11 @@ from tensorlite.tensor_type import (
     DTYPES,
     TensorType,
     bfloat16,
+    complex64,
     default_dtype,
+    float32,
     floating_dtype,
+    int64,
     kind,
     promote,
     promote_scalar,
@@ -119,7 +122,8 @@ def as_operand(name: str, value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if not hasattr(value, "shape") and scalar_kind(value) is None:
-        raise DTypeError(f"{name} must be a tensor or a number, not {type(value).__name__}", "make it one: tl.asarray(...)")
+        raise DTypeError(f"{name} must be a tensor or a number, not {type(value).__name__}",
+                         "make it one: tl.asarray(...)")
     return value
 
 
@@ -157,10 +161,10 @@ def compute_dtype(op: Elementwise, operands: Sequence[Any]) -> np.dtype:
 def _dtype_fix(op: Elementwise, dtype: np.dtype) -> str:
     if kind(dtype) == "bool" and "numeric" in op.accepts:
         return "use logical_and, logical_or, logical_not or logical_xor on bool, or cast it first"
-    wanted = next((d for d in DTYPES if d in op.dtypes and kind(d) == "float"), None) or next(
-        d for d in DTYPES if d in op.dtypes)
-    wanted = np.dtype("float32") if np.dtype("float32") in op.dtypes else wanted
-    return f"cast it first: x.to(tl.{'bool' if wanted == bool else wanted.name})"
+    if kind(dtype) == "complex":
+        return "use tl.abs(x) or tl.real(x)"
+    wanted = next(d for d in (float32, int64, complex64, np.dtype(bool)) if d in op.dtypes)
+    return f"cast it first: x.to(tl.{wanted.name})"
 
 
 def one_device(arrays: Sequence[Any]) -> Any:

@@ -45,14 +45,18 @@ def tolist(self: Tensor) -> Any:
 
 def _bool(self: Tensor) -> bool:
     if self.size != 1:
-        raise errors.complaint(errors.ShapeError, "bool", "the truth of more than one element is ambiguous", {"x": self},
-                               "use x.any() or x.all()")
+        raise errors.complaint(errors.ShapeError, "bool", "the truth of several elements or none is ambiguous",
+                               {"x": self}, "use x.any() or x.all()")
     return bool(item(self))
 
 
 def _number(kind: type) -> Any:
     def convert(self: Tensor) -> Any:
-        return kind(item(self))
+        number = item(self)
+        if isinstance(number, complex) and kind is not complex:
+            raise errors.complaint(errors.DTypeError, kind.__name__, "a complex number is no real one", {"x": self},
+                                   "use tl.real(x) or tl.abs(x)")
+        return kind(number)
     return convert
 
 
@@ -86,7 +90,7 @@ def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndar
     array = numpy(self)
     if dtype is not None and np.dtype(dtype) != array.dtype:
         if copy is False:
-            raise ValueError(f"__array__: {array.dtype.name} elements cannot become {np.dtype(dtype).name} without a copy")
+            raise ValueError(f"__array__: {array.dtype.name} cannot become {np.dtype(dtype).name} without a copy")
         return array.astype(dtype)
     return array.copy() if copy else array
 
@@ -125,8 +129,8 @@ def _dlpack_device(self: Tensor) -> tuple[Any, int]:
 def _namespace(self: Tensor, /, *, api_version: str | None = None) -> ModuleType:
     """The module with the array API standard's functions: ``tensorlite`` itself."""
     if api_version not in (None, "2021.12", "2022.12", "2023.12", "2024.12"):
-        raise errors.complaint(errors.ArgumentError, "__array_namespace__", f"no array API version {api_version!r} here",
-                               None, "use '2024.12'")
+        raise errors.complaint(errors.ArgumentError, "__array_namespace__",
+                               f"no array API version {api_version!r} here", None, "use '2024.12'")
     return sys.modules["tensorlite"]
 
 
@@ -139,8 +143,8 @@ def from_numpy(array: np.ndarray) -> Tensor:
     tensor([1., 1.], dtype=float64)
     """
     if not isinstance(array, np.ndarray):
-        raise errors.complaint(errors.DTypeError, "from_numpy", f"takes a NumPy array, not {type(array).__name__}", None,
-                               "use tl.asarray(...)")
+        raise errors.complaint(errors.DTypeError, "from_numpy", f"takes a NumPy array, not {type(array).__name__}",
+                               None, "use tl.asarray(...)")
     return asarray(array)
 
 

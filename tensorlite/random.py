@@ -8,6 +8,7 @@ offset on by the blocks that it used. A generator's state is a tensor, as parame
 from __future__ import annotations
 
 import math
+import operator
 import os
 import threading
 from collections.abc import Sequence
@@ -17,9 +18,9 @@ import numpy as np
 
 from tensorlite import errors
 from tensorlite.declare import IN_PLACE, primitive, public
-from tensorlite.ops.axes import as_shape
 from tensorlite.ops.creation import place, require_grad
 from tensorlite.ops.elementwise import cos, floor, less, log, sqrt
+from tensorlite.ops.filled import extents
 from tensorlite.ops.shape import _reshape, astype
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import DEFAULT_FLOAT, DIFFERENTIABLE, TensorType, dtype_of, float32, float64, int64
@@ -73,12 +74,16 @@ class Generator:
 
     def __init__(self, device: str = "cpu") -> None:
         self.device = device
-        self._lock = threading.Lock()
         self.seed()
 
     def manual_seed(self, seed: int) -> Generator:
         """Starts the stream of a seed (any integer, taken modulo 2**64) from its beginning."""
-        words = place(np.array([int(seed) % (1 << 64), 0], np.uint64), self.device)
+        try:
+            word = operator.index(seed) % (1 << 64)
+        except TypeError:
+            raise errors.complaint(errors.DTypeError, "manual_seed", f"a seed is an integer, not {type(seed).__name__}",
+                                   {"seed": seed}) from None
+        words = place(np.array([word, 0], np.uint64), self.device)
         if hasattr(self, "state"):
             self.state.array = words
         else:
@@ -108,11 +113,21 @@ class Generator:
 
     def bits(self, size: int) -> Tensor:
         """The next random words: uint32[size]."""
-        with self._lock:
+        with _drawing:
             before, after = Tensor(self.state.array), _advance(self.state, size=size)
             self.state.array = after.array
         return _random_bits(before, size=size)
 
+
+def _forget_other_threads() -> None:
+    """In a forked child the lock may be held by a thread that does not exist there."""
+    global _drawing
+    _drawing = threading.RLock()
+
+
+_drawing = threading.RLock()  # reentrant: a signal handler may draw while its thread does
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_other_threads)
 
 default_generator = Generator()
 
@@ -183,7 +198,7 @@ def gaussian(size: int, dtype: np.dtype, generator: Generator | None) -> Tensor:
 
 
 def _shape(op: str, size: tuple[Any, ...]) -> tuple[int, ...]:
-    return as_shape(op, size[0] if len(size) == 1 and isinstance(size[0], Sequence) else size)
+    return extents(op, size[0] if len(size) == 1 and isinstance(size[0], Sequence) else size)
 
 
 def _floating(op: str, dtype: Any) -> np.dtype:
@@ -259,9 +274,10 @@ def randint(low: int, high: Any = None, size: Sequence[int] | None = None, *, ge
     if size is None:
         low, high, size = 0, low, high
     if size is None or high <= low:
-        raise errors.complaint(errors.ArgumentError, "randint", f"the range [{low}, {high}) is empty or size is missing",
-                               None, "call randint(low, high, size) with low < high")
-    shape = as_shape("randint", size)
+        raise errors.complaint(errors.ArgumentError, "randint",
+                               f"the range [{low}, {high}) is empty or size is missing", None,
+                               "call randint(low, high, size) with low < high")
+    shape = _shape("randint", (size,))
     words = astype((generator or default_generator).bits(2 * math.prod(shape)), np.uint64)
     drawn = ((words[0::2] << 32) | words[1::2]) % (high - low)
     return _reshape(astype(astype(drawn, int64) + low, int64 if dtype is None else dtype_of(dtype), copy=False),
@@ -276,6 +292,7 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None) -
     >>> sorted(tl.randperm(4).tolist())
     [0, 1, 2, 3]
     """
+    (n,) = _shape("randperm", (n,))
     keys = unit(n, float64, generator)
     return _order(keys, dtype=int64 if dtype is None else dtype_of(dtype))
 

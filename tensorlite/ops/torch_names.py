@@ -178,6 +178,14 @@ def is_floating_point(self: Tensor) -> bool:
 
 def _copied(self: Tensor, source: Any) -> Tensor:
     source = source if isinstance(source, Tensor) else PUBLIC["asarray"](source)
+    try:
+        fits = np.broadcast_shapes(source.shape, self.shape) == self.shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise errors.complaint(errors.ShapeError, "copy_",
+                               f"{list(source.shape)} does not broadcast to {list(self.shape)}",
+                               {"x": self, "source": source})
     return shapes.astype(PUBLIC["broadcast_to"](source, self.shape), self.dtype)
 
 
