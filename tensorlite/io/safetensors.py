@@ -46,7 +46,7 @@ def _native(name: str, array: np.ndarray) -> np.ndarray:
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Reads a file's arrays by name and its metadata; the library checks the whole layout first."""
     with _opened(path) as file:
-        return {name: _array(path, name, file) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+        return {name: _array(path, name, file) for name in file.keys()}, dict(file.metadata() or {})
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -66,13 +66,13 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
 def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
     with Path(path).open("rb") as file:
         first = file.read(8)
-    if first.startswith(_PICKLES):
-        raise FormatError(path, "is not safetensors but looks like a pickle of PyTorch, which could run any code",
-                          "convert it where it was made, with safetensors.torch.save_file")
     try:
         with safe_open(path, framework="numpy") as file:
             yield file
     except SafetensorError as error:
+        if first.startswith(_PICKLES):  # a sound file may begin so too: 80 02 is a header of 640 bytes
+            raise FormatError(path, "is not safetensors but looks like a pickle of PyTorch, which could run any code",
+                              "convert it where it was made, with safetensors.torch.save_file") from None
         words = str(error).removeprefix("Error while deserializing header: ")
         raise FormatError(path, f"damaged, cut short, or not safetensors: {words}") from None
 

@@ -182,6 +182,14 @@ def test_damage_gives_an_array_or_a_format_error(tmp_path_factory, data):
         assert sum(array.nbytes for array in arrays.values()) == 56
 
 
+def test_a_header_that_begins_like_a_pickle_is_read(tmp_path):
+    own.write(tmp_path / "x", {"a": np.arange(3)}, {"filler": ""})
+    length = int.from_bytes((tmp_path / "x").read_bytes()[:8], "little")
+    own.write(tmp_path / "x", {"a": np.arange(3)}, {"filler": "." * (640 - length)})
+    assert (tmp_path / "x").read_bytes()[:2] == b"\x80\x02"
+    assert own.read(tmp_path / "x")[0]["a"].tolist() == [0, 1, 2]
+
+
 def test_bytes_of_a_bool_that_are_neither_0_nor_1_read_as_true(tmp_path):
     path = file_of(tmp_path / "x", {"a": entry(0, 3, "BOOL")}, b"\x00\x01\x07")
     assert own.read(path)[0]["a"].tobytes() == b"\x00\x01\x01"
