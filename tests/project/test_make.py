@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from sources import FILES, ROOT
+from sources import FILES, FLOORS, ROOT
 
 CONFIGURATION = configparser.ConfigParser()
 CONFIGURATION.read(ROOT / "setup.cfg")
@@ -66,7 +66,7 @@ def test_every_package_is_listed():
 def unpacked(tmp_path_factory):
     """The wheel's content, built from a copy of the sources."""
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in ("tensorlite", "kernels", "benchmarks"):
+    for name in FLOORS:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
@@ -86,7 +86,7 @@ def test_the_wheel_contains_every_module_and_what_goes_with_them(unpacked):
     assert modules - found == set()
     assert stubs | {"tensorlite/py.typed"} <= found
     assert any(name.endswith("/licenses/LICENSE") for name in found)
-    assert not any(name.startswith(("tests/", "kernels/", "benchmarks/")) for name in found)
+    assert not any(name.startswith(("tests/", "kernels/", "jit/", "benchmarks/")) for name in found)
 
 
 def test_the_wheel_works_by_itself(unpacked, tmp_path):

@@ -41,17 +41,19 @@ def test_commands_run_as_written(page, command, tmp_path):
     assert process.returncode == 0, process.stderr
 
 
-PROGRAMS = [(page, number, body) for page in PAGES for number, body in enumerate(blocks(page, "python", "py", "pycon"))]
-
-
-@pytest.mark.parametrize(("page", "number", "body"), PROGRAMS, ids=lambda value: str(value)[:12])
-def test_programs_give_what_they_show(page, number, body, tmp_path, monkeypatch):
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python", "pycon")])
+def test_programs_give_what_they_show(page, tmp_path, monkeypatch):
+    """A page's programs run in order, as a reader would run them, each knowing the names of those before."""
     monkeypatch.chdir(tmp_path)
-    if ">>> " not in body:
-        exec(compile(body, f"{page}, program {number}", "exec"), {"__name__": "__main__"})
-        return
-    test = doctest.DocTestParser().get_doctest(body, {}, page, page, 0)
-    assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test).failed == 0
+    names = {"__name__": "__main__"}
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    for body in blocks(page, "python", "pycon"):
+        if ">>> " in body:
+            test = doctest.DocTestParser().get_doctest(body, names, page, page, 0)
+            assert runner.run(test, clear_globs=False).failed == 0
+            names.update(test.globs)
+        else:
+            exec(compile(body, page, "exec"), names)
 
 
 @pytest.mark.parametrize("page", PAGES)
