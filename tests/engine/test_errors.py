@@ -78,7 +78,8 @@ CASES: list[tuple[Callable[[], object], type[Exception], str, list[str], str | N
     (lambda: M.permute(0, 0), errors.ShapeError, "permute_dims: axes must name each of 2 axes once",
      ["x     float32[2, 3]", "axes  (0, 0)"], None),
     (lambda: X.clone().add_(tl.zeros((2, 2))), errors.ShapeError,
-     "add_: the result has shape [2, 2], which x cannot hold", ["x  float32[2]"], "use the function that makes a new tensor"),
+     "add_: the result has shape [2, 2], which x cannot hold", ["x  float32[2]"],
+     "use the function that makes a new tensor"),
     (lambda: X.clone().copy_(tl.zeros(3)), errors.ShapeError, "copy_: [3] does not broadcast to [2]",
      ["x       float32[2]", "source  float32[3]"], None),
     (lambda: M.item(), errors.ShapeError, "item: only a tensor of one element is a number", ["x  float32[2, 3]"],
@@ -166,7 +167,8 @@ CASES: list[tuple[Callable[[], object], type[Exception], str, list[str], str | N
      "setitem: Python integer 300 out of bounds for int8", ["x      int8[1]", "value  300"], None),
     # gradients
     (lambda: (P * 2).backward(), errors.GradientError,
-     "backward: only a tensor of one element has a gradient by itself", ["output  float32[2]"], "reduce it first, as in loss.sum(), or pass gradient="),
+     "backward: only a tensor of one element has a gradient by itself", ["output  float32[2]"],
+     "reduce it first, as in loss.sum(), or pass gradient="),
     (walk_twice, errors.GradientError, "backward: the graph was walked before, and what it saved was freed", [],
      "call backward(retain_graph=True) the first time, or compute the loss again"),
     (lambda: X.sum().backward(), errors.GradientError,
@@ -230,7 +232,8 @@ def test_the_whole_text(call, kind, problem, arguments, fix):
         call()
     assert type(caught.value) is kind
     assert str(caught.value).splitlines() == [
-        problem, *(f"  {argument}" for argument in arguments), line_of(caught.value), *([f"  fix: {fix}"] if fix else [])]
+        problem, *(f"  {argument}" for argument in arguments), line_of(caught.value),
+        *([f"  fix: {fix}"] if fix else [])]
 
 
 @pytest.mark.parametrize(("kind", "builtin"), [
