@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array as arrays
 from typing import Any
 
 import numpy as np
@@ -32,17 +33,23 @@ def place(array: Any, device: str | None) -> Any:
 
 def from_python(data: Any, dtype: np.dtype | None) -> np.ndarray:
     """A NumPy array of nested Python numbers (or tensors); Python floats become float32."""
-    first = _first(data)
-    try:
-        array = quietly(np.asarray, _plain(data), dtype)
-    except (ValueError, TypeError, OverflowError) as problem:
-        raise errors.complaint(errors.ArgumentError, "asarray", str(problem), {"obj": type(data).__name__}) from None
-    if array.dtype not in GROUPS["any"] or isinstance(first, str | bytes):
+    plain = _plain(data)
+    array = _read(plain, None)
+    if array.dtype not in GROUPS["any"]:
         raise errors.complaint(errors.DTypeError, "asarray", "a tensor is made of numbers", {"obj": data},
                                "give numbers, nested lists of numbers, or an array")
-    if dtype is None and array.dtype in _DEFAULTS and not isinstance(first, np.ndarray | np.generic | Tensor):
+    if dtype is not None:  # NumPy checks the range of integers where it makes them of Python's
+        return _read(plain if dtype.kind in "iu" or array.dtype.kind == "c" else array, dtype)
+    if array.dtype in _DEFAULTS and not isinstance(_first(data), np.ndarray | np.generic | Tensor):
         return quietly(array.astype, _DEFAULTS[array.dtype])
     return array
+
+
+def _read(data: Any, dtype: np.dtype | None) -> np.ndarray:
+    try:
+        return quietly(np.asarray, data, dtype)
+    except (ValueError, TypeError, OverflowError) as problem:
+        raise errors.complaint(errors.ArgumentError, "asarray", str(problem), {"obj": type(data).__name__}) from None
 
 
 _DEFAULTS = {float64: DEFAULT_FLOAT, complex128: DEFAULT_COMPLEX}
@@ -72,8 +79,8 @@ def in_dtype(array: np.ndarray, wanted: np.dtype | None, copy: bool | None) -> n
         raise errors.complaint(errors.DTypeError, "asarray", f"complex numbers do not become {wanted.name}",
                                {"obj": array}, "take their real part or modulus first")
     if copy is False and array.dtype != wanted:
-        raise errors.complaint(errors.ArgumentError, "asarray", f"{native.name} cannot become {wanted.name} without a copy",
-                               {"obj": array}, "leave copy=False out")
+        problem = f"{native.name} cannot become {wanted.name} without a copy"
+        raise errors.complaint(errors.ArgumentError, "asarray", problem, {"obj": array}, "leave copy=False out")
     array = quietly(_astype, array, wanted, bool(copy))
     return array if array.dtype is wanted else array.view(wanted)
 
@@ -109,7 +116,7 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: str | None = None, copy: 
     wanted = None if dtype is None else dtype_of(dtype)
     if isinstance(obj, Tensor):
         return _of_tensor(obj, wanted or obj.dtype, device or obj.device, copy)
-    if isinstance(obj, np.ndarray | np.generic):
+    if isinstance(obj, np.ndarray | np.generic | memoryview | bytearray | arrays.array):
         array = in_dtype(np.asarray(obj), wanted, copy)
     elif hasattr(obj, "__dlpack__"):
         array = imported("asarray", obj, copy)
@@ -126,8 +133,8 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: str | None = None, copy: 
 
 def _of_tensor(x: Tensor, dtype: np.dtype, device: str, copy: bool | None) -> Tensor:
     if copy is False and (dtype != x.dtype or device != x.device):
-        raise errors.complaint(errors.ArgumentError, "asarray", f"{x.type} cannot become {dtype.name} on {device} without a copy",
-                               {"obj": x}, "leave copy=False out")
+        problem = f"{x.type} cannot become {dtype.name} on {device} without a copy"
+        raise errors.complaint(errors.ArgumentError, "asarray", problem, {"obj": x}, "leave copy=False out")
     moved = x if device == x.device else Tensor(place(x.array, device))
     return astype(moved, dtype, copy=bool(copy))
 
