@@ -9,7 +9,7 @@ import numpy as np
 
 from tensorlite import errors
 from tensorlite.kernels import device as devices
-from tensorlite.ops.creation import require_grad
+from tensorlite.ops.creation import in_dtype, require_grad
 from tensorlite.tape import is_leaf
 from tensorlite.tensor import Tensor
 
@@ -28,13 +28,14 @@ def _made(cls: type[Tensor], array: Any, requires_grad: bool, state: dict[str, A
 
 
 def _unpickled(cls: type[Tensor], array: np.ndarray, device: str, requires_grad: bool, state: dict[str, Any]) -> Tensor:
-    return _made(cls, devices.get(device).asarray(array), requires_grad, state)
+    return _made(cls, devices.get(device).asarray(in_dtype(array, None, None)), requires_grad, state)
 
 
 def _checked(self: Tensor, caller: str) -> bool:
     """Whether the tensor requires gradients; raises `GradientError` if it was recorded."""
     if not is_leaf(self):
-        raise errors.complaint(errors.GradientError, caller, "a recorded tensor cannot be copied with its tape", {"x": self},
+        raise errors.complaint(errors.GradientError, caller, "a recorded tensor cannot be copied with its tape",
+                               {"x": self},
                                "copy x.detach(), or use x.clone(), which is recorded")
     return self.node is not None
 

@@ -54,13 +54,14 @@ def statistics(self: Tensor) -> str:
     finite = values[np.isfinite(values)]
     if finite.size == 0:
         return f"no finite elements ({int(np.isnan(values).sum())} NaN)"
-    text = f"min {finite.min():.4g}, max {finite.max():.4g}, mean {finite.mean():.4g}, std {finite.std():.4g}"
+    with np.errstate(over="ignore", invalid="ignore"):
+        text = f"min {finite.min():.4g}, max {finite.max():.4g}, mean {finite.mean():.4g}, std {finite.std():.4g}"
     lost = values.size - finite.size
     return f"{text}, <b>{lost} not finite</b> ({int(np.isnan(values).sum())} NaN)" if lost else text
 
 
 def image_of(self: Tensor) -> np.ndarray | None:
-    """The elements as an 8-bit picture, height by width (by 3), where the shape is that of an image or a few of them."""
+    """The elements as an 8-bit picture, height by width (by 3), where the shape is that of a few images."""
     array = numpy(self)
     if array.dtype.kind == "c" or array.ndim not in (2, 3, 4) or not array.size:
         return None
@@ -72,8 +73,8 @@ def image_of(self: Tensor) -> np.ndarray | None:
     if not is_image or not all(8 <= n <= 4096 for n in array.shape[:2]):
         return None
     values = np.nan_to_num(array.astype(np.float64), posinf=0, neginf=0)
-    low, high = values.min(), values.max()
-    return ((values - low) * (255 / (high - low) if high > low else 0)).astype(np.uint8)
+    low, span = values.min() / 2, values.max() / 2 - values.min() / 2  # halves: the whole may overflow
+    return ((values / 2 - low) / (span or 1) * 255).astype(np.uint8)
 
 
 def _picture(self: Tensor) -> str:
