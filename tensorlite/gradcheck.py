@@ -11,6 +11,7 @@ from tensorlite import errors
 from tensorlite.backward import gradients, zeros
 from tensorlite.ops.creation import require_grad
 from tensorlite.tensor import Tensor
+from tensorlite.tensor_type import DIFFERENTIABLE
 
 
 def gradcheck(function: Callable[..., Any], inputs: Tensor | Sequence[Any], eps: float = 1e-6, atol: float = 1e-5,
@@ -33,7 +34,7 @@ def gradcheck(function: Callable[..., Any], inputs: Tensor | Sequence[Any], eps:
                                "create one with requires_grad=True")
     outputs = _outputs(function(*arguments))
     for number, output in enumerate(outputs):
-        if output.node is None:
+        if output.dtype not in DIFFERENTIABLE:
             continue
         problem = _check_output(function, arguments, chosen, number, output, eps, atol, rtol)
         if problem and raise_exception:
@@ -68,14 +69,18 @@ def gradgradcheck(function: Callable[..., Any], inputs: Tensor | Sequence[Any], 
 
 
 def _outputs(result: Any) -> list[Tensor]:
-    return list(result) if isinstance(result, tuple | list) else [result]
+    outputs = list(result) if isinstance(result, tuple | list) else [result]
+    for y in outputs:
+        if not isinstance(y, Tensor):
+            raise errors.complaint(errors.GradientError, "gradcheck", "the function must return tensors", {"output": y})
+    return outputs
 
 
 def _check_output(function: Callable[..., Any], arguments: list[Any], chosen: list[int], number: int, output: Tensor,
                   eps: float, atol: float, rtol: float) -> str | None:
     """What is wrong with one output's derivatives, if anything."""
     analytic = {i: np.zeros((output.size, arguments[i].size), arguments[i].dtype) for i in chosen}
-    for row in range(output.size):
+    for row in range(output.size if output.node is not None else 0):
         one = np.zeros(output.shape, output.dtype)
         one.reshape(-1)[row] = 1
         found = gradients(output, [arguments[i] for i in chosen], Tensor(one), retain_graph=True, allow_unused=True)

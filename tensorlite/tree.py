@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -31,7 +32,7 @@ def flatten(tree: Any) -> tuple[list[Any], Callable[[Iterator[Any]], Any]]:
 def _open(tree: Any) -> tuple[list[Any], Callable[[list[Any]], Any] | None]:
     """A container's children and its constructor, which is None for a leaf."""
     if isinstance(tree, dict):
-        return list(tree.values()), lambda values: type(tree)(zip(tree, values, strict=True))
+        return list(tree.values()), lambda values: _refilled(tree, values)
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
         return list(tree), lambda values: type(tree)(*values)
     if isinstance(tree, list | tuple):
@@ -41,6 +42,13 @@ def _open(tree: Any) -> tuple[list[Any], Callable[[list[Any]], Any] | None]:
         return [getattr(tree, n) for n in names], lambda values: dataclasses.replace(
             tree, **dict(zip(names, values, strict=True)))
     return [], None
+
+
+def _refilled(tree: dict[Any, Any], values: list[Any]) -> dict[Any, Any]:
+    """A dict of the same kind, whatever that kind's constructor takes."""
+    made = copy.copy(tree)
+    made.update(zip(tree, values, strict=True))
+    return made
 
 
 def tree_map(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
