@@ -51,9 +51,14 @@ def remainder(x1, x2):
     return s.remainder(x1, x2)
 
 
+def _stays_zero(x1, x2):
+    """Whether a power is 0 or 1 for every exponent near ``x2``."""
+    return s.logical_and(s.equal(x1, 0), s.real(x2) >= 0)
+
+
 @elementwise(domain={"x1": (0.2, 2.0)}, vjp={
-    "x1": lambda g, x1, x2: g * s.conj(s.where(s.equal(x2, 0), s.multiply(x1, 0), x2 * x1 ** (x2 - 1))),
-    "x2": lambda g, y, x1: g * s.conj(s.where(s.equal(x1, 0), s.multiply(y, 0), y * s.log(x1)))})
+    "x1": lambda g, x1, x2: g * s.conj(s.where(s.equal(x2, 0), 0, x2 * x1 ** (x2 - 1))),
+    "x2": lambda g, y, x1, x2: g * s.conj(s.where(_stays_zero(x1, x2), 0, y * s.log(x1)))})
 def pow(x1, x2):
     """``x1`` to the power ``x2``; an integer to a negative integer power raises."""
     return s.pow(x1, x2)
@@ -164,8 +169,14 @@ def log10(x):
     return s.log10(x)
 
 
-@elementwise(accepts="real floating", vjp={"x1": lambda g, y, x1: g * s.where(s.equal(x1, y), 1.0, s.exp(x1 - y)),
-                                           "x2": lambda g, y, x2: g * s.where(s.equal(x2, y), 1.0, s.exp(x2 - y))})
+def _share(x, other):
+    """``exp(x) / (exp(x) + exp(other))``: a half where both are the same infinity."""
+    gap = s.where(s.logical_and(s.equal(x, other), s.isinf(x)), 0, other - x)
+    return 1 / (1 + s.exp(gap))
+
+
+@elementwise(accepts="real floating", vjp={"x1": lambda g, x1, x2: g * _share(x1, x2),
+                                           "x2": lambda g, x1, x2: g * _share(x2, x1)})
 def logaddexp(x1, x2):
     """``log(exp(x1) + exp(x2))`` without overflow."""
     return s.logaddexp(x1, x2)
@@ -210,7 +221,14 @@ def atan(x):
     return s.atan(x)
 
 
-@elementwise(accepts="real floating", domain={"x1": (0.3, 3.0), "x2": (0.3, 3.0)})
+def _over_square(x, radius):
+    """``x / radius**2`` without overflow or underflow on the way, and 0 at the origin."""
+    return s.where(s.equal(radius, 0), 0, x / radius / radius)
+
+
+@elementwise(accepts="real floating", domain={"x1": (0.3, 3.0), "x2": (0.3, 3.0)}, vjp={
+    "x1": lambda g, x1, x2: g * _over_square(x2, s.hypot(x1, x2)),
+    "x2": lambda g, x1, x2: -g * _over_square(x1, s.hypot(x1, x2))})
 def atan2(x1, x2):
     """The angle in radians of the point ``(x2, x1)``, in its quadrant."""
     return s.atan2(x1, x2)

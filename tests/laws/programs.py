@@ -140,7 +140,8 @@ def _index(draw: Draw, shape: Shape) -> dict[str, Any] | None:
     n = shape[0]
     last = draw(st.integers(-n, n - 1))
     options = [last, slice(None), slice(None, None, -1), slice(0, 1), (..., slice(None, None, 2)),
-               (None, slice(1, None)), (..., None), (slice(None), *(0,) * (len(shape) - 1)), [last, 0], [[0], [last]], (..., [0, -1])]
+               (None, slice(1, None)), (..., None), (slice(None), *(0,) * (len(shape) - 1)), [last, 0], [[0], [last]],
+               (..., [0, -1])]
     return {"where": draw(st.sampled_from(options))}
 
 
