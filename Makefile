@@ -20,7 +20,7 @@ check: $(VENV)/.dev  ## ruff and mypy
 	$(bin)/ruff check .
 	rm -rf $(TYPED) && mkdir -p $(TYPED)/tensorlite
 	ln -s $(CURDIR)/tensorlite/* $(TYPED)/tensorlite/
-	ln -s $(CURDIR)/kernels $(CURDIR)/benchmarks $(TYPED)/tensorlite/
+	ln -s $(CURDIR)/jit $(CURDIR)/kernels $(CURDIR)/benchmarks $(TYPED)/tensorlite/
 	cd $(TYPED) && $(abspath $(bin))/mypy --config-file $(CURDIR)/setup.cfg --cache-dir $(CURDIR)/.mypy_cache -p tensorlite
 
 bench: $(VENV)/.dev  ## measure the eager engine beside NumPy, and PyTorch where it is installed

@@ -1,1 +1,1 @@
-"""Measurements beside rivals: ``tensorlite bench eager`` runs `eager`, ``python -m tensorlite.benchmarks.gpu`` the GPU's."""
+"""Measurements beside rivals: ``tensorlite bench eager``, and ``python -m tensorlite.benchmarks.gpu`` on a GPU."""

@@ -102,28 +102,33 @@ def _numpy_reductions(x: np.ndarray, axis: int | None) -> dict[str, Callable[[],
             "var": lambda: x.var(axis), "logsumexp": logsumexp, "layer_norm": layer_norm}
 
 
+def _our_reductions(x: tl.Tensor, axis: int | None) -> dict[str, Callable[[], Any]]:
+    shape = x.shape if axis is None else x.shape[1:]
+    both = (0, 1) if axis is None else axis
+    return {"sum": lambda: tl.sum(x, axis=axis), "mean": lambda: tl.mean(x, axis=axis),
+            "max": lambda: tl.max(x, axis=axis), "var": lambda: tl.var(x, axis=axis),
+            "logsumexp": lambda: tl.logsumexp(x, axis=both), "layer_norm": lambda: nn.functional.layer_norm(x, shape)}
+
+
+def _torch_reductions(torch: Any, x: Any, axis: int | None) -> dict[str, Callable[[], Any]]:
+    shape = x.shape if axis is None else x.shape[1:]
+    both = (0, 1) if axis is None else axis
+    return {"sum": lambda: x.sum(both), "mean": lambda: x.mean(both),
+            "max": lambda: x.max() if axis is None else x.amax(axis), "var": lambda: torch.var(x, both),
+            "logsumexp": lambda: torch.logsumexp(x, both),
+            "layer_norm": lambda: torch.nn.functional.layer_norm(x, shape)}
+
+
 def reductions(torch: ModuleType | None, threads: int) -> Iterator[Row]:
     """Reductions of 4096x1024 over everything and over the last axis."""
     array = np.random.default_rng(0).standard_normal((4096, 1024)).astype(np.float32)
-    x, f = tl.tensor(array), nn.functional
+    x = tl.tensor(array)
     for axis, where in ((None, "all axes"), (-1, "last axis")):
-        both = (0, 1) if axis is None else axis
-        shape = array.shape if axis is None else array.shape[1:]
-        ours: dict[str, Callable[[], Any]] = {
-            "sum": lambda a=axis: tl.sum(x, axis=a), "mean": lambda a=axis: tl.mean(x, axis=a),
-            "max": lambda a=axis: tl.max(x, axis=a), "var": lambda a=axis: tl.var(x, axis=a),
-            "logsumexp": lambda a=both: tl.logsumexp(x, axis=a), "layer_norm": lambda n=shape: f.layer_norm(x, n)}
         numpy = _numpy_reductions(array, axis)
-        theirs: dict[str, Callable[[], Any]] = {}
-        if torch:
-            g, u = torch.nn.functional, torch.from_numpy(array)
-            theirs = {"sum": lambda a=both, u=u: u.sum(a), "mean": lambda a=both, u=u: u.mean(a),
-                      "max": lambda a=axis, u=u: u.max() if a is None else u.amax(a),
-                      "var": lambda a=both, u=u: torch.var(u, a), "logsumexp": lambda a=both, u=u: torch.logsumexp(u, a),
-                      "layer_norm": lambda n=shape, u=u, g=g: g.layer_norm(u, n)}
-        for name, runner in ours.items():
-            row = compare(f"{name} 4096x1024, {where}", {"tensorlite": runner, "numpy": numpy[name], **(
-                {"torch": theirs[name]} if torch else {})}, threads, required=">= torch")
+        theirs = _torch_reductions(torch, torch.from_numpy(array), axis) if torch else {}
+        for name, runner in _our_reductions(x, axis).items():
+            runners = {"tensorlite": runner, "numpy": numpy[name], **({"torch": theirs[name]} if torch else {})}
+            row = compare(f"{name} 4096x1024, {where}", runners, threads, required=">= torch")
             row.reached = not torch or row.ratios["torch"] >= 1
             yield row
 

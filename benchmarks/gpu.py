@@ -101,7 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     torch = _torch()
     rows = [*op_rows(torch), training_row(torch)]
-    print(f"device: {describe()['cuda']}", *(f"{key}: {value}" for key, value in machine().items()), "", table(rows), sep="\n")
+    facts = {"device": describe()["cuda"], **machine()}
+    print(*(f"{key}: {value}" for key, value in facts.items()), "", table(rows), sep="\n")
     if options.json:
         write_json(options.json, rows)
     return 0

@@ -86,8 +86,8 @@ def child(module: str, arguments: Sequence[str], threads: int) -> list[Row]:
     """Runs a module in a process of its own with a thread count, and reads the rows that it prints as JSON."""
     environment = {key: value for key, value in os.environ.items() if key != "OPENBLAS_CORETYPE"}
     environment |= dict.fromkeys(_THREAD_VARIABLES, str(threads))
-    done = subprocess.run([sys.executable, "-m", module, *arguments], env=environment, stdout=subprocess.PIPE, text=True,
-                          check=True)
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return [Row(**row) for row in json.loads(done.stdout.splitlines()[-1])]
 
 

@@ -20,12 +20,24 @@ from tensorlite.declare import PUBLIC as _PUBLIC
 from tensorlite.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from tensorlite.random import Generator
 from tensorlite.tensor import Tensor
-from tensorlite.tensor_type import TensorType
-from tensorlite.tensor_type import bool_ as bool
 from tensorlite.tensor_type import (
-    bfloat16, complex64, complex128, float16, float32, float64, int8, int16, int32, int64, uint8, uint16, uint32,
+    TensorType,
+    bfloat16,
+    complex64,
+    complex128,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+    uint16,
+    uint32,
     uint64,
 )
+from tensorlite.tensor_type import bool_ as bool
 from tensorlite.transforms import grad, value_and_grad, vjp
 
 __version__ = "0.1.0"

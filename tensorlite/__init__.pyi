@@ -9,7 +9,6 @@ import numpy as np
 Operand = Tensor | np.ndarray | np.generic | builtins.bool | int | float | complex
 from tensorlite.ops.reduce import Axis
 from tensorlite.ops.info import FloatInfo
-from tensorlite.random import Generator
 from tensorlite.ops.info import IntegerInfo
 from tensorlite.ops.info import NamespaceInfo
 from tensorlite.ops.sets import UniqueAll
@@ -36,6 +35,7 @@ from tensorlite import optim as optim
 from tensorlite.io.checkpoint import save as save
 from tensorlite.modes import set_grad_enabled as set_grad_enabled
 from tensorlite.context import set_num_threads as set_num_threads
+from tensorlite.jit.trace import trace as trace
 from tensorlite.transforms import value_and_grad as value_and_grad
 from tensorlite.transforms import vjp as vjp
 def __array_namespace_info__() -> NamespaceInfo: ...
@@ -256,3 +256,8 @@ def vecdot(x1: Tensor, x2: Tensor, /, *, axis: int = ...) -> Tensor: ...
 def where(condition: Operand, x1: Operand, x2: Operand, /) -> Tensor: ...
 def zeros(shape: int | Sequence[int], *, dtype: Any = ..., device: str | None = ...) -> Tensor: ...
 def zeros_like(x: Tensor, /, *, dtype: Any = ..., device: str | None = ...) -> Tensor: ...
+__version__: str
+__array_api_version__: str
+__all__: list[str]
+def __dir__() -> list[str]: ...
+def __getattr__(name: str) -> Any: ...

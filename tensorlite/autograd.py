@@ -106,8 +106,8 @@ def _grad_fn(self: Tensor) -> str | None:
     node = self.node
     if node is None or isinstance(node, Leaf):
         return None
-    node = node.parents[0] if type(node) is Output else node
-    return node.plan.op.name
+    maker: Any = node.parents[0] if type(node) is Output else node
+    return maker.plan.op.name
 
 
 TENSOR_MEMBERS: dict[str, Any] = {

@@ -149,7 +149,7 @@ def _argument(node: Node, step: Step, source: str, key: Any, g: Any, values: lis
     if source == "attribute":
         return node.attributes[key]
     if source == "shape":
-        return node.parents[key].shape  # type: ignore[union-attr]
+        return node.parents[key].shape
     if source == "y":
         out = node.saved[-1]  # type: ignore[index]
         return tuple(map(Tensor, out)) if type(out) is tuple else Tensor(out, node)
@@ -230,7 +230,8 @@ def seed(output: Tensor, cotangent: Tensor | None, caller: str) -> tuple[Node, T
     if output.node is None:
         raise errors.complaint(
             errors.GradientError, caller, "the output does not depend on anything that requires gradients",
-            {"output": output}, "create a leaf with requires_grad=True, and do not leave no_grad() around the computation")
+            {"output": output},
+            "create a leaf with requires_grad=True, and do not leave no_grad() around the computation")
     if cotangent is None:
         if output.size != 1:
             raise errors.complaint(

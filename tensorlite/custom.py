@@ -69,8 +69,10 @@ class _Own:
         self._node, self._output = weakref.ref(node), None if made.node is None else weakref.ref(made.node)
 
     def tensor(self) -> Tensor:
-        node = self._output and (self._output() or Output(self._node(), self._index, self._array))
-        return Tensor(self._array, node)
+        parent = self._node()
+        if self._output is None or parent is None:
+            return Tensor(self._array)
+        return Tensor(self._array, self._output() or Output(parent, self._index, self._array))
 
 
 def _reduces_to(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:

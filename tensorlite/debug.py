@@ -45,7 +45,8 @@ def _checked(op: Op, inputs: Sequence[Any], attributes: dict[str, Any]) -> Any:
     for output in outputs:
         node = output.node
         if node is not None:
-            (node.parents[0] if type(node) is Output else node).line = line
+            maker: Any = node.parents[0] if type(node) is Output else node
+            maker.line = line
         where = first_nan(output)
         if where is not None and all(first_nan(x) is None for x in inputs if isinstance(x, Tensor)):
             _report(op, inputs, where, line)

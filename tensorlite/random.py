@@ -72,6 +72,8 @@ class Generator:
     True
     """
 
+    state: Tensor
+
     def __init__(self, device: str = "cpu") -> None:
         self.device = device
         self.seed()

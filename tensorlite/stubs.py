@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from typing import Any
 import numpy as np
 
 import tensorlite as tl
-from tensorlite import tensor as tensor_module
 from tensorlite.declare import PUBLIC
 
 _FOLDER = Path(__file__).parent
@@ -62,7 +62,8 @@ def signature_text(function: Callable[..., Any], first: str | None = None) -> st
 
 
 def _parameter_text(parameter: inspect.Parameter) -> str:
-    stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    stars = "*" if parameter.kind is parameter.VAR_POSITIONAL else ""
+    stars = "**" if parameter.kind is parameter.VAR_KEYWORD else stars
     default = "" if parameter.default is parameter.empty else " = ..."
     return f"{stars}{parameter.name}: {_annotation(parameter.annotation)}{default}"
 
@@ -82,32 +83,34 @@ def _member_text(name: str, member: Any) -> str:
         if member.fset:
             text += f"\n    @{name}.setter\n    def {name}(self, value: {result}) -> None: ..."
         return text
-    override = "  # type: ignore[override]" if name in ("__eq__", "__ne__") else ""
-    return f"    def {name}{_own_builtins(signature_text(member, 'self'), ('bool', 'int', 'float'))}: ...{override}"
+    return f"    def {name}{_own_builtins(signature_text(member, 'self'), ('bool', 'int', 'float'))}: ..."
 
 
 def tensor_stub() -> str:
     """The text of ``tensor.pyi``."""
     members = sorted(vars(tl.Tensor).items())
-    functions = [member.fget if isinstance(member, property) else member for _, member in members]
-    lines = [_TENSOR_HEAD, *imports_of(filter(inspect.isfunction, functions), _TENSOR_HEAD), "class Tensor:", *(f"    {name}: {kind}" for name, kind in _SLOTS.items()),
-             "    def __init__(self, array: Any, node: Any = ...) -> None: ..."]
+    found = [member.fget if isinstance(member, property) else member for _, member in members]
+    functions = [member for member in found if inspect.isfunction(member)]
+    lines = [_TENSOR_HEAD, *imports_of(functions, _TENSOR_HEAD), "class Tensor:"]
+    lines += [f"    {name}: {kind}" for name, kind in _SLOTS.items()]
+    lines += ["    def __init__(self, array: Any, node: Any = ...) -> None: ..."]
     skipped = {"__init__", "__module__", "__doc__", "__slots__", "__weakref__", "__annotations__", "__array_priority__",
                *_SLOTS}
     for name, member in members:
         if name not in skipped and (callable(member) or isinstance(member, property)):
             lines.append(_member_text(name, member))
-    for name, function in sorted(vars(tensor_module).items()):
-        if inspect.isfunction(function) and function.__module__ == tensor_module.__name__:
+    home = sys.modules["tensorlite.tensor"]  # `tl.tensor` is the function
+    for name, function in sorted(vars(home).items()):
+        if inspect.isfunction(function) and function.__module__ == home.__name__:
             lines.append(f"def {name}{signature_text(function)}: ...")
     return "\n".join(lines) + "\n"
 
 
 def face_stub() -> str:
     """The text of ``__init__.pyi``: what `tensorlite` exports, with the signatures of all public functions."""
-    exported = " ".join(tl.__all__)
-    lines = [_FACE_HEAD, *imports_of((PUBLIC[name] for name in tl.__all__ if name in PUBLIC), _FACE_HEAD + exported)]
-    for name in tl.__all__:
+    exported = " ".join(tl.__dir__())
+    lines = [_FACE_HEAD, *imports_of((PUBLIC[name] for name in tl.__dir__() if name in PUBLIC), f"{_FACE_HEAD} {exported}")]
+    for name in tl.__dir__():
         value = getattr(tl, name)
         if inspect.ismodule(value):
             lines.append(f"from tensorlite import {name} as {name}")
@@ -117,6 +120,8 @@ def face_stub() -> str:
             lines.append(f"from {value.__module__} import {value.__name__} as {name}")
         else:
             lines.append(f"{name}: {'Any' if value is None else _kind(value)}")
+    lines += ["__version__: str", "__array_api_version__: str", "__all__: list[str]"]
+    lines += ["def __dir__() -> list[str]: ...", "def __getattr__(name: str) -> Any: ..."]
     return "\n".join(sorted(lines, key=_rank)) + "\n"
 
 

@@ -124,7 +124,8 @@ def _source(op: Op, names: list[str], name: str, save: tuple[int, ...], index: i
         places = tuple(place for place, i in enumerate(save) if names[i] == name)
         return ("several", places) if op.variadic and name == op.inputs[-1] else ("saved", places[0])
     if name.removesuffix("_shape") in op.inputs:
-        return "shape", index if op.variadic and index >= len(op.inputs) else op.inputs.index(name.removesuffix("_shape"))
+        own = op.variadic and index >= len(op.inputs)
+        return "shape", index if own else op.inputs.index(name.removesuffix("_shape"))
     if name in op.attributes:
         return "attribute", name
     if name == "index" and op.variadic:

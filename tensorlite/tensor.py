@@ -17,7 +17,8 @@ from tensorlite.tensor_type import TensorType
 class Tensor:
     """An n-dimensional array with a tape: a value, whose in-place spellings rebind it to a new value.
 
-    `array` is the raw array of its device, or while tracing a value of the graph. `node` is what the tape recorded, or None for a constant.
+    `array` is the raw array of its device, or while tracing a value of the graph. `node` is what the tape recorded, or
+    None for a constant.
 
     >>> import tensorlite as tl
     >>> x = tl.tensor([1.0, 2.0], requires_grad=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tensorlite import errors
@@ -32,10 +32,16 @@ def tracked_copy(x: Any, caller: str) -> Tensor:
     return leaf
 
 
+#: What makes a container of its leaves.
+Rebuild = Callable[[Iterator[Any]], Any]
+
+
 def _differentiate(function: Callable[..., Any], arguments: Sequence[Any], kwargs: dict[str, Any],
-                   chosen: Sequence[int], caller: str) -> tuple[list[Tensor], list[Callable[..., Any]], Any, int]:
+                   chosen: Sequence[int], caller: str) -> tuple[list[Tensor], list[Rebuild], Any, int]:
     """Calls a function on tracked copies: the copies, how to rebuild each argument, the result, the first new order."""
-    changed, inputs, rebuilds = list(arguments), [], []
+    changed = list(arguments)
+    inputs: list[Tensor] = []
+    rebuilds: list[Rebuild] = []
     with enable_grad():
         for index in chosen:
             if not -len(arguments) <= index < len(arguments):
@@ -45,10 +51,10 @@ def _differentiate(function: Callable[..., Any], arguments: Sequence[Any], kwarg
             copies = [tracked_copy(x, caller) for x in leaves]
             changed[index] = rebuild(iter(copies))
             inputs += map(own, copies)  # the function may rebind its arguments
-            rebuilds.append((rebuild, len(leaves)))
+            rebuilds.append(rebuild)
         start = inputs[0].node.order if inputs else 0
         result = function(*changed, **kwargs)
-    return inputs, rebuilds, result, start  # type: ignore[return-value]
+    return inputs, rebuilds, result, start
 
 
 def _pull(outputs: Sequence[Tensor], cotangents: Sequence[Tensor | None], inputs: Sequence[Tensor], start: int,
@@ -89,7 +95,7 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
         if value.size != 1:
             seed(value, None, "grad")
         found = iter(_pull([value], [None], inputs, start, "grad"))
-        grads = tuple(rebuild(found) for rebuild, _ in rebuilds)
+        grads = tuple(rebuild(found) for rebuild in rebuilds)
         value = _release(value, start)
         gradient = grads[0] if isinstance(argnums, int) else grads
         return ((value, aux) if has_aux else value), gradient
@@ -137,7 +143,7 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> t
 
     def pull(cotangent: Any) -> tuple[Any, ...]:
         found = iter(_pull(outputs, flatten(cotangent)[0], inputs, start, "vjp", retain=True))
-        return tuple(rebuild(found) for rebuild, _ in rebuilds)
+        return tuple(rebuild(found) for rebuild in rebuilds)
 
     released = rebuild_value(iter([_release(y, start) for y in outputs]))
     return (released, pull, aux) if has_aux else (released, pull)

@@ -60,14 +60,14 @@ def astype(x: Tensor, dtype: Any, /, *, copy: bool = True, device: str | None = 
 
 
 @primitive("movement", type=lambda x, *, shape: retype(x, shape),
-           vjp={"x": lambda g, x_shape: _reshape(g, shape=x_shape)},
+           vjp={"x": lambda g, x_shape: apply(OPS["reshape"], g, shape=x_shape)},
            samples=[Sample((2, 6), shape=(3, 4)), Sample((4,), shape=(2, 2)), Sample((1, 1), shape=())])
 def _reshape(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
     return x.reshape(shape)
 
 
 @primitive("movement", type=lambda x, *, axes: retype(x, [x.shape[a] for a in axes]),
-           vjp={"x": lambda g, axes: _permute_dims(g, axes=tuple(np.argsort(axes).tolist()))},
+           vjp={"x": lambda g, axes: apply(OPS["permute_dims"], g, axes=tuple(np.argsort(axes).tolist()))},
            samples=[Sample((2, 3, 4), axes=(2, 0, 1)), Sample((2, 3), axes=(1, 0))])
 def _permute_dims(xp: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
     return x.transpose(axes)
@@ -97,7 +97,8 @@ def permute_dims(x: Tensor, /, axes: Sequence[int]) -> Tensor:
     """
     order = tuple(one_axis("permute_dims", x, a) for a in axes)
     if sorted(order) != list(range(x.ndim)):
-        raise complaint(ShapeError, "permute_dims", f"axes must name each of {x.ndim} axes once", {"x": x, "axes": axes})
+        raise complaint(ShapeError, "permute_dims", f"axes must name each of {x.ndim} axes once",
+                        {"x": x, "axes": axes})
     return _permute_dims(x, axes=order)
 
 
