@@ -109,7 +109,8 @@ def tensor_stub() -> str:
 def face_stub() -> str:
     """The text of ``__init__.pyi``: what `tensorlite` exports, with the signatures of all public functions."""
     exported = " ".join(tl.__dir__())
-    lines = [_FACE_HEAD, *imports_of((PUBLIC[name] for name in tl.__dir__() if name in PUBLIC), f"{_FACE_HEAD} {exported}")]
+    functions = [PUBLIC[name] for name in tl.__dir__() if name in PUBLIC]
+    lines = [_FACE_HEAD, *imports_of(functions, f"{_FACE_HEAD} {exported}")]
     for name in tl.__dir__():
         value = getattr(tl, name)
         if inspect.ismodule(value):
