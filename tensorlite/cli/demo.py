@@ -13,6 +13,7 @@ from typing import Any
 import tensorlite as tl
 from tensorlite import io, optim
 from tensorlite.cli import networks, pictures
+from tensorlite.cli.interrupts import deferred_interrupts
 from tensorlite.cli.training import Evaluation, Row, Run, evaluate, train, write_metrics
 from tensorlite.data import MNIST, Digits, FashionMNIST
 from tensorlite.data.digits import MissingPackage
@@ -134,9 +135,10 @@ def _train(task: Task, state: Run, options: argparse.Namespace) -> Evaluation:
     print(f"{'epoch':>5}{'train loss':>12}{'train acc':>11}{'test loss':>11}{'test acc':>10}{'seconds':>9}")
     for row in state.rows:
         _print(row)
-    for row in train(state, task.train_set, task.test_set, epochs, options.out,
-                     lambda batches, desc: tqdm(batches, desc, leave=False, unit="batch")):
-        _print(row)
+    with deferred_interrupts() as check:
+        for row in train(state, task.train_set, task.test_set, epochs, options.out,
+                         lambda batches, desc: tqdm(batches, desc, leave=False, unit="batch"), check):
+            _print(row)
     return evaluate(state.model, task.test_set)
 
 

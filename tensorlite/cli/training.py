@@ -74,8 +74,8 @@ class Run:
 
 
 def train(run: Run, train_set: Dataset[Any], test_set: Dataset[Any], epochs: int, folder: Path,
-          progress: Callable[..., Any]) -> Iterator[Row]:
-    """Trains until ``epochs`` epochs are done, and leaves a checkpoint after each."""
+          progress: Callable[..., Any], check: Callable[[], None]) -> Iterator[Row]:
+    """Trains until ``epochs`` epochs are done, and leaves a checkpoint after each; ``check`` may stop it at a step."""
     checkpoint = folder / "checkpoint.safetensors"
     run.save(checkpoint)
     loader = DataLoader(train_set, batch_size=run.settings["batch_size"], shuffle=True)
@@ -85,19 +85,22 @@ def train(run: Run, train_set: Dataset[Any], test_set: Dataset[Any], epochs: int
         for group in run.optimizer.param_groups:
             group["lr"] = rate
         with progress(loader, desc=f"epoch {run.epoch + 1}/{epochs}") as batches:
-            loss, accuracy = train_epoch(run.model, run.optimizer, batches)
+            loss, accuracy = train_epoch(run.model, run.optimizer, batches, check)
         result = evaluate(run.model, test_set)
         row = Row(run.epoch + 1, rate, loss, accuracy, result.loss, result.accuracy, perf_counter() - began)
         run.rows.append(row)
         run.save(checkpoint)
         yield row
+        check()
 
 
-def train_epoch(model: nn.Module, optimizer: optim.Optimizer, batches: Any) -> tuple[float, float]:
+def train_epoch(model: nn.Module, optimizer: optim.Optimizer, batches: Any,
+                check: Callable[[], None]) -> tuple[float, float]:
     """Goes through the batches once, a step each, and gives the mean loss and accuracy on the way."""
     model.train()
     losses, correct, count = 0.0, 0, 0
     for images, labels in batches:
+        check()
         scores = model(images)
         loss = nn.functional.cross_entropy(scores, labels)
         optimizer.zero_grad()
