@@ -10,6 +10,7 @@ import numpy as np
 from tensorlite.errors import DeviceError, DTypeError, ShapeError
 from tensorlite.kernels import device as devices
 from tensorlite.kernels import scalar as s
+from tensorlite.kernels.cpu.blas import one_thread
 from tensorlite.op import Elementwise, Op
 from tensorlite.state import state
 from tensorlite.tensor_type import (
@@ -30,6 +31,9 @@ from tensorlite.tensor_type import (
 
 #: From this many elements on, a native kernel beats NumPy (benchmarks/eager.py measures it).
 NATIVE_SIZE = devices.NATIVE_SIZE
+
+#: Products of arrays that all have fewer elements are too small for BLAS to divide them among threads.
+BLAS_SIZE = 1024
 
 ndarray = np.ndarray
 _SCALARS = {"bool": bool, "int": int, "float": float, "complex": complex}
@@ -177,7 +181,7 @@ def one_device(arrays: Sequence[Any]) -> Any:
 
 
 def _structured(op: Op) -> Callable[..., Any]:
-    body, name = op.body, op.name
+    body, name = _on_one_thread(op.body) if op.kind == "contract" else op.body, op.name
 
     def run(*arrays: Any, **attributes: Any) -> Any:
         if arrays and type(arrays[0]) is ndarray and _all_small(arrays):
@@ -185,6 +189,16 @@ def _structured(op: Op) -> Callable[..., Any]:
         else:
             out = state.quiet(_on_device, name, body, arrays, attributes)
         return np.asarray(out) if isinstance(out, np.generic) else out
+    return run
+
+
+def _on_one_thread(body: Callable[..., Any]) -> Callable[..., Any]:
+    """A contraction whose bits do not depend on BLAS' threads; they are told only where they would be used."""
+    def run(xp: Any, *arrays: Any, **attributes: Any) -> Any:
+        if xp is not np or max(array.size for array in arrays) < BLAS_SIZE:
+            return body(xp, *arrays, **attributes)
+        with one_thread:
+            return body(xp, *arrays, **attributes)
     return run
 
 
