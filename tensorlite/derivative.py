@@ -81,7 +81,7 @@ def cotangent(op: Elementwise, name: str, complex: bool = False) -> s.Expr:
         stated = rule(*(s.Var(p) for p in inspect.signature(rule).parameters))
         return s.simplify(stated if complex else without_conj(stated))
     body = op.function.body
-    found = complex_cotangent(body, name) if complex else s.Var("g") * s.differentiate(body, name)
+    found = complex_cotangent(body, name) if complex else _scaled(s.Var("g"), s.differentiate(body, name))
     return s.simplify(found if "y" in op.inputs else s.substitute(found, {body: s.Var("y")}))
 
 
@@ -103,9 +103,14 @@ def complex_cotangent(body: s.Expr, name: str) -> s.Expr:
             if node.atom in _REAL_LINEAR:
                 part = rule(g, *node.args)
             else:
-                part = g * s.conj(s.as_expr(rule(*node.args, node)))
+                part = _scaled(g, s.conj(s.as_expr(rule(*node.args, node))))
             cotangents[operand] = cotangents[operand] + part if operand in cotangents else part
     return cotangents.get(s.Var(name), s.Const(0))
+
+
+def _scaled(g: s.Expr, slope: s.Expr) -> s.Expr:
+    """The product, and nothing where the slope is zero everywhere: not ``0 * g``, a NaN for an infinite ``g``."""
+    return s.Const(0) if any(isinstance(x, s.Const) and x.value == 0 for x in (g, slope)) else g * slope
 
 
 def _sign_cotangent(g: s.Expr, x: s.Expr) -> s.Expr:
