@@ -7,6 +7,7 @@ but the second). The answer ``NotImplemented`` leaves the case to the op's own b
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ Array = npt.NDArray[Any]
 Axes = tuple[int, ...]
 
 _FLOAT32 = np.dtype(np.float32)
+_MANY_ROWS = 4  # enough to give every thread some
+_LONG_ROW = 65536  # elements
 
 
 def softmax(x: Array, *, axis: int) -> Any:
@@ -44,11 +47,24 @@ def log_softmax_backward(g_: Array, y_: Array, *, axis: int) -> Any:
 
 def layer_norm(x: Array, *affine: Array, axes: Axes, eps: float) -> Any:
     """Return ``(x - mean) / sqrt(var + eps) * weight + bias`` over the last axes."""
-    if not _rows(x, axes) or any(part.dtype != x.dtype for part in affine):
+    if any(part.dtype != x.dtype for part in affine):
+        return NotImplemented
+    if _few_long_rows(x, axes):
+        return _layer_norm_in_steps(x, affine, axes, eps)
+    if not _rows(x, axes):
         return NotImplemented
     weight, bias = (*affine, None, None)[:2]
     found = norm.layer_norm(x, weight, bias, len(axes), eps)
     return found if found is NotImplemented else found[0]
+
+
+def _layer_norm_in_steps(x: Array, affine: tuple[Array, ...], axes: Axes, eps: float) -> Any:
+    """Normalise rows that are too few to share: statistics first, then elements, each divided among the threads."""
+    found = moments(x, axes=axes)
+    if found is NotImplemented:
+        return NotImplemented
+    mean, variance = found
+    return normalize(x, mean, np.asarray(1 / np.sqrt(variance + variance.dtype.type(eps))), *affine, axes=axes)
 
 
 def moments(x: Array, *, axes: Axes) -> Any:
@@ -107,6 +123,11 @@ def _refusal(found: Any) -> Any:
 
 def _rows(x: Array, axes: Axes) -> bool:
     return axes == tuple(range(x.ndim - len(axes), x.ndim)) and len(axes) < x.ndim
+
+
+def _few_long_rows(x: Array, axes: Axes) -> bool:
+    rows = prod(x.shape[: x.ndim - len(axes)])
+    return axes == tuple(range(x.ndim - len(axes), x.ndim)) and rows < _MANY_ROWS and x.size >= rows * _LONG_ROW > 0
 
 
 def _channels(x: Array, axes: Axes) -> bool:
