@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+import tensorlite.nn
+import tensorlite.optim  # noqa: F401  (optimizers declare ops too)
 from tensorlite.kernels.device import NATIVE_SIZE
 from tensorlite.op import OPS, Elementwise, Integers, Op, Sample
 from tensorlite.tensor_type import DTYPES, GROUPS
@@ -17,7 +20,7 @@ STRUCTURED = [op for op in OPS.values() if not isinstance(op, Elementwise)]
 #: Where an input's declaration names no domain.
 DEFAULT_DOMAIN = (-2.0, 2.0)
 
-#: Small shapes by what they are; an op of n inputs takes the first n.
+#: Small shapes by what they are; an op of n inputs takes the first n, over again where it has more.
 SHAPES = {
     "0-d": [(), (), ()],
     "one element": [(1,), (1, 1), ()],
@@ -95,7 +98,7 @@ def inputs_of(op: Elementwise, dtype: np.dtype, shapes: Sequence[Sequence[int]],
               random: np.random.Generator) -> list[np.ndarray]:
     """Arrays for an elementwise op."""
     arrays = []
-    for name, shape in zip(op.inputs, shapes):
+    for name, shape in zip(op.inputs, itertools.cycle(shapes)):
         own = np.dtype(bool) if name in op.conditions else dtype
         arrays.append(lay_out(values(random, shape, own, domain_of(op, name, own)), layout))
     return arrays

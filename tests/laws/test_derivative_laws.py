@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ by_sample = pytest.mark.parametrize(("op", "sample"), SAMPLES, ids=sample_id)
 def smooth_inputs(op: Elementwise, dtype: np.dtype, name: str) -> list[np.ndarray]:
     random = seeded(op.name, dtype.name, name)
     arrays = []
-    for place, (parameter, shape) in enumerate(zip(op.inputs, SHAPES[name])):
+    for place, (parameter, shape) in enumerate(zip(op.inputs, itertools.cycle(SHAPES[name]))):
         if parameter in op.conditions:
             arrays.append(np.asarray(random.integers(0, 2, shape), bool))
         else:
