@@ -9,7 +9,7 @@ from typing import Any
 from tensorlite import errors
 from tensorlite.backward import own
 from tensorlite.derivative import Rule
-from tensorlite.modes import no_grad
+from tensorlite.modes import run_with
 from tensorlite.op import Op
 from tensorlite.state import state
 from tensorlite.tape import Node, Output, Plan, Step
@@ -114,8 +114,7 @@ class Function:
     def apply(cls, *arguments: Any, **kwargs: Any) -> Any:
         """Calls `forward`, recording that `backward` gives its derivative."""
         context = Context(arguments)
-        with no_grad():
-            result = cls.forward(context, *arguments, **kwargs)
+        result = run_with(False, cls.forward, context, *arguments, **kwargs)
         outputs = result if isinstance(result, tuple) else (result,)
         for y in outputs:
             if not isinstance(y, Tensor):

@@ -71,13 +71,18 @@ def _decorate(function: F, mode: bool) -> F:
 
     @functools.wraps(function)
     def wrapped(*arguments: Any, **kwargs: Any) -> Any:
-        before = state.recording
-        state.recording = mode
-        try:
-            return function(*arguments, **kwargs)
-        finally:
-            state.recording = before
+        return run_with(mode, function, *arguments, **kwargs)
     return wrapped  # type: ignore[return-value]
+
+
+def run_with(mode: bool, function: Callable[..., Any], *arguments: Any, **kwargs: Any) -> Any:
+    """Calls a function while ops are recorded, or not; an interrupt at any moment leaves the mode as it was."""
+    before = state.recording
+    state.recording = mode
+    try:
+        return function(*arguments, **kwargs)
+    finally:
+        state.recording = before
 
 
 def _decorate_generator(function: Callable[..., Any], mode: bool) -> Callable[..., Any]:
@@ -88,13 +93,13 @@ def _decorate_generator(function: Callable[..., Any], mode: bool) -> Callable[..
         step, given = generator.send, None
         while True:
             try:
-                item = _decorate(step, mode)(given)
+                item = run_with(mode, step, given)
             except StopIteration as stop:
                 return stop.value
             try:
                 step, given = generator.send, (yield item)
             except GeneratorExit:
-                _decorate(generator.close, mode)()
+                run_with(mode, generator.close)
                 raise
             except BaseException as error:
                 step, given = generator.throw, error

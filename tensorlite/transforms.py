@@ -36,24 +36,24 @@ def tracked_copy(x: Any, caller: str) -> Tensor:
 Rebuild = Callable[[Iterator[Any]], Any]
 
 
+@enable_grad()
 def _differentiate(function: Callable[..., Any], arguments: Sequence[Any], kwargs: dict[str, Any],
                    chosen: Sequence[int], caller: str) -> tuple[list[Tensor], list[Rebuild], Any, int]:
     """Calls a function on tracked copies: the copies, how to rebuild each argument, the result, the first new order."""
     changed = list(arguments)
     inputs: list[Tensor] = []
     rebuilds: list[Rebuild] = []
-    with enable_grad():
-        for index in chosen:
-            if not -len(arguments) <= index < len(arguments):
-                raise errors.complaint(errors.ArgumentError, caller, f"there is no argument {index}: {len(arguments)} "
-                                       f"{'was' if len(arguments) == 1 else 'were'} given by position")
-            leaves, rebuild = flatten(arguments[index])
-            copies = [tracked_copy(x, caller) for x in leaves]
-            changed[index] = rebuild(iter(copies))
-            inputs += map(own, copies)  # the function may rebind its arguments
-            rebuilds.append(rebuild)
-        start = inputs[0].node.order if inputs else 0
-        result = function(*changed, **kwargs)
+    for index in chosen:
+        if not -len(arguments) <= index < len(arguments):
+            raise errors.complaint(errors.ArgumentError, caller, f"there is no argument {index}: {len(arguments)} "
+                                   f"{'was' if len(arguments) == 1 else 'were'} given by position")
+        leaves, rebuild = flatten(arguments[index])
+        copies = [tracked_copy(x, caller) for x in leaves]
+        changed[index] = rebuild(iter(copies))
+        inputs += map(own, copies)  # the function may rebind its arguments
+        rebuilds.append(rebuild)
+    start = inputs[0].node.order if inputs else 0
+    result = function(*changed, **kwargs)
     return inputs, rebuilds, result, start
 
 
