@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,12 +14,18 @@ from laws.oracles import oracle
 
 import tensorlite as tl
 from tensorlite.dispatch import apply
+from tensorlite.kernels.device import NATIVE_SIZE
 from tensorlite.op import OPS
 
 Draw = Callable[[Any], Any]
 Shape = tuple[int, ...]
 
 SHAPES: tuple[Shape, ...] = ((), (1,), (3,), (2, 3), (3, 1), (1, 3), (2, 1, 3), (3, 3), (0, 3))
+
+#: Values that native kernels take, and those that they meet.
+_SIDE = math.isqrt(NATIVE_SIZE) + 1
+LARGE_SHAPES: tuple[Shape, ...] = ((), (NATIVE_SIZE + 5,), (_SIDE, _SIDE + 1), (_SIDE, 1), (1, _SIDE + 1), (_SIDE + 1,),
+                                   (_SIDE + 1, _SIDE))
 
 #: Exact zeros and ties land off the kinks, which are at integers and halves.
 _OFF = 0.137
@@ -242,9 +249,9 @@ _STRUCTURED = [name for name in INSTRUCTIONS if name not in OPS or OPS[name].kin
 
 
 @st.composite
-def programs(draw: Draw) -> Program:
-    """Programs of up to eight steps whose values fit."""
-    shapes = draw(st.lists(st.sampled_from(SHAPES), min_size=1, max_size=3))
+def programs(draw: Draw, among: Sequence[Shape] = SHAPES) -> Program:
+    """Programs of up to eight steps whose values fit, on inputs of some shapes."""
+    shapes = draw(st.lists(st.sampled_from(among), min_size=1, max_size=3))
     program = Program(tuple(shapes), draw(st.integers(0, 99)), ())
     for _ in range(draw(st.integers(1, 8))):
         known = [value.shape for value in program.numpy(program.inputs())]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 from hypothesis import given, settings
 from laws.differences import check_first, check_second
 from laws.drawing import DEFAULT_DOMAIN
-from laws.programs import INSTRUCTIONS, Program, Step, into, programs
+from laws.programs import INSTRUCTIONS, LARGE_SHAPES, Program, Step, into, programs
 from tolerance import assert_close, assert_same
 
 import tensorlite as tl
+from tensorlite import eager
 from tensorlite.declare import IN_PLACE
+from tensorlite.kernels.cpu import device as cpu
+from tensorlite.kernels.device import NATIVE_SIZE
 from tensorlite.op import OPS
 
 TERMS = 64
@@ -21,7 +26,7 @@ def run(program: Program, arrays: list[np.ndarray]) -> tl.Tensor:
 
 
 @given(programs())
-@settings(max_examples=250)
+@settings(max_examples=400)
 def test_every_value_is_numpys(program):
     arrays = program.inputs()
     for found, expected in zip(program.tensor([tl.tensor(a) for a in arrays]), program.numpy(arrays), strict=True):
@@ -30,9 +35,24 @@ def test_every_value_is_numpys(program):
 
 
 @given(programs())
-@settings(max_examples=250)
+@settings(max_examples=400)
 def test_the_first_derivative_agrees_with_differences(program):
     check_first(lambda *inputs: program.tensor(inputs)[-1], program.inputs(), np.random.default_rng(program.seed))
+
+
+@given(programs(LARGE_SHAPES))
+@settings(max_examples=80)
+def test_native_kernels_give_numpys_values_and_gradients(program):
+    """Forward and backward, with native kernels and without any."""
+    native, leaves = gradients(program)
+    with mock.patch.object(eager, "NATIVE_SIZE", 1 << 60), mock.patch.object(cpu, "NATIVE_SIZE", 1 << 60):
+        _, others = gradients(program)
+    for found, expected in zip(native, program.numpy(program.inputs()), strict=True):
+        assert_close(found, expected, terms=NATIVE_SIZE)
+    for x, y in zip(leaves, others):
+        assert (x.grad is None) == (y.grad is None)
+        if x.grad is not None:
+            assert_close(x.grad, y.grad, terms=NATIVE_SIZE)
 
 
 @given(programs())
