@@ -1,4 +1,7 @@
-"""The eager engine beside NumPy and PyTorch: ``tensorlite bench eager [--threads 1 2] [--json FILE] [--quick]``."""
+"""The eager engine beside NumPy and PyTorch: ``tensorlite bench eager [--threads 1 2] [--json FILE] [--quick]``.
+
+All read the same memory: three copies of a 16 MB operand would not fit the caches together.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +72,7 @@ def _composites(x: np.ndarray) -> dict[str, Callable[[], Any]]:
 def elementwise_ops(torch: ModuleType | None, threads: int) -> Iterator[Row]:
     """Functions of a million float32 (softmax over rows of a thousand)."""
     array = np.random.default_rng(0).standard_normal((1000, 1000)).astype(np.float32)
-    x = tl.tensor(array)
+    x = tl.from_numpy(array)
     f = nn.functional
     ours: dict[str, Callable[[], Any]] = {
         "sigmoid": lambda: tl.sigmoid(x), "gelu": lambda: f.gelu(x), "tanh": lambda: tl.tanh(x),
@@ -122,7 +125,7 @@ def _torch_reductions(torch: Any, x: Any, axis: int | None) -> dict[str, Callabl
 def reductions(torch: ModuleType | None, threads: int) -> Iterator[Row]:
     """Reductions of 4096x1024 over everything and over the last axis."""
     array = np.random.default_rng(0).standard_normal((4096, 1024)).astype(np.float32)
-    x = tl.tensor(array)
+    x = tl.from_numpy(array)
     for axis, where in ((None, "all axes"), (-1, "last axis")):
         numpy = _numpy_reductions(array, axis)
         theirs = _torch_reductions(torch, torch.from_numpy(array), axis) if torch else {}

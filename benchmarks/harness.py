@@ -18,6 +18,9 @@ from typing import Any
 
 Runner = Callable[[], Any]
 
+#: Seconds before each sample: the threads of the runner before may still spin on a core. One call then warms up.
+_SETTLE = 0.01
+
 #: OpenBLAS and OpenMP read these; each measuring process gets its thread count through them.
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TENSORLITE_NUM_THREADS")
 
@@ -67,6 +70,8 @@ def compare(name: str, runners: Mapping[str, Runner], threads: int, rounds: int 
     try:
         for _ in range(rounds):
             for key, runner in runners.items():
+                time.sleep(_SETTLE)
+                runner()
                 samples[key].append(time_once(runner, counts[key]))
     finally:
         if enabled:
