@@ -280,8 +280,12 @@ def test_values_saved_through_a_view_do_not_change():
 # --- assignment ---------------------------------------------------------------------------------------------------
 
 
-def test_assignment_writes_into_the_buffer_of_a_tensor_alone():
-    x = numbers(1000)
+@pytest.mark.parametrize("size", [10, 1000, 1 << 18])
+@pytest.mark.parametrize("make", [numbers, lambda size: numbers(size) + 1, lambda size: numbers(2, size)[1],
+                                  lambda size: numbers(size).reshape(-1, 2).reshape(-1)],
+                         ids=["made", "computed", "row", "reshaped"])
+def test_assignment_writes_into_the_buffer_of_a_tensor_alone(make, size):
+    x = make(size)
     address = x.array.ctypes.data
     for i in range(10):
         x[i] = -1

@@ -14,8 +14,9 @@ import tensorlite as tl
 from tensorlite.declare import PUBLIC
 from tensorlite.dispatch import apply
 from tensorlite.errors import DTypeError, TensorliteError
+from tensorlite.kernels.device import NATIVE_SIZE
 from tensorlite.op import OPS, Elementwise
-from tensorlite.tensor_type import DIFFERENTIABLE, DTYPES, can_hold, promote_scalar
+from tensorlite.tensor_type import DIFFERENTIABLE, DTYPES, INTEGERS, can_hold, promote_scalar
 
 PAIRS = [(op, dtype) for op in ELEMENTWISE for dtype in taken_dtypes(op)]
 by_pair = pytest.mark.parametrize(("op", "dtype"), PAIRS, ids=lambda x: x.name)
@@ -191,3 +192,43 @@ def test_infinities_nans_and_signed_zeros(op, dtype, copies):
     arrays = [np.tile(a, copies) for a in arrays]
     arrays = [arrays[0] > 0, *arrays] if op.conditions else arrays
     assert_close(run(op, arrays), oracle(op)(*arrays).astype(dtype), dtype=dtype)
+
+
+INTEGER_PAIRS = ["add", "subtract", "multiply", "floor_divide", "remainder", "maximum", "minimum", "bitwise_and",
+                 "bitwise_or", "bitwise_xor", "less", "equal"]
+SINGLE_INTEGERS = ["abs", "negative", "square", "sign", "bitwise_invert", "floor", "relu"]
+
+
+@pytest.mark.parametrize("copies", [1, NATIVE_SIZE // 100 + 1])
+@pytest.mark.parametrize("dtype", INTEGERS, ids=lambda d: d.name)
+def test_integers_at_the_ends_of_their_range(dtype, copies):
+    """They wrap; nothing traps: not a division by zero, nor the least number divided by -1."""
+    limits = np.iinfo(dtype)
+    ends = [limits.min, limits.min + 1, 0, 1, 2, 3, 7, limits.max - 1, limits.max, -1 if limits.min else 5]
+    pairs = [np.tile(grid.reshape(-1), copies) for grid in np.meshgrid(*[np.array(ends, dtype)] * 2, indexing="ij")]
+    for name in INTEGER_PAIRS:
+        assert_same(run(OPS[name], pairs), oracle(OPS[name])(*pairs))
+    for name in SINGLE_INTEGERS:
+        assert_same(run(OPS[name], pairs[:1]), oracle(OPS[name])(*pairs[:1]).astype(dtype))
+
+
+@pytest.mark.parametrize("copies", [1, NATIVE_SIZE // 10 + 1])
+@pytest.mark.parametrize("dtype", INTEGERS, ids=lambda d: d.name)
+def test_shifts_by_any_number_of_places(dtype, copies):
+    """Beyond the width everything is shifted out."""
+    bits = dtype.itemsize * 8
+    values = np.tile(np.array([0, 1, 3, 100, np.iinfo(dtype).max, np.iinfo(dtype).min, 5, 64, 1, 2], dtype), copies)
+    places = np.tile(np.array([0, 1, bits - 1, bits, bits + 1, 2, 3, 100, 8, 7], dtype), copies)
+    for name in ("bitwise_left_shift", "bitwise_right_shift"):
+        assert_same(run(OPS[name], [values, places]), oracle(OPS[name])(values, places))
+
+
+@pytest.mark.parametrize("dtype", [tl.float16, tl.bfloat16, tl.float32, tl.float64], ids=lambda d: d.name)
+def test_casts_of_large_tensors_are_those_of_small_ones(dtype):
+    """Of numbers that fit; what becomes of others as integers, C and NumPy leave open."""
+    values = np.array([0.0, -0.0, 0.25, 0.99, 1.0, 1.5, 3.7, 100.7, 126.9])
+    small = tl.tensor(values).to(dtype)
+    large = tl.tensor(np.tile(values, NATIVE_SIZE // 8)).to(dtype)
+    for wanted in DTYPES:
+        assert_same(large.to(wanted).reshape(-1, values.size)[17], small.to(wanted))
+        assert_same(small.to(wanted), small.numpy().astype(wanted))
