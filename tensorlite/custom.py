@@ -23,16 +23,24 @@ class Context:
         self.needs_input_grad = tuple(isinstance(x, Tensor) and x.node is not None for x in arguments)
         self._shapes = tuple(x.shape if isinstance(x, Tensor) else () for x in arguments)
         self._tensors: tuple[Any, ...] = ()
+        self._constants: tuple[Any, ...] = ()
         self._cotangents: tuple[Any, dict[int, Any]] = (None, {})
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keeps tensors as they are now."""
         self._tensors = tuple(None if x is None else own(x) for x in tensors)
 
+    def mark_non_differentiable(self, *outputs: Tensor) -> None:
+        """Makes outputs constants, as integer ones are; their cotangents are zeros."""
+        self._constants = tuple(y.array for y in outputs)
+
     @property
     def saved_tensors(self) -> tuple[Tensor | None, ...]:
         """The tensors that were saved, in order."""
         return tuple(x.tensor() if isinstance(x, _Own) else x for x in self._tensors)
+
+    def _is_constant(self, array: Any) -> bool:
+        return array.dtype.kind in "biu" or any(array is constant for constant in self._constants)
 
     def _record(self, node: Node, arguments: Sequence[Any], made: Sequence[Tensor]) -> None:
         """Points to the node's own outputs without keeping them alive, or every node would be part of a cycle."""
@@ -84,7 +92,8 @@ class Function:
     """A function with its own derivative, as PyTorch's `torch.autograd.Function`.
 
     Subclasses give ``forward(context, *arguments)`` and ``backward(context, *cotangents)``, both static; ``backward``
-    returns one cotangent (or None) an argument. It is recorded itself where higher derivatives are asked for.
+    returns one cotangent (or None) an argument. It is recorded itself where higher derivatives are asked for. With
+    ``setup_context(context, arguments, result)``, `forward` takes the arguments alone.
 
     >>> import tensorlite as tl
     >>> class Double(tl.autograd.Function):
@@ -106,6 +115,10 @@ class Function:
         raise TypeError("a Function needs a static method forward(context, *arguments)")
 
     @staticmethod
+    def setup_context(context: Context, arguments: tuple[Any, ...], result: Any) -> None:
+        """Saves what `backward` needs, apart from `forward`."""
+
+    @staticmethod
     def backward(context: Context, *cotangents: Tensor) -> Any:
         """Computes the arguments' cotangents."""
         raise TypeError("a Function needs a static method backward(context, *cotangents)")
@@ -113,8 +126,13 @@ class Function:
     @classmethod
     def apply(cls, *arguments: Any, **kwargs: Any) -> Any:
         """Calls `forward`, recording that `backward` gives its derivative."""
+        for name, value in kwargs.items():
+            if isinstance(value, Tensor) and value.node is not None:
+                raise errors.complaint(errors.GradientError, cls.__name__,
+                                       "only arguments by position have derivatives", {name: value},
+                                       "pass it by position")
         context = Context(arguments)
-        result = run_with(False, cls.forward, context, *arguments, **kwargs)
+        result = run_with(False, cls._run, context, arguments, kwargs)
         outputs = result if isinstance(result, tuple) else (result,)
         for y in outputs:
             if not isinstance(y, Tensor):
@@ -126,10 +144,18 @@ class Function:
         nodes = [x.node if isinstance(x, Tensor) else None for x in arguments]
         node = Node(_custom_plan(cls, context.needs_input_grad), nodes, [context], {}, (), arrays[0].dtype)
         node.attributes = {"_outputs": tuple((a.shape, a.dtype) for a in arrays)}
-        made = tuple(Tensor(array) if array.dtype.kind in "biu" else Tensor(array, Output(node, i, array))
+        made = tuple(Tensor(array) if context._is_constant(array) else Tensor(array, Output(node, i, array))
                      for i, array in enumerate(arrays))
         context._record(node, arguments, made)
         return made if isinstance(result, tuple) else made[0]
+
+    @classmethod
+    def _run(cls, context: Context, arguments: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if cls.setup_context is Function.setup_context:
+            return cls.forward(context, *arguments, **kwargs)
+        result = cls.forward(*arguments, **kwargs)
+        cls.setup_context(context, arguments, result)
+        return result
 
 
 def _custom_plan(function: type[Function], tracked: Sequence[bool]) -> Plan:

@@ -235,6 +235,70 @@ def test_integer_outputs_are_constants():
     assert x.grad.tolist() == [2.0]
 
 
+def test_outputs_may_be_marked_as_constants():
+    class Argument(Function):
+        @staticmethod
+        def forward(context, x):
+            largest, place = tl.max(x), tl.argmax(x).to(tl.float64)
+            context.mark_non_differentiable(place)
+            context.save_for_backward(x, largest)
+            return largest, place
+
+        @staticmethod
+        def backward(context, g, h):
+            x, largest = context.saved_tensors
+            assert h.item() == 0.0
+            return g * (x == largest).to(tl.float64)
+
+    x = leaf(1, 5, 2)
+    largest, place = Argument.apply(x)
+    assert not place.requires_grad
+    (largest * place).backward()
+    assert x.grad.tolist() == [0.0, 1.0, 0.0]
+
+
+class Square(Function):
+    """In PyTorch's later style: forward knows nothing of derivatives."""
+
+    @staticmethod
+    def forward(x, scale):
+        return x * x * scale
+
+    @staticmethod
+    def setup_context(context, arguments, result):
+        x, context.scale = arguments
+        context.save_for_backward(x)
+
+    @staticmethod
+    def backward(context, g):
+        (x,) = context.saved_tensors
+        return 2 * context.scale * g * x, None
+
+
+def test_the_context_may_be_set_up_apart():
+    check_first(lambda x: Square.apply(x, 3.0), ARRAYS[:1], np.random.default_rng(1))
+    check_second(lambda x: Square.apply(x, 3.0), ARRAYS[:1], np.random.default_rng(2))
+    assert Square.apply(tl.tensor(2.0), 3.0).item() == 12.0
+
+
+def test_keywords_carry_no_derivatives():
+    class Scale(Function):
+        @staticmethod
+        def forward(context, x, factor=1.0):
+            context.factor = factor
+            return x * factor
+
+        @staticmethod
+        def backward(context, g):
+            return g * context.factor
+
+    x = leaf(1)
+    Scale.apply(x, factor=3.0).backward()
+    assert x.grad.tolist() == [3.0]
+    with pytest.raises(GradientError, match="Scale: only arguments by position have derivatives"):
+        Scale.apply(x, factor=leaf(2))
+
+
 def test_none_is_no_gradient():
     class Half(Function):
         @staticmethod
