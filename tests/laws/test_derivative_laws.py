@@ -104,6 +104,25 @@ def test_first_derivatives_of_structured_ops(op, sample):
     check_first(function, sample_inputs(op, sample), seeded(op.name, sample_id(sample), 1))
 
 
+def check_each_input_alone(function, arrays):
+    """Only one input is tracked at a time, the others are constants."""
+    for place, array in enumerate(arrays):
+        if array.dtype.kind in "fc":
+            rest = [tl.tensor(a) for a in arrays]
+            check_first(lambda x, place=place, rest=rest: function(*rest[:place], x, *rest[place + 1:]), [array],
+                        np.random.default_rng(place))
+
+
+@by_case
+def test_each_input_of_an_elementwise_op_alone(op, dtype):
+    check_each_input_alone(functools.partial(apply, op), smooth_inputs(op, dtype, "broadcast both"))
+
+
+@by_sample
+def test_each_input_of_a_structured_op_alone(op, sample):
+    check_each_input_alone(functools.partial(apply, op, **sample.attributes), sample_inputs(op, sample))
+
+
 @pytest.mark.parametrize(("op", "sample"), [pair for pair in SAMPLES if reaches(pair[0], tl.complex128)], ids=sample_id)
 def test_derivatives_of_structured_ops_of_complex_numbers(op, sample):
     """Where an op takes complex numbers, which no type rule says without running it."""
