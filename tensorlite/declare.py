@@ -107,6 +107,7 @@ def public(function: F | None = None, *, method: bool | str = True, in_place: bo
     face = _checked(function)
     name = function.__name__.rstrip("_")
     PUBLIC[name] = face
+    errors.ENTRIES[id(function.__code__)] = name
     if method:
         METHODS[method if isinstance(method, str) else name] = face
     if in_place:

@@ -77,10 +77,11 @@ def explain(op: Op, inputs: Sequence[Any], attributes: dict[str, Any], error: Ex
              for i in range(len(inputs))]
     arguments: dict[str, object] = dict(zip(names, inputs, strict=True))
     arguments |= {name: value for name, value in attributes.items() if not name.startswith("_")}
+    name = errors.entry_name(op.name)
     if isinstance(error, errors.TensorliteError):
-        told = errors.complaint(type(error), op.name, error.problem, arguments, error.fix)
+        told = errors.complaint(type(error), name, error.problem, arguments, error.fix)
     else:
-        told = errors.complaint(_class_of(error), op.name, str(error).strip() or type(error).__name__, arguments)
+        told = errors.complaint(_class_of(error), name, str(error).strip() or type(error).__name__, arguments)
     told.__cause__ = error if isinstance(told, errors.InternalError) else None
     return told
 

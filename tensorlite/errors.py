@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 
@@ -80,6 +81,19 @@ def user_line() -> str:
         frame = frame.f_back
     code = frame.f_code
     return f"at {Path(code.co_filename).name}:{frame.f_lineno} in {code.co_name}"
+
+
+#: The names of public functions by the identity of their code: equal code may have several names.
+ENTRIES: dict[int, str] = {}
+
+
+def entry_name(default: str) -> str:
+    """The name of the public function that the user's line called, or ``default`` where none is between."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _is_inside(frame.f_code.co_filename):
+        default = ENTRIES.get(id(frame.f_code), default)
+        frame = frame.f_back
+    return default
 
 
 def describe(value: object) -> str:

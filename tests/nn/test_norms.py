@@ -126,7 +126,7 @@ def test_narrow_dtypes_have_their_moments_in_float32(dtype):
     (lambda: tl.batch_norm(tl.zeros(3), None, None, training=True), ShapeError,
      "batch_norm: the input must be [batch, channels, ...]"),
     (lambda: tl.batch_norm(tl.zeros((2, 3), dtype=tl.int64), None, None, training=True), DTypeError,
-     "moments: takes real floating dtypes, not int64"),
+     "batch_norm: takes real floating dtypes, not int64"),
     (lambda: tl.layer_norm(tl.zeros((2, 3)), (4,)), ShapeError,
      "layer_norm: the input must end in the normalized shape [4]"),
     (lambda: tl.layer_norm(tl.zeros((2, 3)), (3,), tl.ones(2)), ShapeError,
