@@ -305,6 +305,8 @@ def grad_interrupted(w):
     tl.grad(loss)(w)
 
 
+# A handler that raises while Python is inside a finaliser is told of there and goes no further: that is Python's way.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_interrupts_at_any_moment_of_a_loop():
     """A timer fires again and again in the middle of training; recording, gradients and ops stay sound.
 
