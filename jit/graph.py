@@ -96,33 +96,6 @@ class Graph:
                      self.constants if constants is None else constants)
 
 
-def producers(graph: Graph) -> dict[Value, Equation]:
-    """The equation that makes each value."""
-    return {value: equation for equation in graph.equations for value in equation.outputs}
-
-
-def use_counts(graph: Graph) -> dict[Value, int]:
-    """How often each value is used, as an input of an equation or an output of the graph."""
-    counts: dict[Value, int] = {}
-    for equation in graph.equations:
-        for value in equation.values:
-            counts[value] = counts.get(value, 0) + 1
-    for value in graph.outputs:
-        counts[value] = counts.get(value, 0) + 1
-    return counts
-
-
-def substitute(graph: Graph, replacements: Mapping[Value, Value]) -> Graph:
-    """The graph with values replaced by others wherever they are used; chains of replacements are followed."""
-    def find(x: Any) -> Any:
-        while isinstance(x, Value) and x in replacements:
-            x = replacements[x]
-        return x
-
-    equations = [Equation(e.op, tuple(map(find, e.inputs)), e.attributes, e.outputs, e.line) for e in graph.equations]
-    return graph.with_equations(equations, [find(value) for value in graph.outputs])
-
-
 # --- text ---------------------------------------------------------------------------------------------------------
 
 _INLINE = 16  # constants of up to so many elements are spelled out

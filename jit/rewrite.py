@@ -44,7 +44,7 @@ Rule = Callable[[Rewriter, Equation], Value | None]
 
 
 def rewrite(graph: Graph, rules: Sequence[Rule]) -> Graph:
-    """Applies rules to each equation in order, the first that fits, until none does."""
+    """Goes through the equations once, in order, and applies to each the first rule that fits."""
     state = Rewriter()
     for equation in graph.equations:
         equation = Equation(equation.op, tuple(map(state.find, equation.inputs)), equation.attributes,

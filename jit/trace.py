@@ -51,7 +51,7 @@ class Trace:
 
     def apply(self, op: Op, inputs: Sequence[Any], attributes: dict[str, Any]) -> Any:
         """The interpreter: one equation instead of one computation."""
-        operands = tuple(self.operand(op, x) for x in inputs)
+        operands = tuple(self.operand(op.name, x) for x in inputs)
         if op.type_rule is None:
             raise errors.complaint(TraceError, op.name, "cannot be traced: its result is only known when it runs")
         types = op.type_rule(*(x.type if isinstance(x, Value) else x for x in operands), **attributes)
@@ -63,13 +63,13 @@ class Trace:
             return record(op, inputs, attributes, out)
         return tuple(map(Tensor, outputs)) if several else Tensor(out)
 
-    def operand(self, op: Op, x: Any) -> Any:
+    def operand(self, user: str, x: Any) -> Any:
         """What an equation takes for a tensor or a number."""
         if not isinstance(x, Tensor):
-            return x if isinstance(x, bool | int | float | complex) else self.operand(op, Tensor(x))
+            return x if isinstance(x, bool | int | float | complex) else self.operand(user, Tensor(x))
         if isinstance(x.array, Value):
             if x.array not in self.values:
-                raise errors.complaint(TraceError, op.name, "a tensor of another trace was kept and is used here", {},
+                raise errors.complaint(TraceError, user, "a tensor of another trace was kept and is used here", {},
                                        "return it from the function that made it")
             return x.array
         return self.captured(x).value
@@ -168,7 +168,7 @@ def _finish(tracer: Trace, inputs: list[Value], result: Any, changes: list[tuple
     outputs: list[Value] = []
 
     def place(x: Any) -> int:
-        outputs.append(tracer.operand(_RETURN, x))
+        outputs.append(tracer.operand("return", x))
         return len(outputs) - 1
 
     leaves, rebuild = flatten(result)
@@ -180,6 +180,3 @@ def _finish(tracer: Trace, inputs: list[Value], result: Any, changes: list[tuple
     taken = (capture.value for capture in captures if capture.value is not None)
     graph = Graph((*inputs, *taken), tuple(tracer.equations), tuple(outputs))
     return Traced(graph, tuple(c.tensor for c in captures), written, rebuild, tuple(zip(kinds, results, strict=True)))
-
-
-_RETURN = Op(name="return", kind="effect", body=lambda xp, x: x, inputs=("x",))

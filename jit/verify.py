@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from tensorlite.errors import InternalError, TensorliteError
-from tensorlite.jit.graph import Equation, Graph, Value, op_text
+from tensorlite.jit.graph import Equation, Graph, Operand, Value, op_text
+from tensorlite.op import Op
 from tensorlite.tensor_type import TensorType
 
 
@@ -35,7 +39,7 @@ def _verify_types(equation: Equation, where: str) -> None:
         raise InternalError(f"{where}: the type rule gives {_list(expected)}, the graph says {_list(given)}")
 
 
-def infer(op, inputs, attributes, where: str) -> tuple[TensorType, ...]:  # type: ignore[no-untyped-def]
+def infer(op: Op, inputs: Sequence[Operand], attributes: Mapping[str, Any], where: str) -> tuple[TensorType, ...]:
     """The types that an op's rule gives for operands."""
     if op.type_rule is None:
         raise InternalError(f"{where}: the op has no type rule")

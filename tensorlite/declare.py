@@ -46,7 +46,7 @@ def elementwise(function: Callable[..., Any] | None = None, *, accepts: str = "n
                                      differentiable=differentiable, hidden=hidden, name=name)
     title = name or function.__name__
     op = elementwise_op(s.trace(function), title, accepts, conditions=frozenset(conditions), domain=domain or {},
-                        stated=vjp or {}, differentiable=differentiable, doc=inspect.getdoc(function) or "")
+                        stated=vjp or {}, differentiable=differentiable)
     _check_names(op)
     OPS[title] = op
     face = _face(op)
@@ -92,7 +92,7 @@ def primitive(kind: str, *, type: Callable[..., Any] | None = None,
                 inputs=tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY),
                 attributes=tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY),
                 variadic=any(p.kind is p.VAR_POSITIONAL for p in parameters),
-                type_rule=type, rules=dict(vjp or {}), samples=tuple(samples), doc=inspect.getdoc(body) or "")
+                type_rule=type, rules=dict(vjp or {}), samples=tuple(samples))
         _check_names(op)
         op.run = runner(op)
         OPS[op.name] = op

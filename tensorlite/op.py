@@ -58,7 +58,6 @@ class Op:
     type_rule: Callable[..., Any] | None = None
     rules: dict[str, Callable[..., Any]] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
-    doc: str = ""
     run: Callable[..., Any] = field(init=False, repr=False)
     plans: dict[Any, Any] = field(init=False, repr=False, default_factory=dict)
 

@@ -3,7 +3,7 @@
     before:  v1 = reshape(v0, shape=(6,)); v2 = reshape(v1, shape=(2, 3))
     after:   v2 = reshape(v0, shape=(2, 3))
 
-Requires a verified graph; ensures the same bits (no rule reorders arithmetic). Tests: tests/jit/test_simplify.py.
+Requires a verified graph; ensures the same bits (no rule reorders arithmetic). Tests: tests/jit/test_passes.py.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ from tensorlite.kernels.scalar.expr import Expr, as_expr
 from tensorlite.kernels.scalar.typing import FLOAT32, FLOAT64, DType
 
 LN2 = 0.6931471805599453
-PI = 3.141592653589793
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,8 @@ class _Observer:
         """The arguments, those that require gradients watched."""
         arguments = list(self.arguments)
         if self.tracked:
-            for i, x in zip(self.tracked, _Inputs.apply(self, *(arguments[i] for i in self.tracked)), strict=True):
+            watched = _Watched.apply(self.saw_input, *(arguments[i] for i in self.tracked))
+            for i, x in zip(self.tracked, watched, strict=True):
                 arguments[i] = x
         return tuple(arguments)
 
@@ -105,7 +106,7 @@ class _Observer:
             return output
         watched = list(parts)
         self.places, self.count = tracked, len(parts)
-        for i, y in zip(tracked, _Outputs.apply(self, *(parts[i] for i in tracked)), strict=True):
+        for i, y in zip(tracked, _Watched.apply(self.saw_output, *(parts[i] for i in tracked)), strict=True):
             watched[i] = y
         return tuple(watched) if isinstance(output, tuple) else watched[0]
 
@@ -134,27 +135,14 @@ def _spread(values: Sequence[Any], places: Sequence[int], count: int) -> tuple[A
     return tuple(found.get(i) for i in range(count))
 
 
-class _Inputs(Function):
-    """The identity, whose derivative tells an observer of the inputs' cotangents."""
+class _Watched(Function):
+    """The identity, whose derivative shows the cotangents to a function, and passes on what that returns."""
 
     @staticmethod
-    def forward(context: Context, observer: _Observer, *tensors: Tensor) -> tuple[Tensor, ...]:
-        context.observer = observer  # type: ignore[attr-defined]
+    def forward(context: Context, seen: Callable[..., Any], *tensors: Tensor) -> tuple[Tensor, ...]:
+        context.seen = seen  # type: ignore[attr-defined]
         return tensors
 
     @staticmethod
     def backward(context: Context, *cotangents: Tensor) -> tuple[Any, ...]:
-        return None, *context.observer.saw_input(cotangents)  # type: ignore[attr-defined]
-
-
-class _Outputs(Function):
-    """The identity, whose derivative tells an observer of the outputs' cotangents."""
-
-    @staticmethod
-    def forward(context: Context, observer: _Observer, *tensors: Tensor) -> tuple[Tensor, ...]:
-        context.observer = observer  # type: ignore[attr-defined]
-        return tensors
-
-    @staticmethod
-    def backward(context: Context, *cotangents: Tensor) -> tuple[Any, ...]:
-        return None, *context.observer.saw_output(cotangents)  # type: ignore[attr-defined]
+        return None, *context.seen(cotangents)  # type: ignore[attr-defined]

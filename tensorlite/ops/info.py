@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -33,9 +32,6 @@ from tensorlite.tensor_type import (
     real_dtype,
     scalar_kind,
 )
-
-#: The constants that the standard names.
-CONSTANTS = {"e": math.e, "inf": math.inf, "nan": math.nan, "pi": math.pi, "newaxis": None}
 
 KINDS: dict[str, tuple[np.dtype, ...]] = {
     "bool": (bool_,), "signed integer": SIGNED, "unsigned integer": UNSIGNED, "integral": INTEGERS,
