@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -210,10 +211,13 @@ def tile(x: Tensor, repetitions: Sequence[int], /) -> Tensor:
     tensor([[1, 2, 1, 2],
             [1, 2, 1, 2]])
     """
-    counts = tuple(repetitions) if isinstance(repetitions, tuple | list) else (repetitions,)
+    try:
+        counts = tuple(map(operator.index, repetitions if isinstance(repetitions, tuple | list) else (repetitions,)))
+    except TypeError:
+        raise complaint(DTypeError, "tile", f"repetitions are integers, not {repetitions!r}", {"x": x}) from None
     ndim = max(x.ndim, len(counts))
     shape = (1,) * (ndim - x.ndim) + x.shape
-    counts = (1,) * (ndim - len(counts)) + tuple(int(n) for n in counts)
+    counts = (1,) * (ndim - len(counts)) + counts
     if any(n < 0 for n in counts):
         raise complaint(ArgumentError, "tile", "nothing is repeated a negative number of times",
                         {"x": x, "repetitions": repetitions})

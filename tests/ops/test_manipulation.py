@@ -174,3 +174,11 @@ def test_diff(n, axis):
     assert_same(tl.diff(t, axis=axis, n=n, prepend=m), np.diff(x, n, axis, prepend=more))
     assert_same(tl.diff(t, axis=axis, n=n, append=m), np.diff(x, n, axis, append=more))
     assert_same(tl.diff(t, axis=axis, n=n, prepend=m, append=m), np.diff(x, n, axis, prepend=more, append=more))
+
+
+@pytest.mark.parametrize("repetitions", ["a", (2, 1.5), None])
+def test_what_is_no_integer_repeats_nothing(repetitions):
+    with pytest.raises(tl.errors.DTypeError) as error:
+        tl.tile(tl.zeros(3), repetitions)
+    told = f"tile: repetitions are integers, not {repetitions!r}\n  x  float32[3]\n  at test_manipulation.py:"
+    assert str(error.value).startswith(told)
