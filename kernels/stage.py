@@ -1,0 +1,86 @@
+"""Stages: what a graph's native program is made of, and what each kernel family plans for given types.
+
+A stage is one call of a native SPMD kernel by every thread of the team. Its argument block holds the addresses of
+arrays, then numbers. A family's planning function knows only how its arrays lie, never where they are: it returns a
+`Plan`, or None where it has no native form, and the caller gives addresses, memory for scratch arrays and barriers.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tensorlite.kernels import loops
+
+DType: TypeAlias = np.dtype[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """How an array lies in memory, from its first element on: strides are in elements, and may be 0 or negative.
+
+    >>> Array.contiguous(np.float32, (2, 3))
+    Array(dtype=dtype('float32'), shape=(2, 3), strides=(3, 1))
+    """
+
+    dtype: DType
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    @staticmethod
+    def contiguous(dtype: Any, shape: tuple[int, ...]) -> Array:
+        """Return the array of that shape whose last dimension lies along memory, without gaps."""
+        strides = tuple(prod(shape[d + 1 :]) for d in range(len(shape)))
+        return Array(np.dtype(dtype), tuple(shape), strides)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return prod(self.shape)
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def is_contiguous(self) -> bool:
+        """Whether the elements lie one after the other, in the order of the indices."""
+        expected = Array.contiguous(self.dtype, self.shape).strides
+        return all(n == 1 or a == b for n, a, b in zip(self.shape, self.strides, expected, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One call of a kernel. ``key`` says all that ``build`` depends on; equal keys are compiled once.
+
+    ``reads`` and ``writes`` number the arrays whose addresses open the argument block, in this order: those of the
+    plan's caller first, then the plan's scratch arrays. ``numbers`` is the rest of the block (`pack`). ``work`` is
+    about how many nanoseconds one thread takes.
+    """
+
+    key: str
+    build: Callable[[], loops.Kernel]
+    reads: tuple[int, ...]
+    writes: tuple[int, ...]
+    numbers: bytes
+    work: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Stages in order, and the sizes in bytes of the scratch arrays that they need. Threads meet between stages that
+    touch the same arrays; stages of a plan need not say so."""
+
+    stages: tuple[Stage, ...]
+    scratch: tuple[int, ...] = ()
+
+
+def pack(*numbers: int | float) -> bytes:
+    """Return numbers as an argument block has them: eight bytes each, integers as int64 and floats as float64."""
+    return b"".join(struct.pack("<q" if isinstance(x, int) else "<d", x) for x in numbers)
