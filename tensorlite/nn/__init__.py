@@ -14,6 +14,7 @@ from tensorlite.nn.activation import (
     Softplus,
     Tanh,
 )
+from tensorlite.nn.attention import MultiheadAttention
 from tensorlite.nn.containers import ModuleDict, ModuleList, ParameterList, Sequential
 from tensorlite.nn.conv import Conv2d
 from tensorlite.nn.linear import Flatten, Identity, Linear, Unflatten
@@ -28,7 +29,8 @@ __all__ = [
     "ELU", "GELU", "AdaptiveAvgPool2d", "AvgPool2d", "BCELoss", "BCEWithLogitsLoss", "BatchNorm1d", "BatchNorm2d",
     "Conv2d",
     "CrossEntropyLoss", "Dropout", "Embedding", "Flatten", "Identity", "L1Loss", "LayerNorm", "LeakyReLU", "Linear",
-    "LogSoftmax", "MSELoss", "MaxPool2d", "Module", "ModuleDict", "ModuleList", "NLLLoss", "Parameter", "ParameterList",
+    "LogSoftmax", "MSELoss", "MaxPool2d", "Module", "ModuleDict", "ModuleList", "MultiheadAttention", "NLLLoss",
+    "Parameter", "ParameterList",
     "ReLU",
     "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh", "Unflatten", "functional", "init", "utils",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tensorlite.errors import ArgumentError, complaint
 from tensorlite.ops.activation import elu_by, leaky_relu_by, softplus_by
+from tensorlite.ops.attention import scaled_dot_product_attention
 from tensorlite.ops.conv import conv2d
 from tensorlite.ops.dropout import dropout
 from tensorlite.ops.elementwise import gelu as _gelu
@@ -32,7 +33,8 @@ __all__ = [
     "conv2d",
     "cross_entropy", "dropout", "elu", "embedding", "gelu", "l1_loss", "layer_norm", "leaky_relu", "linear",
     "log_softmax",
-    "max_pool2d", "mse_loss", "nll_loss", "one_hot", "relu", "sigmoid", "silu", "softmax", "softplus", "tanh",
+    "max_pool2d", "mse_loss", "nll_loss", "one_hot", "relu", "scaled_dot_product_attention",
+    "sigmoid", "silu", "softmax", "softplus", "tanh",
 ]
 
 

@@ -3,6 +3,7 @@
 from tensorlite.ops import (
     activation,
     aliases,
+    attention,
     bounds,
     complex_numbers,
     conv,

@@ -1,0 +1,116 @@
+"""Scaled dot-product attention, made of matrix products and a softmax, which a compiler fuses."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import ml_dtypes
+
+from tensorlite.declare import public
+from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
+from tensorlite.ops.dropout import dropout
+from tensorlite.ops.elementwise import greater_equal, not_equal, where
+from tensorlite.ops.linalg import matmul
+from tensorlite.ops.manipulation import repeat
+from tensorlite.ops.ranges import arange
+from tensorlite.ops.shape import permute_dims, reshape
+from tensorlite.ops.softmax import softmax
+from tensorlite.tensor import Tensor
+from tensorlite.tensor_type import FLOATS, bool_
+
+_NAME = "scaled_dot_product_attention"
+
+
+def _check(query: Tensor, key: Tensor, value: Tensor) -> None:
+    """Refuses queries, keys and values that do not go together."""
+    tensors = {"query": query, "key": key, "value": value}
+    for name, x in tensors.items():
+        if not isinstance(x, Tensor):
+            raise complaint(DTypeError, _NAME, f"{name} must be a tensor, not {type(x).__name__}", {name: x},
+                            "make it one: tl.asarray(...)")
+        if x.ndim < 2:
+            raise complaint(ShapeError, _NAME, f"{name} must be [..., tokens, features]", tensors)
+    if query.dtype not in FLOATS or not query.dtype == key.dtype == value.dtype:
+        raise complaint(DTypeError, _NAME, "query, key and value must be floating, and of one dtype", tensors)
+    if query.shape[-1] != key.shape[-1]:
+        raise complaint(ShapeError, _NAME,
+                        f"query has {query.shape[-1]} features a token, key has {key.shape[-1]}", tensors)
+    if key.shape[-2] != value.shape[-2]:
+        raise complaint(ShapeError, _NAME, f"key has {key.shape[-2]} tokens, value has {value.shape[-2]}", tensors)
+
+
+def _shared(query: Tensor, x: Tensor) -> Tensor:
+    """Keys or values of which every head serves a group of the queries' heads, once for each of these."""
+    heads, groups = query.shape[-3], x.shape[-3]
+    if groups == 0 or heads % groups:
+        raise complaint(ShapeError, _NAME, f"query has {heads} heads, which {groups} do not serve evenly",
+                        {"query": query, "key or value": x})
+    return x if heads == groups else repeat(x, heads // groups, axis=x.ndim - 3)
+
+
+def _transposed(x: Tensor) -> Tensor:
+    return permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+
+
+def _causal(scores: Tensor) -> Tensor:
+    """Scores of no token after the asking one: every row keeps its first, so that no row is empty."""
+    queries, keys = scores.shape[-2:]
+    rows = reshape(arange(queries, device=scores.device), (queries, 1))
+    return where(greater_equal(rows, arange(keys, device=scores.device)), scores, -math.inf)
+
+
+def _masked(scores: Tensor, mask: Tensor) -> Tensor:
+    """The weights that a mask leaves; a row of which it leaves nothing weighs nothing, and has no derivative."""
+    if not isinstance(mask, Tensor) or mask.dtype not in (bool_, scores.dtype):
+        raise complaint(DTypeError, _NAME, f"attn_mask must be a tensor of bool or {scores.dtype.name}",
+                        {"attn_mask": mask})
+    allowed = mask
+    if mask.dtype != bool_:
+        allowed = not_equal(mask, -math.inf)
+        scores = scores + where(allowed, mask, 0)
+    lowest = float(ml_dtypes.finfo(scores.dtype).min)
+    return where(allowed, softmax(where(allowed, scores, lowest), -1), 0)
+
+
+def attention_weights(query: Tensor, key: Tensor, mask: Tensor | None = None, is_causal: bool = False,
+                      scale: float | None = None) -> Tensor:
+    """How much each query takes of each value: ``softmax(query @ key.T * scale)``, where a mask lets it."""
+    scale = 1.0 / math.sqrt(max(query.shape[-1], 1)) if scale is None else scale
+    scores = matmul(query * scale, _transposed(key))
+    if mask is not None:
+        return _masked(scores, mask)
+    return softmax(_causal(scores) if is_causal else scores, -1)
+
+
+@public(method=False)
+def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None,
+                                 dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None,
+                                 enable_gqa: bool = False, *, generator: Any = None) -> Tensor:
+    """``softmax(query @ key.T * scale) @ value``: what each query takes of the values.
+
+    query: [..., L, E]; key: [..., S, E]; value: [..., S, Ev]; the result: [..., L, Ev]. ``attn_mask``, which broadcasts
+    to [..., L, S], is of bools, true where a query may look, or of numbers added to the scores; ``is_causal`` lets
+    query i look at keys 0 to i. ``scale`` is ``1 / sqrt(E)`` unless given; ``dropout_p`` is the share of weights set to
+    zero at random, always. A query that may look nowhere gets zeros. With ``enable_gqa`` each head of key and value
+    (their third axis from the end) serves as many heads of the query as needed.
+
+    Vaswani et al., "Attention is all you need", 2017. Raises `ShapeError` and `DTypeError` where the tensors do not go
+    together, `ArgumentError` for a mask beside ``is_causal``.
+
+    >>> import tensorlite as tl
+    >>> x = tl.tensor([[1.0, 0.0], [0.0, 1.0]])
+    >>> tl.scaled_dot_product_attention(x, x, x, is_causal=True)
+    tensor([[1.    , 0.    ],
+            [0.3302, 0.6698]])
+    """
+    _check(query, key, value)
+    if is_causal and attn_mask is not None:
+        raise complaint(ArgumentError, _NAME, "is_causal is a mask already", {"attn_mask": attn_mask},
+                        "leave attn_mask out, or make it causal")
+    if enable_gqa:
+        key, value = _shared(query, key), _shared(query, value)
+    weights = attention_weights(query, key, attn_mask, is_causal, scale)
+    if dropout_p:
+        weights = dropout(weights, dropout_p, generator=generator)
+    return matmul(weights, value)
