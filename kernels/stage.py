@@ -75,10 +75,15 @@ class Stage:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Stages in order, and the sizes in bytes of the scratch arrays that they need. Threads meet between stages that
-    touch the same arrays; stages of a plan need not say so."""
+    touch the same arrays; stages of a plan need not say so.
+
+    ``fault`` numbers a scratch array of one int64 that must be 0 at first. If it is not at the end, an index was out of
+    range: the results mean nothing, and the op's own body says what is wrong.
+    """
 
     stages: tuple[Stage, ...]
     scratch: tuple[int, ...] = ()
+    fault: int | None = None
 
 
 def pack(*numbers: int | float) -> bytes:

@@ -1,0 +1,104 @@
+"""Random bits without Python: the blocks of Philox4x32-10, a vector of them at a time, and the generator's next state.
+
+Words are kept in 64 bits, so that a multiplication gives both halves of its product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tensorlite.kernels import loops
+from tensorlite.kernels import scalar as s
+from tensorlite.kernels.loops import Assign, Buffer, If, Let, Load, Local, Parameter, Statement, Store, index
+from tensorlite.kernels.stage import Array, Plan, Stage, pack
+
+_U32, _U64 = np.dtype(np.uint32), np.dtype(np.uint64)
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_LOW = 0xFFFFFFFF
+_ROUNDS, _UNROLLED = 10, 1
+_LANES = 16  # two vectors of AVX-512 for each word: the multiplications of one wait for those of the other
+_TASK = 1024  # blocks
+_NANOSECONDS = 1.5  # of one thread for a block
+
+
+def plan_random_bits(inputs: Sequence[Array], outputs: Sequence[Array], *, size: int) -> Plan | None:
+    """``out[i]`` is word ``i % 4`` of block ``state[1] + i // 4`` of the stream ``state[0]``."""
+    (state,) = inputs
+    if not size:
+        return Plan(())
+    if state.strides != (1,):
+        return None
+    numbers = pack(size, size // 4, -(-size // (4 * _TASK)))
+    return Plan((Stage("philox", _philox, (0,), (1, 1), numbers, size // 4 * _NANOSECONDS),))
+
+
+def plan_advance(inputs: Sequence[Array], outputs: Sequence[Array], *, size: int) -> Plan | None:
+    """``out`` is the state after a draw of ``size`` words."""
+    (state,) = inputs
+    return Plan((Stage("advance", _advance, (0,), (1,), pack(state.strides[0], -(-size // 4)), 1.0),))
+
+
+PLANS: dict[str, Callable[..., Plan | None]] = {"random_bits": plan_random_bits, "advance": plan_advance}
+
+
+def _advance() -> loops.Kernel:
+    """``out = state + [0, blocks]``."""
+    task = s.Var("task")
+    parameters = (Buffer("state", _U64), Buffer("out", _U64, writable=True), Parameter("stride"), Parameter("blocks"))
+    moved = Let("moved", index(task * s.Var("blocks")))
+    body = (Load("word", "state", task * s.Var("stride")), moved)
+    store = Store("out", task, s.Var("word") + s.cast(s.Var("moved"), _U64))
+    return loops.build("advance", parameters, (loops.parallel("task", 2, *body, store),))
+
+
+def _philox() -> loops.Kernel:
+    """Tasks of whole blocks, the last of which also has the words of a block that is not whole."""
+    task, first, lane = s.Var("task"), s.Var("first"), s.Var("lane")
+    numbers = ("size", "blocks", "tasks")
+    outs = (Buffer("pairs", _U64, writable=True, exclusive=False), Buffer("out", _U32, writable=True, exclusive=False))
+    parameters = (Buffer("state", _U64), *outs, *map(Parameter, numbers))
+    here = s.minimum(_TASK, s.Var("blocks") - first)
+    whole = loops.vector("lane", s.Var("here"), _LANES, *_block("whole", first + lane))
+    part = If(s.logical_and(s.equal(task, s.Var("tasks") - 1), s.less(s.Var("blocks") * 4, s.Var("size"))),
+              _block("part", first + s.Var("here"), s.Var("size")))  # fmt: skip
+    head = (Load("seed", "state", 0), Load("offset", "state", 1), Let("first", index(task * _TASK)))
+    loop = loops.parallel("task", s.Var("tasks"), *head, Let("here", index(here)), whole, part)
+    return loops.build("philox", parameters, (loop,))
+
+
+def _block(name: str, number: s.Expr, size: s.Expr | None = None) -> tuple[Statement, ...]:
+    """Compute the block of that number and store its words, those before ``size`` if it is given."""
+    words = [s.Var(f"{name}{k}") for k in range(4)]
+    keys = [s.Var(f"{name}_key{k}") for k in range(2)]
+    place, count = s.Var(f"{name}_place"), s.Var(f"{name}_count")
+    firsts = (count & _LOW, count >> 32, count & 0, count & 0)
+    head: list[Statement] = [
+        Let(place.name, index(number)),
+        Let(count.name, s.Var("offset") + s.cast(place, _U64)),
+        *(Local(word.name, value) for word, value in zip(words, firsts, strict=True)),
+        Local(keys[0].name, s.Var("seed") & _LOW),
+        Local(keys[1].name, s.Var("seed") >> 32),
+    ]
+    rounds = loops.unroll(f"{name}_step", _UNROLLED, *_round(name, words, keys))
+    if size is None:
+        pairs = (words[0] | words[1] << 32, words[2] | words[3] << 32)
+        kept: list[Statement] = [Store("pairs", place * 2 + k, pair) for k, pair in enumerate(pairs)]
+    else:
+        kept = [If(s.less(place * 4 + k, size), (Store("out", place * 4 + k, s.cast(word, _U32)),))
+                for k, word in enumerate(words)]  # fmt: skip
+    return (*head, loops.serial(f"{name}_round", _ROUNDS // _UNROLLED, rounds), *kept)
+
+
+def _round(name: str, words: Sequence[s.Var], keys: Sequence[s.Var]) -> list[Statement]:
+    first, second = (s.Var(f"{name}_product{k}") for k in range(2))
+    news = ((second >> 32) ^ words[1] ^ keys[0], second & _LOW, (first >> 32) ^ words[3] ^ keys[1], first & _LOW)
+    return [
+        Let(first.name, words[0] * _MULTIPLIERS[0]),
+        Let(second.name, words[2] * _MULTIPLIERS[1]),
+        *(Let(f"{name}_next{k}", new) for k, new in enumerate(news)),
+        *(Assign(word.name, s.Var(f"{name}_next{k}")) for k, word in enumerate(words)),
+        *(Assign(key.name, (key + step) & _LOW) for key, step in zip(keys, _WEYL, strict=True)),
+    ]
