@@ -58,8 +58,9 @@ def _philox() -> loops.Kernel:
     """Tasks of whole blocks, the last of which also has the words of a block that is not whole."""
     task, first, lane = s.Var("task"), s.Var("first"), s.Var("lane")
     numbers = ("size", "blocks", "tasks")
+    # the same memory twice: two words are stored at once
     outs = (Buffer("pairs", _U64, writable=True, exclusive=False), Buffer("out", _U32, writable=True, exclusive=False))
-    parameters = (Buffer("state", _U64), *outs, *map(Parameter, numbers))
+    parameters: tuple[Buffer | Parameter, ...] = (Buffer("state", _U64), *outs, *map(Parameter, numbers))
     here = s.minimum(_TASK, s.Var("blocks") - first)
     whole = loops.vector("lane", s.Var("here"), _LANES, *_block("whole", first + lane))
     part = If(s.logical_and(s.equal(task, s.Var("tasks") - 1), s.less(s.Var("blocks") * 4, s.Var("size"))),
