@@ -151,6 +151,11 @@ class _Thread:
     def store(self, store: loops.Store) -> None:
         self.memories[store.buffer].store(self.evaluate(store.index), self.evaluate(store.value), self.task)
 
+    def flag(self, flag: loops.Flag) -> None:
+        if np.any(self.evaluate(flag.condition)):
+            memory = self.memories[flag.buffer]
+            memory.elements[memory.place(np.asarray(0))] = 1
+
     def scratch(self, scratch: loops.Scratch) -> None:
         undefined = np.frombuffer(b"\xa5" * scratch.size * scratch.dtype.itemsize, np.uint8).copy()
         content = np.zeros(scratch.size, bool) if scratch.dtype == bool else undefined.view(scratch.dtype)
@@ -211,5 +216,6 @@ _STATEMENTS: dict[type, Callable[[_Thread, Any], None]] = {
     loops.Assign: _Thread.let,
     loops.Load: _Thread.load,
     loops.Store: _Thread.store,
+    loops.Flag: _Thread.flag,
     loops.Scratch: _Thread.scratch,
 }

@@ -77,6 +77,14 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class Flag:
+    """Store 1 in ``buffer[0]``, an int64, if ``condition`` holds in any lane; all who do store the same: no race."""
+
+    buffer: str
+    condition: Value
+
+
+@dataclass(frozen=True, slots=True)
 class Local:
     """Declare a variable that ``Assign`` may change, and its first value."""
 
@@ -156,7 +164,7 @@ def right(name: str) -> str:
     return f"{name}_right"
 
 
-Statement: TypeAlias = Let | Load | Store | Local | Assign | Scratch | If | Barrier | For | Reduce
+Statement: TypeAlias = Let | Load | Store | Flag | Local | Assign | Scratch | If | Barrier | For | Reduce
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +258,10 @@ def _type_store(store: Store, types: dict[str, DType], buffers: dict[str, DType]
     return replace(store, index=index(store.index), value=_typed(store.value, types, buffers[store.buffer]))
 
 
+def _type_flag(flag: Flag, types: dict[str, DType], _: dict[str, DType]) -> Flag:
+    return Flag(flag.buffer, _typed(flag.condition, types))
+
+
 def _type_local(local: Local, types: dict[str, DType], _: dict[str, DType]) -> Local:
     initial = _typed(local.initial, types)
     types[local.name] = initial.dtype
@@ -286,6 +298,7 @@ _TYPERS: dict[type, Callable[..., Statement]] = {
     Let: _type_let,
     Load: _type_load,
     Store: _type_store,
+    Flag: _type_flag,
     Local: _type_local,
     Assign: _type_assign,
     Scratch: _type_scratch,

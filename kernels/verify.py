@@ -144,6 +144,13 @@ def _verify_store(store: loops.Store, scope: _Scope) -> None:
         _refuse_race(store, scope)
 
 
+def _verify_flag(flag: loops.Flag, scope: _Scope) -> None:
+    buffer = scope.buffers.get(flag.buffer)
+    usable = buffer is not None and buffer.writable and buffer.dtype == loops.INDEX and flag.buffer not in scope.scratch
+    _require(usable, scope, f"flag {flag.buffer}, which is not a writable buffer of int64")
+    _value(flag.condition, scope, BOOL, "condition")
+
+
 def _refuse_race(store: loops.Store, scope: _Scope) -> None:
     """Refuse a store outside parallel loops, and ``out[c * 4 + i]`` in a parallel loop over c where i may reach 4."""
     loop = scope.enclosing(Kind.PARALLEL)
@@ -259,6 +266,7 @@ _VERIFIERS: dict[type, Callable[[Any, _Scope], None]] = {
     loops.Let: _verify_let,
     loops.Load: _verify_load,
     loops.Store: _verify_store,
+    loops.Flag: _verify_flag,
     loops.Local: _verify_local,
     loops.Assign: _verify_assign,
     loops.Scratch: _verify_scratch,

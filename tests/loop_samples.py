@@ -13,6 +13,7 @@ from tensorlite.kernels.loops import (
     Assign,
     Barrier,
     Buffer,
+    Flag,
     If,
     Let,
     Load,
@@ -75,6 +76,35 @@ def many_strided(size: int) -> Sample:
     parameters = (Buffer("a", F32), Buffer("out", F32, True), Parameter("n"), Parameter("p"))
     kernel = loops.build("many_strided", parameters, (parallel("c", 1, body),))
     return kernel, {"a": rng().normal(size=5 * size).astype(F32), "out": np.zeros(5 * size, F32), "n": size, "p": 5}
+
+
+def stepped(size: int) -> Sample:
+    """Loads with small steps known beforehand, up to the last element that there is; from scratch memory too."""
+    own = vector("j", V("here"), 16, Load("own", "a", (V("start") + V("j")) * 3), Store("held", V("j"), V("own")))
+    at = V("start") + I
+    loads = [Load(f"x{k}", "a", at * k + (3 - k) * (N - 1)) for k in (1, 2, 3)]
+    total = V("x1") + V("x2") * 2 + V("x3") * 4
+    half = vector("h", (V("here") + 1) // 2, 16, Load("y", "held", V("h") * 2), Load("z", "b", V("h") * 4),
+                  Store("pairs", V("start") + V("h"), V("y") - s.cast(V("z"), F32)))  # fmt: skip
+    here = Let("here", loops.index(s.minimum(N - V("start"), 40)))
+    body = (Let("start", loops.index(C * 40)), here, Scratch("held", F32, 40), own,
+            vector("i", V("here"), 16, *loads, Store("out", at, total)), half)  # fmt: skip
+    parameters = (Buffer("a", F32), Buffer("b", U8), Buffer("out", F32, True), Buffer("pairs", F32, True))
+    kernel = loops.build("stepped", (*parameters, Parameter("n")), (parallel("c", (N + 39) // 40, *body),))
+    a = rng().normal(0, 3, max(0, 3 * size - 2)).astype(F32)
+    b = rng().integers(0, 99, 77).astype(U8)
+    return kernel, {"a": a, "b": b, "out": np.zeros(size, F32), "pairs": np.zeros(size, F32), "n": size}
+
+
+def flagged(size: int) -> Sample:
+    """A flag that lanes raise, one that a thread raises, and one that only lanes beyond the end would."""
+    lanes = vector("i", V("count"), 16, Load("x", "a", V("start") + I), Flag("some", V("x") > 250),
+                   Flag("none", V("start") + I >= N))  # fmt: skip
+    flags = [Buffer(name, I64, True) for name in ("some", "one", "none")]
+    kernel = loops.build("flagged", (Buffer("a", U8), *flags, Parameter("n")),
+                         (chunked(N, 48, lanes, Flag("one", V("start") + V("count") > 130)),))  # fmt: skip
+    one = {buffer.name: np.zeros(1, I64) for buffer in flags}
+    return kernel, {"a": rng().integers(0, 255, size).astype(U8), **one, "n": size}
 
 
 def gather(size: int) -> Sample:
@@ -204,6 +234,7 @@ def bools(size: int) -> Sample:
 SAMPLES: dict[str, Callable[[int], Sample]] = {
     sample.__name__: sample
     for sample in (
-        elementwise, in_place, strided, many_strided, gather, sums, extremes, columns, unrolled, bools,
+        elementwise, in_place, strided, many_strided, stepped, flagged,
+        gather, sums, extremes, columns, unrolled, bools,
     )
 }  # fmt: skip

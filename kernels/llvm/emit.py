@@ -100,6 +100,10 @@ class Emitter:
         place, index, value = self.places[store.buffer], self.evaluate(store.index), self.evaluate(store.value)
         memory.store(self.evaluator, place, index, value, self.lanes, store.streaming)
 
+    def flag(self, flag: loops.Flag) -> None:
+        """Append a store under a condition that lanes need not share."""
+        memory.store_flag(self.evaluator, self.places[flag.buffer], self.evaluate(flag.condition), self.lanes)
+
     def local(self, local: loops.Local) -> None:
         """Declare a local: for every lane, within a vector loop."""
         self.values[local.name] = self.evaluator.widen(self.evaluate(local.initial), self.lanes.count)
@@ -233,6 +237,7 @@ _METHODS = {
     loops.Let: "let",
     loops.Load: "load",
     loops.Store: "store",
+    loops.Flag: "flag",
     loops.Local: "local",
     loops.Assign: "assign",
     loops.Scratch: "scratch",

@@ -13,6 +13,7 @@ import numpy as np
 from tensorlite.kernels.llvm.types import DType, memory, register, splat, steps, suffix
 from tensorlite.kernels.llvm.values import Evaluator, Lanes, Value
 
+_STEPS = frozenset("234")  # of lanes that are taken by whole vectors
 _UNROLLED_LANES = 16  # more lanes than these are taken by a loop: shorter code, and the loads hide its cost
 
 
@@ -28,7 +29,9 @@ def load(evaluator: Evaluator, place: Place, index: Value, lanes: Lanes) -> Valu
     """Append the load of one element, or of one for each lane."""
     if not index.lanes:
         return _from_memory(evaluator, _load(evaluator, place, index.ref, 0), place.dtype, 0)
-    if index.step != "1":
+    if index.step in _STEPS and (not lanes.active or place.dtype.itemsize in evaluator.target.masked):
+        loaded = _load_steps(evaluator, place, index, lanes)
+    elif index.step != "1":
         loaded = _load_lanes(evaluator, place, index, lanes)
     elif not lanes.active:
         loaded = _load(evaluator, place, index.ref, lanes.count)
@@ -135,6 +138,47 @@ class _LaneIndices:
             return asm.let(f"load i64, ptr {asm.let(f'getelementptr i64, ptr {self.slot}, i64 {lane}')}")
         offset = lane if self.index.step == "1" else asm.let(f"mul nsw i64 {self.index.step}, {lane}")
         return asm.let(f"add nsw i64 {self.index.ref}, {offset}")
+
+
+def _load_steps(evaluator: Evaluator, place: Place, index: Value, lanes: Lanes) -> str:
+    """Append the load of lanes a few elements apart: whole vectors, up to the last lane's element and not beyond."""
+    asm, type_, count, step = evaluator.asm, memory(place.dtype, lanes.count), lanes.count, int(index.step)
+    starts = [k * count for k in range(step)]
+    if lanes.active:
+        before = asm.let(f"mul i64 {lanes.active}, {step}")
+        reach = asm.let(f"sub i64 {before}, {step - 1}")
+    else:
+        starts[-1] -= step - 1
+    chosen = "poison"
+    for k, start in enumerate(starts):
+        at = asm.let(f"add nsw i64 {index.ref}, {start}")
+        if lanes.active:
+            above = asm.call("llvm.smax.i64", "i64", ("i64", asm.let(f"sub i64 {reach}, {start}")), ("i64", "0"))
+            here = asm.call("llvm.smin.i64", "i64", ("i64", above), ("i64", str(count)))
+            part = _load_masked(evaluator, place, at, Lanes(count, here))
+        else:
+            part = _load(evaluator, place, at, count)
+        own = range(k * count, (k + 1) * count)
+        picks = (count + lane * step - start if lane * step in own else lane for lane in range(count))
+        mask = f"<{count} x i32> <{', '.join(f'i32 {pick}' for pick in picks)}>"
+        chosen = asm.let(f"shufflevector {type_} {chosen}, {type_} {part}, {mask}")
+    return chosen
+
+
+def store_flag(evaluator: Evaluator, place: Place, condition: Value, lanes: Lanes) -> None:
+    """Append the store of 1 if the condition holds in any active lane."""
+    asm, any_lane = evaluator.asm, condition.ref
+    if condition.lanes:
+        type_ = f"<{lanes.count} x i1>"
+        if lanes.active:
+            any_lane = asm.let(f"and {type_} {any_lane}, {_mask(evaluator, lanes)}")
+        any_lane = asm.call(f"llvm.vector.reduce.or.v{lanes.count}i1", "i1", (type_, any_lane))
+
+    def one() -> list[str]:
+        asm.do(f"store atomic i64 1, ptr {place.address} monotonic, align 8")
+        return []
+
+    asm.when(any_lane, [], one)
 
 
 def _load_lanes(evaluator: Evaluator, place: Place, index: Value, lanes: Lanes) -> str:

@@ -134,3 +134,9 @@ def test_walk_reaches_every_statement():
         *("For", "Scratch", "Local", "Reduce", "For", "Load", "Assign", "For", "Store", "For", "Load", "Store"),
         *("Barrier", "For", "If", "Store"),
     ]
+
+
+def test_a_flag():
+    raised = loops.parallel("c", 4, loops.Flag("f", s.Var("c") > 2))
+    kernel = loops.build("k", (loops.Buffer("f", loops.INDEX, True),), (raised,))
+    assert text(kernel) == "kernel k(f: int64[] writable)\n  parallel c < 4:\n    flag f if gt.int64(c, 2)\n"

@@ -16,7 +16,7 @@ F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 X, N, I, C = map(s.Var, ("x", "n", "i", "c"))
 ONE = loops.constant(1.0, F32)
 STORE = Store("out", C * 8 + I, ONE)
-PARAMETERS = (Buffer("a", F32), Buffer("out", F32, True), Parameter("n"))
+PARAMETERS = (Buffer("a", F32), Buffer("out", F32, True), Buffer("f", loops.INDEX, True), Parameter("n"))
 
 
 def index(name: str) -> s.Typed:
@@ -73,6 +73,9 @@ RULES = {  # complaint: kernel; a space at the end tells equal complaints apart
     "reduce within a vector loop": (in_lanes(*summed()),),
     "u is reduced and is not a local": (in_parallel(Let("u", ONE), Reduce(("u",), (0.0,), (s.Var("u"),), 8, ())),),
     "scratch z within a vector loop": (in_lanes(Scratch("z", F32, 8)),),
+    "flag out, which is not a writable buffer of int64": (in_parallel(loops.Flag("out", C > 3)),),
+    "flag b, which is not a writable buffer of int64": (in_parallel(loops.Flag("b", C > 3)),),
+    "condition <var int64 of 1 nodes> is int64, not bool": (in_parallel(loops.Flag("f", C)),),
     "the condition may differ between lanes": (in_lanes(If(I > 3, (STORE,))),),
     "the extent of k may differ between lanes": (in_lanes(loops.serial("k", I, STORE)),),
     "not all threads may reach a barrier there": (in_parallel(Barrier()),),
