@@ -24,6 +24,7 @@ _BUILDERS: dict[str, Callable[..., loops.Kernel]] = {
     "gathered": unpool_loops.gathered,
     "in_pairs": unpool_loops.in_pairs,
     "spread": unpool_loops.spread,
+    "spread_in_pairs": unpool_loops.spread_in_pairs,
 }
 
 
@@ -97,10 +98,13 @@ def plan_avg_pool2d_spread(
     """Each window's number, shared among its elements."""
     (g,), (out,) = inputs, outputs
     pooling = _Pooling(out, g, Slide(kernel, stride, (1, 1), padding))
+    divides, number = pooling.divisor(include_pad, divisor)
+    windows = pooling.windows(inputs, divides)
+    if _is_floating(g) and pooling.is_paired and g.dtype.itemsize < 8 and windows.unit:
+        return _plan("spread_in_pairs", (g.dtype, windows), pooling, inputs, (number,))
     if not _is_floating(g) or g.dtype.itemsize == 2 or pooling.span > SCRATCH:
         return None
-    divides, number = pooling.divisor(include_pad, divisor)
-    return _plan("spread", (g.dtype, pooling.windows(inputs, divides)), pooling, inputs, (number,), whole=True)
+    return _plan("spread", (g.dtype, windows), pooling, inputs, (number,), whole=True)
 
 
 PLANS: dict[str, Callable[..., Plan | None]] = {

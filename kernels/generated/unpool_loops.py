@@ -93,29 +93,41 @@ def _is_inside(windows: Windows) -> s.Expr:
 
 
 def in_pairs(dtype: DType, place: DType, windows: Windows) -> loops.Kernel:
-    """Return the loops for windows two columns wide, beside each other: two numbers are stored as one integer.
-
-    The image's columns are twice the windows across, and its rows are all within windows.
-    """
-    narrow, pair = unsigned(dtype.itemsize), unsigned(2 * dtype.itemsize)
-    i, g, won = s.Var("i"), s.Var("g"), s.Var("won")
-    halves: list[Statement] = []
+    """Return the loops of ``scattered`` for windows two columns wide that fill the image."""
+    narrow, i, won = unsigned(dtype.itemsize), s.Var("i"), s.Var("won")
+    one: list[Statement] = [
+        Load("g", "g_", at("g_", _FIRST + _ROW, _C, windows.unit)),
+        Load("won", "winner", at("winner", _FIRST + _ROW, _C, windows.unit)),
+    ]
     for k in range(2):
-        number = s.cast(i * 2 + k, place)
-        halves += [Let(f"number{k}", number), Let(f"half{k}", s.where(s.equal(won, s.Var(f"number{k}")), g, 0))]
+        one += [Let(f"number{k}", s.cast(i * 2 + k, place))]
+        one += [Let(f"half{k}", s.where(s.equal(won, s.Var(f"number{k}")), s.Var("g"), 0))]
+    return _fill_pairs((Buffer("g_", narrow), Buffer("winner", place)), windows, dtype, one)
+
+
+def spread_in_pairs(dtype: DType, windows: Windows) -> loops.Kernel:
+    """Return the loops of ``spread`` for windows two columns wide that fill the image."""
+    narrow = unsigned(dtype.itemsize)
+    share = s.cast(s.cast(s.Var("g"), wide(dtype)) / divisor(windows, wide(dtype)), dtype)
+    halves = [Let(f"half{k}", s.bitcast(s.Var("share"), narrow)) for k in range(2)]
+    one = [Load("g", "g_", at("g_", _FIRST + _ROW, _C, windows.unit)), Let("share", share), *halves]
+    return _fill_pairs((Buffer("g_", dtype),), windows, dtype, one, (Parameter("divisor", np.dtype(np.float64)),))
+
+
+def _fill_pairs(
+    buffers: tuple[Buffer, ...],
+    windows: Windows,
+    dtype: DType,
+    one: list[Statement],
+    numbers: tuple[Parameter, ...] = (),
+) -> loops.Kernel:
+    """Return the loops that store ``half0`` and ``half1`` side by side, as one integer of twice the width."""
+    pair, i, row = unsigned(2 * dtype.itemsize), s.Var("i"), _FIRST + _ROW
     joined = s.cast(s.Var("half0"), pair) | (s.cast(s.Var("half1"), pair) << (8 * dtype.itemsize))
-    row = _FIRST + _ROW
     here = (_PLANE * _HEIGHT + row * windows.stride[0] + i) * _ACROSS + _C
-    one = (
-        Load("g", "g_", at("g_", row, _C, windows.unit)),
-        Load("won", "winner", at("winner", row, _C, windows.unit)),
-        *halves,
-        Store("out", here, joined),
-    )
-    columns = loops.vector("c", _ACROSS, windows.lanes, *one)
+    columns = loops.vector("c", _ACROSS, windows.lanes, *one, Store("out", here, joined))
     walk = loops.serial("row", _ROWS, loops.unroll("i", windows.kernel[0], columns))
-    buffers = (Buffer("g_", narrow), Buffer("winner", place), Buffer("out", pair, writable=True))
-    return blocks_of_rows("unpool_pairs", buffers, [walk])
+    return blocks_of_rows("unpool_pairs", (*buffers, Buffer("out", pair, writable=True)), [walk], numbers)
 
 
 # Averages

@@ -91,6 +91,11 @@ def test_narrow_numbers_where_windows_are_apart(dtype):
         top = eager("max_pool2d", x, **geometry, ceil_mode=False)
         winner = eager("max_pool2d_winner", x, top, **geometry)
         assert_equal(*compute(PLANS, "max_pool2d_scatter", top, winner, size=size[2:], **geometry))
+    options = {**geometry, "ceil_mode": False, "include_pad": True, "divisor": None}
+    del options["dilation"]
+    for g in (images(np.dtype(dtype), (2, 3, 3, 17), 7), images(np.dtype(dtype), (1, 1, 4, 1), 7)):
+        size = (2 * g.shape[2], 2 * g.shape[3])
+        assert_equal(*compute(PLANS, "avg_pool2d_spread", g, size=size, **options))
 
 
 def test_places_outside_of_windows_are_nobodys():
