@@ -131,6 +131,9 @@ class _Thread:
                 yield from _LOOPS[statement.kind](self, statement)
             elif isinstance(statement, loops.Reduce):
                 yield from self.reduce(statement)
+            elif isinstance(statement, loops.Transpose):
+                dtype = self.memories[statement.source].elements.dtype
+                yield from self.serial(loops.transposing(statement, dtype))
             elif isinstance(statement, loops.If):
                 if self.evaluate(statement.condition):
                     yield from self.block(statement.body)

@@ -76,6 +76,11 @@ class _Printer:
         word = "stream" if store.streaming else "store"
         yield from self.spell((store.index, store.value), indent, f"{word} {store.buffer}[{{}}] = {{}}")
 
+    def transpose(self, statement: loops.Transpose, indent: str) -> Iterator[str]:
+        places = (statement.target_index, statement.target_stride, statement.source_index, statement.source_stride)
+        form = f"{statement.target}[{{}}, by {{}}] = {statement.source}[{{}}, by {{}}]"
+        yield from self.spell(places, indent, f"transpose[{statement.size}] {form}")
+
 
 _PRINTERS: dict[type, Callable[[_Printer, Any, str], Iterator[str]]] = {
     loops.Let: lambda self, let, indent: self.spell((let.value,), indent, f"let {let.name} = {{}}"),
@@ -88,6 +93,7 @@ _PRINTERS: dict[type, Callable[[_Printer, Any, str], Iterator[str]]] = {
     ),
     loops.Barrier: lambda self, barrier, indent: iter((f"{indent}barrier",)),
     loops.Store: _Printer.store,
+    loops.Transpose: _Printer.transpose,
     loops.If: _Printer.condition,
     loops.For: _Printer.loop,
     loops.Reduce: _Printer.reduce,

@@ -77,6 +77,19 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class Transpose:
+    """Copy ``size`` rows of as many elements, ``source_stride`` apart, to columns of ``target``, which is scratch."""
+
+    target: str
+    target_index: Value
+    target_stride: Value
+    source: str
+    source_index: Value
+    source_stride: Value
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Flag:
     """Store 1 in ``buffer[0]``, an int64, if ``condition`` holds in any lane; all who do store the same: no race."""
 
@@ -164,7 +177,7 @@ def right(name: str) -> str:
     return f"{name}_right"
 
 
-Statement: TypeAlias = Let | Load | Store | Flag | Local | Assign | Scratch | If | Barrier | For | Reduce
+Statement: TypeAlias = Let | Load | Store | Transpose | Flag | Local | Assign | Scratch | If | Barrier | For | Reduce
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +212,22 @@ def serial(index: str, extent: Value, *body: Statement) -> For:
 def unroll(index: str, extent: int, *body: Statement) -> For:
     """Return a loop that is unrolled whole."""
     return For(index, extent, body, Kind.UNROLL)
+
+
+def transposing(statement: Transpose, dtype: DType) -> For:
+    """Return the loops that say what a ``Transpose`` of elements of ``dtype`` means."""
+    row, column, moved = (f"{statement.target}_{what}" for what in ("row", "column", "moved"))
+    i, j = (s.Typed("var", (), INDEX, name) for name in (row, column))
+    source, target = (
+        s.Typed("add", (start, s.Typed("add", (s.Typed("mul", (outer, index(stride)), INDEX), inner), INDEX)), INDEX)
+        for start, outer, stride, inner in (
+            (index(statement.source_index), i, statement.source_stride, j),
+            (index(statement.target_index), j, statement.target_stride, i),
+        )
+    )
+    store = Store(statement.target, target, s.Typed("var", (), dtype, moved))
+    lanes = vector(column, index(statement.size), statement.size, Load(moved, statement.source, source), store)
+    return serial(row, index(statement.size), lanes)
 
 
 def walk(block: Block) -> Iterator[Statement]:
@@ -258,6 +287,16 @@ def _type_store(store: Store, types: dict[str, DType], buffers: dict[str, DType]
     return replace(store, index=index(store.index), value=_typed(store.value, types, buffers[store.buffer]))
 
 
+def _type_transpose(statement: Transpose, _: dict[str, DType], buffers: dict[str, DType]) -> Transpose:
+    return replace(
+        statement,
+        target_index=index(statement.target_index),
+        target_stride=index(statement.target_stride),
+        source_index=index(statement.source_index),
+        source_stride=index(statement.source_stride),
+    )
+
+
 def _type_flag(flag: Flag, types: dict[str, DType], _: dict[str, DType]) -> Flag:
     return Flag(flag.buffer, _typed(flag.condition, types))
 
@@ -298,6 +337,7 @@ _TYPERS: dict[type, Callable[..., Statement]] = {
     Let: _type_let,
     Load: _type_load,
     Store: _type_store,
+    Transpose: _type_transpose,
     Flag: _type_flag,
     Local: _type_local,
     Assign: _type_assign,

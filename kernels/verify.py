@@ -144,6 +144,18 @@ def _verify_store(store: loops.Store, scope: _Scope) -> None:
         _refuse_race(store, scope)
 
 
+def _verify_transpose(statement: loops.Transpose, scope: _Scope) -> None:
+    _require(statement.source in scope.buffers, scope, f"transpose of {statement.source}, which is not a buffer")
+    _require(statement.target in scope.scratch, scope, f"transpose into {statement.target}, which is not scratch")
+    _require(statement.source != statement.target, scope, f"transpose of {statement.target} into itself")
+    dtypes = {scope.buffers[name].dtype for name in (statement.source, statement.target)}
+    _require(len(dtypes) == 1, scope, f"transpose of {statement.source} into {statement.target}, of another dtype")
+    _require(_is_power_of_two(statement.size), scope, f"transpose: {statement.size} rows are not a power of two")
+    _require(scope.enclosing(Kind.VECTOR) is None, scope, "transpose within a vector loop")
+    for what in ("target_index", "target_stride", "source_index", "source_stride"):
+        _value(getattr(statement, what), scope, loops.INDEX, what.replace("_", " "))
+
+
 def _verify_flag(flag: loops.Flag, scope: _Scope) -> None:
     buffer = scope.buffers.get(flag.buffer)
     usable = buffer is not None and buffer.writable and buffer.dtype == loops.INDEX and flag.buffer not in scope.scratch
@@ -266,6 +278,7 @@ _VERIFIERS: dict[type, Callable[[Any, _Scope], None]] = {
     loops.Let: _verify_let,
     loops.Load: _verify_load,
     loops.Store: _verify_store,
+    loops.Transpose: _verify_transpose,
     loops.Flag: _verify_flag,
     loops.Local: _verify_local,
     loops.Assign: _verify_assign,

@@ -22,6 +22,7 @@ from tensorlite.kernels.loops import (
     Reduce,
     Scratch,
     Store,
+    Transpose,
     parallel,
     serial,
     unroll,
@@ -231,10 +232,21 @@ def bools(size: int) -> Sample:
     return kernel, {"a": a, "b": b, "out": np.zeros(size, bool), "n": size}
 
 
+def squares(size: int) -> Sample:
+    """Squares of a matrix through scratch memory, transposed; a vector loop of as many iterations as lanes."""
+    turn = Transpose("square", V("half") * 8, 16, "a", C * 64 + V("half") * (8 * N), N, 8)
+    move = vector("i", 16, 16, Load("x", "square", V("k") * 16 + I), Store("out", C * 128 + V("k") * 16 + I, V("x")))
+    body = (Scratch("square", F32, 128), serial("half", 2, turn), serial("k", 8, move))
+    kernel = loops.build("squares", (Buffer("a", F32), Buffer("out", F32, True), Parameter("n"), Parameter("count")),
+                         (parallel("c", V("count"), *body),))  # fmt: skip
+    a = rng().normal(0, 3, 16 * (size + 8) + size * 64).astype(F32)
+    return kernel, {"a": a, "out": np.zeros(128 * size, F32), "n": size, "count": size}
+
+
 SAMPLES: dict[str, Callable[[int], Sample]] = {
     sample.__name__: sample
     for sample in (
         elementwise, in_place, strided, many_strided, stepped, flagged,
-        gather, sums, extremes, columns, unrolled, bools,
+        gather, sums, extremes, columns, unrolled, bools, squares,
     )
 }  # fmt: skip

@@ -100,6 +100,13 @@ class Emitter:
         place, index, value = self.places[store.buffer], self.evaluate(store.index), self.evaluate(store.value)
         memory.store(self.evaluator, place, index, value, self.lanes, store.streaming)
 
+    def transpose(self, statement: loops.Transpose) -> None:
+        """Append the copy of a square through registers."""
+        target, source = self.places[statement.target], self.places[statement.source]
+        to = self.evaluate(statement.target_index).ref, self.evaluate(statement.target_stride).ref
+        start = self.evaluate(statement.source_index).ref, self.evaluate(statement.source_stride).ref
+        memory.transpose(self.evaluator, target, to, source, start, statement.size)
+
     def flag(self, flag: loops.Flag) -> None:
         """Append a store under a condition that lanes need not share."""
         memory.store_flag(self.evaluator, self.places[flag.buffer], self.evaluate(flag.condition), self.lanes)
@@ -195,6 +202,9 @@ class Emitter:
     def vector(self, loop: loops.For) -> None:
         """Append a loop over whole vectors, and then the body for the lanes that are left."""
         extent = self.evaluate(loop.extent).ref
+        if extent == str(loop.lanes):
+            self._lanes(loop, "0", "")
+            return
         whole = self.asm.let(f"and i64 {extent}, {-loop.lanes}")
         self._loop(("0", whole, str(loop.lanes)), loop.body, lambda index: self._lanes(loop, index, ""))
         rest = self.asm.let(f"sub i64 {extent}, {whole}")
@@ -237,6 +247,7 @@ _METHODS = {
     loops.Let: "let",
     loops.Load: "load",
     loops.Store: "store",
+    loops.Transpose: "transpose",
     loops.Flag: "flag",
     loops.Local: "local",
     loops.Assign: "assign",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tensorlite.kernels.llvm.types import DType, memory, register, splat, steps, suffix
+from tensorlite.kernels.llvm.types import DType, interleave_mask, memory, register, splat, steps, suffix
 from tensorlite.kernels.llvm.values import Evaluator, Lanes, Value
 
 _STEPS = frozenset("234")  # of lanes that are taken by whole vectors
@@ -57,6 +57,30 @@ def store(evaluator: Evaluator, place: Place, index: Value, value: Value, lanes:
         _store_masked(evaluator, place, index.ref, ref, lanes)
     else:
         _store_lanes(evaluator, place, index, ref, lanes)
+
+
+def transpose(
+    evaluator: Evaluator, target: Place, to: tuple[str, str], source: Place, start: tuple[str, str], size: int
+) -> None:
+    """Append the copy of a square, rows becoming columns; ``to`` and ``start`` are its first index and its stride.
+
+    Row i meets row i + size / 2 in each of log2(size) rounds: interleaved, their halves are rows 2 i and 2 i + 1.
+    """
+    asm, type_ = evaluator.asm, memory(source.dtype, size)
+    masks = [interleave_mask(size, half) for half in (0, 1)]
+
+    def places(first: str, stride: str) -> list[str]:
+        found = [first]
+        while len(found) < size:
+            found.append(asm.let(f"add nsw i64 {found[-1]}, {stride}"))
+        return found
+
+    rows = [_load(evaluator, source, place, size) for place in places(*start)]
+    for _ in range(size.bit_length() - 1):
+        pairs = zip(rows[: size // 2], rows[size // 2 :], strict=True)
+        rows = [asm.let(f"shufflevector {type_} {a}, {type_} {b}, {mask}") for a, b in pairs for mask in masks]
+    for place, row in zip(places(*to), rows, strict=True):
+        _store(evaluator, target, place, row, size)
 
 
 def _from_memory(evaluator: Evaluator, ref: str, dtype: DType, lanes: int) -> Value:

@@ -25,8 +25,9 @@ _SHARED = 3  # the address space
 
 def block_size(kernel: loops.Kernel) -> int:
     """Return how many threads a block must have: the lanes of the kernel's widest vector loop."""
+    squares = (x.size for x in loops.walk(kernel.body) if isinstance(x, loops.Transpose))
     lanes = (x.lanes for x in loops.walk(kernel.body) if isinstance(x, (loops.For, loops.Reduce)))
-    return max(lanes, default=1)
+    return max((*lanes, *squares), default=1)
 
 
 def emit_nvptx(kernel: loops.Kernel, name: str = "kernel") -> str:
@@ -103,6 +104,9 @@ class _BlockEmitter(Emitter):
 
         self.asm.when(first, [], one)
         self._meet()
+
+    def transpose(self, statement: loops.Transpose) -> None:
+        self.block((loops.transposing(statement, self.places[statement.source].dtype),))
 
     def scratch(self, scratch: loops.Scratch) -> None:
         self.places[scratch.name] = memory.Place(

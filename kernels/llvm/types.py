@@ -56,6 +56,12 @@ def steps(dtype: DType, lanes: int) -> str:
     return f"<{', '.join(f'{type_} {lane}' for lane in range(lanes))}>"
 
 
+def interleave_mask(lanes: int, half: int) -> str:
+    """Return the mask that takes lanes from two vectors in turn: from their lower (0) or upper (1) halves."""
+    pairs = ((half * lanes // 2 + lane, half * lanes // 2 + lane + lanes) for lane in range(lanes // 2))
+    return f"<{lanes} x i32> <{', '.join(f'i32 {a}, i32 {b}' for a, b in pairs)}>"
+
+
 def shuffle_mask(start: int, stop: int) -> str:
     """Return the mask that picks the lanes from start to stop."""
     return f"<{stop - start} x i32> <{', '.join(f'i32 {lane}' for lane in range(start, stop))}>"

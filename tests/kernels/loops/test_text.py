@@ -69,6 +69,7 @@ def everything() -> loops.Kernel:
                 ),
             ),
         ),
+        loops.Transpose("lanes", 0, 2, "a", s.Var("one"), n, 2),
         loops.unroll("u", 2, loops.Store("lanes", s.Var("u"), s.cast(total, F32))),
         loops.serial(
             "k", 2, loops.Load("y", "lanes", s.Var("k")), loops.Store("b", s.Var("one") * 2 + s.Var("k"), s.Var("y"))
@@ -94,6 +95,7 @@ kernel everything(a: float32[], b: float32[] writable, n: int64)
       vector[8] i < n:
         load x = a[i]
         total = add.float64(total, convert.float64(x))
+    transpose[2] lanes[0, by 2] = a[one, by n]
     unroll u < 2:
       store lanes[u] = convert.float32(total)
     serial k < 2:
@@ -131,7 +133,8 @@ def test_constants_of_narrow_floats_are_rounded():
 def test_walk_reaches_every_statement():
     names = [type(statement).__name__ for statement in loops.walk(everything().body)]
     assert names == [
-        *("For", "Scratch", "Local", "Reduce", "For", "Load", "Assign", "For", "Store", "For", "Load", "Store"),
+        *("For", "Scratch", "Local", "Reduce", "For", "Load", "Assign", "Transpose", "For", "Store"),
+        *("For", "Load", "Store"),
         *("Barrier", "For", "If", "Store"),
     ]
 

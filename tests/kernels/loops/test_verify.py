@@ -9,7 +9,20 @@ import pytest
 
 from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
-from tensorlite.kernels.loops import Assign, Barrier, Buffer, If, Let, Load, Local, Parameter, Reduce, Scratch, Store
+from tensorlite.kernels.loops import (
+    Assign,
+    Barrier,
+    Buffer,
+    If,
+    Let,
+    Load,
+    Local,
+    Parameter,
+    Reduce,
+    Scratch,
+    Store,
+    Transpose,
+)
 from tensorlite.kernels.verify import MalformedKernel, verify
 
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -36,6 +49,10 @@ def summed(*body: Any, lanes: int = 8) -> tuple[Any, ...]:
         Local("t", loops.constant(0.0, F32)),
         Reduce(("t",), (0.0,), (s.Var("t") + s.Var("t_right"),), lanes, body),
     )
+
+
+def turned(target: str = "z", source: str = "a", size: int = 8, dtype: Any = F32) -> tuple[Any, ...]:
+    return Scratch("z", np.dtype(dtype), 64), Transpose(target, 0, 8, source, C, N, size)
 
 
 add_one = Assign("t", s.Var("t") + 1.0)
@@ -72,6 +89,12 @@ RULES = {  # complaint: kernel; a space at the end tells equal complaints apart
     "reduce: 6 lanes are not a power of two": (in_parallel(*summed(loops.vector("i", 8, 8), lanes=6)),),
     "reduce within a vector loop": (in_lanes(*summed()),),
     "u is reduced and is not a local": (in_parallel(Let("u", ONE), Reduce(("u",), (0.0,), (s.Var("u"),), 8, ())),),
+    "transpose of b, which is not a buffer": (loops.For("c", index("n"), turned(source="b")),),
+    "transpose into out, which is not scratch": (in_parallel(*turned("out")),),
+    "transpose of z into itself": (in_parallel(*turned(source="z")),),
+    "transpose of a into z, of another dtype": (in_parallel(*turned(dtype=F64)),),
+    "transpose: 6 rows are not a power of two": (in_parallel(*turned(size=6)),),
+    "transpose within a vector loop": (in_parallel(turned()[0], loops.vector("i", 8, 8, turned()[1])),),
     "scratch z within a vector loop": (in_lanes(Scratch("z", F32, 8)),),
     "flag out, which is not a writable buffer of int64": (in_parallel(loops.Flag("out", C > 3)),),
     "flag b, which is not a writable buffer of int64": (in_parallel(loops.Flag("b", C > 3)),),

@@ -1,0 +1,230 @@
+"""Plans of matrix products: which loops suit how the operands lie, and how the work is cut in tasks.
+
+``plan`` takes stacks of matrices of any strides; an epilogue of scalar expressions makes what is stored of the product.
+The bits of a result depend on its operands' shapes and strides alone: neither on the threads nor on the other tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tensorlite.kernels import scalar as s
+from tensorlite.kernels.cpu import host
+from tensorlite.kernels.generated import gemm_loops, matmul_loops
+from tensorlite.kernels.generated.gemm_loops import Epilogue, Schedule
+from tensorlite.kernels.generated.matmul_loops import Form
+from tensorlite.kernels.stage import Array, Plan, Stage, pack
+
+_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+_DOT_ROWS, _DOT_COLUMNS = 16, 12  # up to so many rows or columns, dot products are faster than panels (measured)
+_STRAIGHT_ROWS = 66  # up to so many rows, packing does not pay (measured)
+_MACS_PER_NANOSECOND = 100.0
+_PRODUCT = (s.Var("product"),)
+
+
+@dataclass(frozen=True)
+class View:
+    """Strides of an array broadcast to a stack of matrices: along the stack's dimensions, rows and columns."""
+
+    stack: tuple[int, ...]
+    row: int
+    step: int
+
+    def turned(self) -> View:
+        """Return the transposes of the matrices."""
+        return View(self.stack, self.step, self.row)
+
+
+@dataclass(frozen=True)
+class Product:
+    """``out[stack, m, n] = a[stack, m, k] b[stack, k, n]``, and operands of the epilogue that lie like the result."""
+
+    stack: tuple[int, ...]
+    m: int
+    n: int
+    k: int
+    a: View
+    b: View
+    operands: tuple[View, ...]
+    swapped: bool = False  # ``a`` is the caller's second array, transposed, and ``b`` its first
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """What has strides of its own."""
+        return (self.a, self.b, *self.operands)
+
+
+def plan(
+    a: Array,
+    b: Array,
+    outputs: Sequence[Array],
+    epilogue: Sequence[s.Expr] | None = None,
+    operands: Sequence[Array] = (),
+) -> Plan | None:
+    """Return the stages of ``a @ b``: [..., m, k] by [..., k, n]; the stacks broadcast. None for unsupported dtypes.
+
+    ``epilogue`` has one scalar expression for each of the outputs, of ``product`` and of the operands ``e0``, ``e1``,
+    ..., which broadcast to [..., m, n]. The outputs are contiguous. Arrays are numbered a, b, operands, outputs.
+    """
+    shape = outputs[0].shape
+    if not _supported(a, b, outputs):
+        return None
+    values = _PRODUCT * len(outputs) if epilogue is None else tuple(epilogue)
+    left, right, *others = (_view(x, len(shape)) for x in (a, b, *operands))
+    product = simplify(Product(shape[:-2], shape[-2], shape[-1], a.shape[-1], left, right, tuple(others)))
+    letters = "".join({1: "u", 0: "b"}.get(view.step, "s") for view in product.operands)
+    dtypes = tuple(operand.dtype for operand in operands)
+    finish = Epilogue(values, tuple(x.dtype.name for x in outputs), tuple(x.name for x in dtypes), letters)
+    if not lowers(finish, a.dtype, dtypes):
+        return None
+    return Plan((stage(product, a.dtype, finish, _right(product)),))
+
+
+def _supported(a: Array, b: Array, outputs: Sequence[Array]) -> bool:
+    alike = a.dtype == b.dtype and a.dtype in _DTYPES
+    return alike and all(_is_plain(x, outputs[0]) for x in outputs)
+
+
+def _is_plain(output: Array, first: Array) -> bool:
+    return output.shape == first.shape and (output.is_contiguous or output.size == 0)
+
+
+def lowers(epilogue: Epilogue, dtype: np.dtype[Any], operands: Sequence[np.dtype[Any]]) -> bool:
+    """Tell whether the epilogue's values have a native form."""
+    types = {"product": dtype, **{f"e{k}": operand for k, operand in enumerate(operands)}}
+    try:
+        for value, output in zip(epilogue.values, epilogue.outputs, strict=True):
+            s.lower(s.cast(value, np.dtype(output)), {name: types[name] for name in s.free_variables(value)})
+    except s.NoLowering:
+        return False
+    return True
+
+
+def _view(array: Array, dimensions: int) -> View:
+    """Return the strides of an array that is broadcast to that many dimensions."""
+    missing = (0,) * (dimensions - array.ndim)
+    found = (*missing, *(0 if n == 1 else step for n, step in zip(array.shape, array.strides, strict=True)))
+    return View(found[:-2], found[-2], found[-1])
+
+
+def simplify(product: Product) -> Product:
+    """Return the same product with fewer dimensions: a stack that multiplies one matrix is a taller matrix."""
+    product = _merge_stack(product)
+    if product.stack and _is_taller(product):
+        *stack, extent = product.stack
+        views = [View(v.stack[:-1], v.stack[-1] if product.m == 1 else v.row, v.step) for v in product.views]
+        b = View(product.b.stack[:-1], product.b.row, product.b.step)
+        product = replace(
+            product, stack=tuple(stack), m=product.m * extent, a=views[0], b=b, operands=tuple(views[2:])
+        )
+    if product.n == 1 and product.m > 1:  # the result is the same in memory: columns become lanes
+        product = replace(
+            product, m=1, n=product.m, a=product.b.turned(), b=product.a.turned(),
+            operands=tuple(view.turned() for view in product.operands), swapped=True,
+        )  # fmt: skip
+    return product
+
+
+def _merge_stack(product: Product) -> Product:
+    """Drop dimensions of one matrix, and merge those that every array runs through as through one."""
+    dimensions: list[tuple[int, list[int]]] = []
+    for d, extent in enumerate(product.stack):
+        strides = [view.stack[d] for view in product.views]
+        if extent == 1:
+            continue
+        if dimensions and dimensions[-1][1] == [extent * stride for stride in strides]:
+            dimensions[-1] = (dimensions[-1][0] * extent, strides)
+        else:
+            dimensions.append((extent, strides))
+    views = [replace(v, stack=tuple(strides[i] for _, strides in dimensions)) for i, v in enumerate(product.views)]
+    return replace(
+        product, stack=tuple(extent for extent, _ in dimensions), a=views[0], b=views[1], operands=tuple(views[2:])
+    )
+
+
+def _is_taller(product: Product) -> bool:
+    """Tell whether the rows of the innermost matrices follow each other, as if they were of one."""
+    rows = (product.a, *product.operands)
+    return product.b.stack[-1] == 0 and all(product.m == 1 or v.stack[-1] == product.m * v.row for v in rows)
+
+
+def stage(product: Product, dtype: np.dtype[Any], epilogue: Epilogue, right: str) -> Stage:
+    """Return the stage of a product whose right operand is taken in that way."""
+    schedule = _schedule(product, right, gemm_loops.schedule(dtype))
+    form = Form(schedule, epilogue, len(product.stack), right)
+    m, n, k = product.m, product.n, product.k
+    panels, band = -(-n // schedule.lanes), _band(product, right, schedule)
+    bands = -(-m // band)
+    numbers = [panels * bands * prod(product.stack), panels, bands, band, m, n, k]
+    numbers += [stride for view in product.views for stride in (view.row, view.step)]
+    numbers += [*product.stack[1:], *(stride for view in product.views for stride in view.stack)]
+    count = 2 + len(product.operands)
+    reads = (*((1, 0) if product.swapped else (0, 1)), *range(2, count))
+    writes = tuple(range(count, count + len(epilogue.outputs)))
+    work = 200.0 + prod(product.stack) * m * n * (k + 16) / _MACS_PER_NANOSECOND
+    return Stage(form.key(), lambda: matmul_loops.kernel(form), reads, writes, pack(*numbers), work)
+
+
+def _right(product: Product) -> str:
+    """Return the way that the right operand is taken in (`matmul_loops.Form`)."""
+    one = product.k == 1
+    rows = product.b.step == 1 or product.n == 1
+    columns = product.b.row == 1 or one
+    few = product.m <= _DOT_ROWS or product.n <= _DOT_COLUMNS
+    if columns and (product.a.step == 1 or one) and few and not (rows and one):
+        return "dot"
+    if rows and product.m <= _STRAIGHT_ROWS:
+        return "straight"
+    return "rows" if rows else "columns" if columns else "strided"
+
+
+def _schedule(product: Product, right: str, schedule: Schedule) -> Schedule:
+    """Return the schedule with as many rows and lanes as the product has use for."""
+    vector = schedule.square
+    if right == "dot":
+        return replace(schedule, rows=1, lanes=2 * vector) if product.m == 1 else replace(schedule, rows=4)
+    if product.m == 1 and right == "straight":
+        return replace(schedule, rows=1, lanes=8 * vector)
+    few = next((vectors for vectors in (1, 2) if product.n <= vectors * vector < schedule.lanes), 0)
+    return replace(schedule, rows=8, lanes=few * vector) if few else schedule
+
+
+def _band(product: Product, right: str, schedule: Schedule) -> int:
+    """Return the number of rows of a task: of those that the slowest thread is done with soonest, the largest."""
+    if right == "dot":
+        return schedule.rows
+    groups, cores = max(1, -(-product.m // schedule.rows)), host.usable_cores()
+    others = -(-product.n // schedule.lanes) * prod(product.stack)
+    packing = {"straight": 0.0, "rows": 3.0, "columns": 10.0, "strided": 50.0}[right]  # in the time of so many rows
+
+    def slowest(bands: int) -> float:
+        rows = -(-groups // bands) * schedule.rows
+        return -(-others * -(-groups * schedule.rows // rows) // cores) * (rows + packing)
+
+    least = -(-groups * schedule.rows // schedule.band)
+    bands = min(range(least, max(least + 1, min(groups, 8 * least) + 1)), key=slowest)
+    return -(-groups // bands) * schedule.rows
+
+
+def plan_matmul(inputs: Sequence[Array], outputs: Sequence[Array]) -> Plan | None:
+    """Plan the op ``matmul``: ``x1 @ x2``."""
+    return plan(inputs[0], inputs[1], outputs)
+
+
+def plan_linear(inputs: Sequence[Array], outputs: Sequence[Array]) -> Plan | None:
+    """Plan the op ``linear``: ``x @ weight.T + bias``, the bias optional."""
+    x, weight, *bias = inputs
+    turned = Array(weight.dtype, weight.shape[::-1], weight.strides[::-1])
+    if x.ndim == 1:  # one row
+        x = Array(x.dtype, (1, *x.shape), (0, *x.strides))
+        outputs = [Array.contiguous(out.dtype, (1, *out.shape)) for out in outputs]
+    return plan(x, turned, outputs, [s.Var("product") + s.Var("e0")] if bias else None, bias)
+
+
+PLANS: dict[str, Callable[..., Plan | None]] = {"matmul": plan_matmul, "linear": plan_linear}
+"""The planning functions of this family, by op."""

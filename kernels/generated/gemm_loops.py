@@ -1,0 +1,235 @@
+"""The parts that loops of matrix products are made of: the tile, the micro-kernel, panels, and the epilogue.
+
+A task computes a tile of the product, ``band`` rows by as many columns as there are ``lanes``. It goes along k in
+blocks of ``depth``: a block of the right operand is packed in a panel, whose rows are whole vectors; then the
+micro-kernel takes ``rows`` rows of the left operand at a time, their elements broadcast to all lanes, and adds to the
+tile (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008). The epilogue reads the tile.
+The order of each sum is that of k, block by block, whatever the tasks are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tensorlite.kernels import loops
+from tensorlite.kernels import scalar as s
+from tensorlite.kernels.cpu import host
+from tensorlite.kernels.loops import Assign, If, Let, Load, Local, Scratch, Statement, Store, Transpose, index
+
+DType = np.dtype[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The free choices of a product. Only ``depth`` and ``dtype`` touch the bits of a result.
+
+    ``rows`` by ``lanes`` accumulators fill the registers. ``depth`` by ``lanes`` elements are a panel, and ``band`` by
+    ``lanes`` a tile: both stay in the second cache, and a pass along the panel does in the first. ``square`` is the
+    size of the blocks that a panel is transposed by.
+    """
+
+    dtype: str
+    rows: int
+    lanes: int
+    depth: int
+    band: int
+    square: int
+
+
+def schedule(dtype: DType, depth: int = 128) -> Schedule:
+    """Return the measured choices for this machine: 6 by 4 vectors of 512 bits (230-250 GFLOP/s), 6 by 2 of 256."""
+    bits = host.vector_bits() if host.is_x86() else 256  # AArch64 has 32 registers of 128 bits
+    vectors = 4 if bits == 512 else 2
+    lane = bits // 8 // dtype.itemsize
+    return Schedule(dtype.name, 6, vectors * lane, depth, 240, lane)
+
+
+@dataclass(frozen=True, slots=True)
+class Epilogue:
+    """What becomes of the product: a value of ``product`` and the operands ``e0``, ``e1``, ... for each output.
+
+    ``letters`` says of each operand how it runs along the columns: unit steps (u), repeated (b) or strided (s).
+    """
+
+    values: tuple[s.Expr, ...]
+    outputs: tuple[str, ...]
+    operands: tuple[str, ...] = ()
+    letters: str = ""
+
+    def text(self) -> str:
+        """Return a canonical text: a part of a key."""
+        return f"{[s.text(value) for value in self.values]} {self.outputs} {self.operands} {self.letters}"
+
+
+TASK, HEIGHT, WIDTH, LENGTH, FIRST_ROW, FIRST_COLUMN = map(
+    s.Var, ("task", "height", "width", "length", "first_row", "first_column")
+)
+BLOCK, GROUPS, PANEL_ROW, LANE = map(s.Var, ("block", "groups", "p", "lane"))
+
+
+def zero(schedule: Schedule) -> s.Typed:
+    """Return the sum of nothing."""
+    return loops.constant(0.0, schedule.dtype)
+
+
+def scratch(schedule: Schedule, panel: bool = True) -> list[Statement]:
+    """Declare the tile and, if it is used, the panel."""
+    dtype = np.dtype(schedule.dtype)
+    tile = -(-schedule.band // schedule.rows) * schedule.rows * schedule.lanes
+    panels = [Scratch("panel", dtype, schedule.depth * schedule.lanes)] if panel else []
+    return [Scratch("tile", dtype, tile), *panels]
+
+
+def clear_tile(schedule: Schedule) -> list[Statement]:
+    """Name the number of groups of rows, and set their sums to zero."""
+    store = Store("tile", s.Var("z") * schedule.lanes + s.Var("z_lane"), zero(schedule))
+    clear = loops.vector("z_lane", schedule.lanes, schedule.lanes, store)
+    return [
+        Let("groups", index((HEIGHT + (schedule.rows - 1)) // schedule.rows)),
+        loops.serial("z", GROUPS * schedule.rows, clear),
+    ]
+
+
+def blocks(schedule: Schedule, k: s.Expr, *body: Statement) -> loops.For:
+    """Run ``body`` for each block along k, of ``length`` terms from ``start`` on."""
+    start = Let("start", index(BLOCK * schedule.depth))
+    length = Let("length", index(s.minimum(s.Const(schedule.depth), k - s.Var("start"))))
+    return loops.serial("block", (k + (schedule.depth - 1)) // schedule.depth, start, length, *body)
+
+
+def clear_panel(schedule: Schedule) -> If:
+    """Set a panel to zero that will not be filled: what lies there must not slow down its lanes' arithmetic."""
+    store = Store("panel", s.Var("y") * schedule.lanes + s.Var("y_lane"), zero(schedule))
+    clear = loops.vector("y_lane", schedule.lanes, schedule.lanes, store)
+    return If(s.less(WIDTH, schedule.lanes), (loops.serial("y", LENGTH, clear),))
+
+
+def pack_rows(schedule: Schedule, buffer: str, place: Callable[[s.Expr, s.Expr], s.Expr]) -> list[Statement]:
+    """Fill the panel row by row; ``place(p, lane)`` is where its elements are in ``buffer``."""
+    p, lane = s.Var("q"), s.Var("q_lane")
+    load = Load("q_moved", buffer, place(p, lane))
+    store = Store("panel", p * schedule.lanes + lane, s.Var("q_moved"))
+    copy = loops.vector("q_lane", WIDTH, schedule.lanes, load, store)
+    return [clear_panel(schedule), loops.serial("q", LENGTH, copy)]
+
+
+def pack_columns(
+    schedule: Schedule, buffer: str, place: Callable[[s.Expr, s.Expr], s.Expr], stride: s.Expr
+) -> list[Statement]:
+    """Fill the panel from columns that lie along memory, ``stride`` apart: by squares, and singly what is left."""
+    size, lanes = schedule.square, schedule.lanes
+    strip, square, left = s.Var("strip"), s.Var("square"), s.Var("left")
+    first, full = s.Var("strip_first"), s.Var("strip_full")
+    p = full + s.Var("single")
+    turn = Transpose("panel", square * (size * lanes) + first, lanes, buffer, place(square * size, first), stride, size)
+    load = Load("single_moved", buffer, place(p, first + left))
+    store = Store("panel", p * lanes + first + left, s.Var("single_moved"))
+    strip_loop = loops.serial(
+        "strip",
+        (WIDTH + (size - 1)) // size,
+        Let("strip_first", index(strip * size)),
+        Let("strip_width", index(s.minimum(s.Const(size), WIDTH - first))),
+        Let("strip_full", index(LENGTH // size * (s.Var("strip_width") // size) * size)),
+        loops.serial("square", full // size, turn),
+        loops.serial("left", s.Var("strip_width"), loops.serial("single", LENGTH - full, load, store)),
+    )
+    return [clear_panel(schedule), strip_loop]
+
+
+def multiply(
+    schedule: Schedule,
+    buffer: str,
+    row: Callable[[s.Expr], s.Expr],
+    step: s.Expr,
+    straight: tuple[str, Callable[[s.Expr, s.Expr], s.Expr]] | None = None,
+) -> loops.For:
+    """Add the products of a panel and the rows of the left operand in ``buffer`` to the tile: the micro-kernel.
+
+    ``row`` gives the index of a row's first element in this block, its number in the tile given; ``step`` the stride
+    along k. Rows beyond the height are the last one again: their sums are in the tile's rows that nobody reads.
+    ``straight`` gives a buffer and places in it that are read instead of the panel: only where columns exist.
+    """
+    group, numbers = s.Var("group"), range(schedule.rows)
+    lane, p = LANE, PANEL_ROW
+    starts = [Let(f"row{r}", index(row(s.minimum(group * schedule.rows + r, HEIGHT - 1)))) for r in numbers]
+    sums = [Local(f"sum{r}", zero(schedule)) for r in numbers]
+    source, place = straight or ("panel", lambda p, lane: p * schedule.lanes + lane)
+    body: list[Statement] = [Load("right", source, place(p, lane))]
+    for r in numbers:
+        body.append(Load(f"left{r}", buffer, s.Var(f"row{r}") + p * step))
+        body.append(Assign(f"sum{r}", s.fma(s.Var(f"left{r}"), s.Var("right"), s.Var(f"sum{r}"))))
+    added: list[Statement] = []
+    for r in numbers:
+        here = (group * schedule.rows + r) * schedule.lanes + lane
+        added += [Load(f"before{r}", "tile", here), Store("tile", here, s.Var(f"before{r}") + s.Var(f"sum{r}"))]
+    extent = WIDTH if straight else schedule.lanes
+    lanes = loops.vector("lane", extent, schedule.lanes, *sums, loops.serial("p", LENGTH, *body), *added)
+    return loops.serial("group", GROUPS, *starts, lanes)
+
+
+def dot(
+    schedule: Schedule, rows: Sequence[s.Expr], columns: Sequence[s.Expr], k: s.Expr, group: s.Expr
+) -> list[Statement]:
+    """Set the tile's places of these rows and of the columns of one group to their dot products.
+
+    ``rows`` and ``columns`` are where they begin in ``a`` and ``b``; they lie along memory, and so do the lanes.
+    """
+    starts = [Let(f"row{r}", index(place)) for r, place in enumerate(rows)]
+    starts += [Let(f"column{c}", index(place)) for c, place in enumerate(columns)]
+    pairs = [(r, c) for r in range(len(rows)) for c in range(len(columns))]
+    names = [f"sum{r}_{c}" for r, c in pairs]
+    body: list[Statement] = [Load(f"left{r}", "a", s.Var(f"row{r}") + LANE) for r in range(len(rows))]
+    body += [Load(f"right{c}", "b", s.Var(f"column{c}") + LANE) for c in range(len(columns))]
+    for (r, c), name in zip(pairs, names, strict=True):
+        body.append(Assign(name, s.fma(s.Var(f"left{r}"), s.Var(f"right{c}"), s.Var(name))))
+    merge = tuple(s.Var(name) + s.Var(loops.right(name)) for name in names)
+    walk = loops.vector("lane", k, schedule.square, *body)
+    return [
+        *starts,
+        *(Local(name, zero(schedule)) for name in names),
+        loops.Reduce(tuple(names), (zero(schedule),) * len(names), merge, schedule.square, (walk,)),
+        *(Store("tile", group * len(columns) + (r * schedule.lanes + c), s.Var(n)) for (r, c), n in zip(pairs, names)),
+    ]
+
+
+def store_rows(
+    schedule: Schedule,
+    epilogue: Epilogue,
+    to: s.Expr,
+    operands: Sequence[s.Expr],
+    steps: Sequence[s.Expr],
+) -> list[Statement]:
+    """Apply the epilogue to the tile's row ``r``: ``to`` is the index of its first column in each output.
+
+    ``operands`` are the indices of each operand there, and ``steps`` the strides of strided ones along columns.
+    """
+    column = s.Var("column")
+    names = [f"e{k}" for k in range(len(epilogue.operands))]
+    bases: list[Statement] = [Let("to", index(to))]
+    bases += [Let(f"{name}_at", index(place)) for name, place in zip(names, operands, strict=True)]
+    inner: list[Statement] = [Load("product", "tile", s.Var("r") * schedule.lanes + column)]
+    for name, letter, step in zip(names, epilogue.letters, steps, strict=True):
+        place = s.Var(f"{name}_at")
+        if letter == "b":
+            bases.append(Load(name, f"{name}_buffer", place))
+        else:
+            inner.append(Load(name, f"{name}_buffer", place + (column if letter == "u" else column * step)))
+    for k, (value, dtype) in enumerate(zip(epilogue.values, epilogue.outputs, strict=True)):
+        inner.append(Store(f"out{k}", s.Var("to") + column, s.cast(value, np.dtype(dtype))))
+    return [*bases, loops.vector("column", WIDTH, lanes_of(schedule, epilogue), *inner)]
+
+
+def lanes_of(schedule: Schedule, epilogue: Epilogue) -> int:
+    """Return how many columns the epilogue takes at once: all, if it is short."""
+    nodes = sum(len(s.free_variables(value)) + len(s.text(value)) // 12 for value in epilogue.values)
+    return schedule.lanes if nodes < 8 else schedule.square
+
+
+def outputs(epilogue: Epilogue) -> list[loops.Buffer]:
+    """Return the buffers of the epilogue's operands, and then of its outputs."""
+    read = [loops.Buffer(f"e{k}_buffer", np.dtype(dtype)) for k, dtype in enumerate(epilogue.operands)]
+    return [*read, *(loops.Buffer(f"out{k}", np.dtype(d), writable=True) for k, d in enumerate(epilogue.outputs))]

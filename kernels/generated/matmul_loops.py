@@ -1,0 +1,132 @@
+"""The loops of a product of matrices, or of stacks of them, of any strides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tensorlite.kernels import loops
+from tensorlite.kernels import scalar as s
+from tensorlite.kernels.generated import gemm_loops as gemm
+from tensorlite.kernels.generated.gemm_loops import FIRST_COLUMN, FIRST_ROW, TASK, Epilogue, Schedule
+from tensorlite.kernels.loops import Buffer, Let, Parameter, Statement, index
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a kernel is specialised to: the dimensions of the stack, and how the right operand lies.
+
+    ``right``: "rows" if its rows lie along memory, "columns" if its columns do, else "strided". It is packed in
+    panels, or "straight": read where it is, its rows lying along memory; or "dot": the product is one of dot products,
+    of rows of the left operand and columns of the right one that both lie along memory.
+    """
+
+    schedule: Schedule
+    epilogue: Epilogue
+    stack: int
+    right: str
+
+    def key(self) -> str:
+        """Return what names the kernel."""
+        return f"matmul {self.schedule} {self.stack} {self.right} {self.epilogue.text()}"
+
+
+def parameters(form: Form) -> list[str]:
+    """Return the names of the numbers, in order."""
+    names = ["tasks", "panels", "bands", "band", "m", "n", "k", "a_row", "a_step", "b_row", "b_step"]
+    names += [f"{name}_{what}" for name in operands(form.epilogue) for what in ("row", "step")]
+    names += [f"stack{d}" for d in range(1, form.stack)]
+    return names + [f"{name}_stack{d}" for name in ("a", "b", *operands(form.epilogue)) for d in range(form.stack)]
+
+
+def operands(epilogue: Epilogue) -> list[str]:
+    """Return the names of the epilogue's operands."""
+    return [f"e{k}" for k in range(len(epilogue.operands))]
+
+
+def kernel(form: Form) -> loops.Kernel:
+    """Return the loops of one form."""
+    dtype = np.dtype(form.schedule.dtype)
+    buffers = [Buffer("a", dtype), Buffer("b", dtype), *gemm.outputs(form.epilogue)]
+    return loops.build("matmul", (*buffers, *map(Parameter, parameters(form))), (_task(form),))
+
+
+def _task(form: Form) -> loops.For:
+    schedule = form.schedule
+    row = FIRST_ROW + s.Var("r")
+    places = [s.Var(f"{e}_base") + row * s.Var(f"{e}_row") for e in operands(form.epilogue)]
+    steps = [s.Var(f"{e}_step") for e in operands(form.epilogue)]
+    to = (s.Var("matrix") * s.Var("m") + row) * s.Var("n") + FIRST_COLUMN
+    return loops.parallel(
+        "task",
+        s.Var("tasks"),
+        *gemm.scratch(schedule, panel=form.right not in ("straight", "dot")),
+        *_where(form),
+        *(_dots(form) if form.right == "dot" else _blocks(form)),
+        loops.serial("r", gemm.HEIGHT, *gemm.store_rows(schedule, form.epilogue, to, places, steps)),
+    )
+
+
+def _blocks(form: Form) -> list[Statement]:
+    start, row = s.Var("b_start"), s.Var("b_row")
+    straight = ("b", lambda p, lane: start + p * row + lane) if form.right == "straight" else None
+
+    def a_row(number: s.Expr) -> s.Expr:
+        return s.Var("a_start") + number * s.Var("a_row")
+
+    body = [
+        Let("a_start", index(s.Var("a_base") + s.Var("start") * s.Var("a_step"))),
+        Let("b_start", index(s.Var("b_base") + s.Var("start") * row)),
+        *(() if straight else _pack(form)),
+        gemm.multiply(form.schedule, "a", a_row, s.Var("a_step"), straight),
+    ]
+    return [*gemm.clear_tile(form.schedule), gemm.blocks(form.schedule, s.Var("k"), *body)]
+
+
+def _dots(form: Form) -> list[Statement]:
+    """Take four columns at a time with four rows, or eight with one."""
+    columns = 8 if form.schedule.rows == 1 else 4
+    group = s.Var("group")
+    down = [s.minimum(s.Const(r), gemm.HEIGHT - 1) for r in range(form.schedule.rows)]
+    rows = [s.Var("a_base") + row * s.Var("a_row") for row in down]
+    across = [s.minimum(group * columns + c, gemm.WIDTH - 1) for c in range(columns)]
+    starts = [s.Var("b_base") + column * s.Var("b_step") for column in across]
+    body = gemm.dot(form.schedule, rows, starts, s.Var("k"), group)
+    return [loops.serial("group", (gemm.WIDTH + (columns - 1)) // columns, *body)]
+
+
+def _where(form: Form) -> list[Statement]:
+    """Name the part of the product that is the task's, and where the operands of that part begin."""
+    panels, bands, rest = s.Var("panels"), s.Var("bands"), s.Var("task_rest")
+    statements: list[Statement] = [
+        Let("first_column", index(TASK % panels * form.schedule.lanes)),
+        Let("task_rest", index(TASK // panels)),
+        Let("first_row", index(rest % bands * s.Var("band"))),
+        Let("matrix", index(rest // bands)),
+        Let("height", index(s.minimum(s.Var("band"), s.Var("m") - FIRST_ROW))),
+        Let("width", index(s.minimum(s.Const(form.schedule.lanes), s.Var("n") - FIRST_COLUMN))),
+    ]
+    number: s.Expr = s.Var("matrix")
+    for d in range(form.stack - 1, 0, -1):
+        extent = s.Var(f"stack{d}")
+        statements += [Let(f"stack_rest{d}", index(number)), Let(f"at{d}", index(s.Var(f"stack_rest{d}") % extent))]
+        number = s.Var(f"stack_rest{d}") // extent
+    if form.stack:
+        statements.append(Let("at0", index(number)))
+    starts = {"a": FIRST_ROW * s.Var("a_row"), "b": FIRST_COLUMN * s.Var("b_step")}
+    starts |= {name: FIRST_COLUMN * s.Var(f"{name}_step") for name in operands(form.epilogue)}
+    for name, start in starts.items():
+        for d in range(form.stack):
+            start = start + s.Var(f"at{d}") * s.Var(f"{name}_stack{d}")
+        statements.append(Let(f"{name}_base", index(start)))
+    return statements
+
+
+def _pack(form: Form) -> list[Statement]:
+    start, row, step = s.Var("b_start"), s.Var("b_row"), s.Var("b_step")
+    if form.right == "rows":
+        return gemm.pack_rows(form.schedule, "b", lambda p, lane: start + p * row + lane)
+    if form.right == "columns":
+        return gemm.pack_columns(form.schedule, "b", lambda p, column: start + p + column * step, step)
+    return gemm.pack_rows(form.schedule, "b", lambda p, lane: start + p * row + lane * step)
