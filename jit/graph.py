@@ -6,7 +6,18 @@
         return v3
 
 An elementwise op that a rule derived has no name of its own: it is spelled by its expression,
-``scalar["g,x2: multiply(g,x2)"](v0, v1)``. The same graph has the same text in every process; `parse` reads it back.
+``scalar["g,x2: multiply(g,x2)"](v0, v1)``. An attribute may be a graph, as the body of a loop is: it stands above,
+under a name of its own, and equal ones stand there once.
+
+    def body0(v0: float32[3], v1: float32[3]):
+        v2: float32[3] = add(v0, v1)
+        return v2, v2
+
+    def graph(v0: float32[3], v1: float32[8, 3]):
+        v2, v3 = scan(v0, v1, body=body0, carries=1, slices=1, length=8, reverse=False, kept=False)  # v2: ..., v3: ...
+        return v3
+
+The same graph has the same text in every process; `parse` reads it back.
 """
 
 from __future__ import annotations
@@ -19,9 +30,11 @@ from typing import Any
 
 import numpy as np
 
+from tensorlite.dispatch import apply
 from tensorlite.errors import ArgumentError
 from tensorlite.kernels import scalar as s
 from tensorlite.op import OPS, Elementwise, Op
+from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType
 
 
@@ -71,6 +84,17 @@ class Equation:
         """The inputs that are values."""
         return (x for x in self.inputs if isinstance(x, Value))
 
+    @property
+    def graphs(self) -> dict[str, Graph]:
+        """The attributes that are graphs."""
+        return {name: x for name, x in self.attributes.items() if isinstance(x, Graph)}
+
+    def apply(self, known: Mapping[Value, Tensor]) -> tuple[Tensor, ...]:
+        """The outputs, of values that are known, through `dispatch.apply`."""
+        operands = [known[x] if isinstance(x, Value) else x for x in self.inputs]
+        made = apply(self.op, *operands, **self.attributes)
+        return made if isinstance(made, tuple) else (made,)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Graph:
@@ -89,6 +113,14 @@ class Graph:
 
     __repr__ = __str__
 
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """What a graph means: its equations applied one after the other."""
+        known: dict[Value, Tensor] = dict(zip(self.inputs, inputs, strict=True))
+        known |= {value: Tensor(array) for value, array in self.constants.items()}
+        for equation in self.equations:
+            known.update(zip(equation.outputs, equation.apply(known), strict=True))
+        return tuple(known[value] for value in self.outputs)
+
     def with_equations(self, equations: Sequence[Equation], outputs: Sequence[Value] | None = None,
                        constants: Mapping[Value, Any] | None = None) -> Graph:
         """The graph with other equations, and what else is given."""
@@ -102,13 +134,20 @@ _INLINE = 16  # constants of up to so many elements are spelled out
 
 
 def graph_text(graph: Graph) -> str:
-    """The text of a graph."""
+    """The text of a graph, and above it those of its bodies."""
+    bodies: dict[str, str] = {}
+    whole = _text(graph, bodies)
+    return "\n".join([*(f"def {name}{text}" for text, name in bodies.items()), f"def graph{whole}"])
+
+
+def _text(graph: Graph, bodies: dict[str, str]) -> str:
+    """The text of one graph without its name; ``bodies`` collects the texts of those it holds, with their names."""
     names: dict[Value, str] = {}
-    lines = [f"def graph({', '.join(_declare(value, names) for value in graph.inputs)}):"]
+    lines = [f"({', '.join(_declare(value, names) for value in graph.inputs)}):"]
     for value, array in graph.constants.items():
         lines.append(f"    {_declare(value, names)} = {_constant(array)}")
     for equation in graph.equations:
-        call = _call(equation, names)
+        call = _call(equation, names, bodies)
         if len(equation.outputs) == 1:
             lines.append(f"    {_declare(equation.outputs[0], names)} = {call}")
         else:
@@ -116,6 +155,11 @@ def graph_text(graph: Graph) -> str:
             lines.append(f"    {', '.join(o.partition(':')[0] for o in outputs)} = {call}  # {', '.join(outputs)}")
     lines.append(f"    return {', '.join(names[value] for value in graph.outputs)}".rstrip())
     return "\n".join(lines) + "\n"
+
+
+def _body_name(attribute: str, graph: Graph, bodies: dict[str, str]) -> str:
+    text = _text(graph, bodies)
+    return bodies.setdefault(text, f"{attribute}{len(bodies)}")
 
 
 def type_text(type: TensorType) -> str:
@@ -129,9 +173,10 @@ def _declare(value: Value, names: dict[Value, str]) -> str:
     return f"{names[value]}: {type_text(value.type)}"
 
 
-def _call(equation: Equation, names: dict[Value, str]) -> str:
+def _call(equation: Equation, names: dict[Value, str], bodies: dict[str, str]) -> str:
     operands = [names[x] if isinstance(x, Value) else repr(x) for x in equation.inputs]
-    attributes = [f"{name}={attribute_text(value)}" for name, value in equation.attributes.items()]
+    attributes = [f"{name}={_body_name(name, value, bodies) if isinstance(value, Graph) else attribute_text(value)}"
+                  for name, value in equation.attributes.items()]
     return f"{op_text(equation.op)}({', '.join(operands + attributes)})"
 
 
@@ -153,6 +198,8 @@ def attribute_text(value: Any) -> str:
         return "..."
     if isinstance(value, tuple):
         return f"({', '.join(map(attribute_text, value))}{',' if len(value) == 1 else ''})"
+    if isinstance(value, Graph):
+        return graph_text(value)
     if value is None or isinstance(value, bool | int | float | complex | str):
         return repr(value)
     raise ArgumentError(f"an attribute is no {type(value).__name__}: {value!r}")

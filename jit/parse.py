@@ -21,15 +21,19 @@ def parse(text: str, constants: Mapping[str, Any] | None = None) -> Graph:
 
     Raises `ArgumentError` for an op that does not exist, and SyntaxError for what is no graph.
     """
-    function = ast.parse(text).body[0]
-    if not isinstance(function, ast.FunctionDef):
-        raise ArgumentError("a graph's text begins with 'def graph(...):'")
-    return _Parser(text.splitlines(), constants or {}).graph(function)
+    graphs: dict[str, Graph] = {}
+    last = ""
+    for function in ast.parse(text).body:
+        if not isinstance(function, ast.FunctionDef):
+            raise ArgumentError("a graph's text begins with 'def graph(...):'")
+        last = function.name
+        graphs[last] = _Parser(text.splitlines(), constants or {}, graphs).graph(function)
+    return graphs[last]
 
 
 class _Parser:
-    def __init__(self, lines: list[str], constants: Mapping[str, Any]) -> None:
-        self.lines, self.known = lines, constants
+    def __init__(self, lines: list[str], constants: Mapping[str, Any], graphs: Mapping[str, Graph]) -> None:
+        self.lines, self.known, self.graphs = lines, constants, graphs
         self.values: dict[str, Value] = {}
         self.constants: dict[Value, Any] = {}
         self.equations: list[Equation] = []
@@ -68,9 +72,13 @@ class _Parser:
             return
         op = _find_op(call.func)
         inputs = tuple(self.values[a.id] if isinstance(a, ast.Name) else literal(a) for a in call.args)
-        attributes = {keyword.arg or "": literal(keyword.value) for keyword in call.keywords}
+        attributes = {keyword.arg or "": self.attribute(keyword.value) for keyword in call.keywords}
         outputs = tuple(self.declare(*target) for target in targets)
         self.equations.append(Equation(op, inputs, attributes, outputs))
+
+    def attribute(self, node: ast.expr) -> Any:
+        body = self.graphs.get(node.id) if isinstance(node, ast.Name) else None
+        return literal(node) if body is None else body
 
 
 def _find_op(node: ast.expr) -> Op:

@@ -6,11 +6,15 @@ it rebinds, or whose ``.grad`` it replaces, are state: what they hold at the end
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from tensorlite import errors
+from tensorlite.errors import TraceError
+from tensorlite.jit.control import Closure, close
 from tensorlite.jit.graph import Equation, Graph, Value
 from tensorlite.op import Op
 from tensorlite.state import state
@@ -18,10 +22,6 @@ from tensorlite.tape import record
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType
 from tensorlite.tree import flatten
-
-
-class TraceError(errors.TensorliteError, RuntimeError):
-    """Something that a traced function cannot do."""
 
 
 @dataclass
@@ -36,12 +36,17 @@ class Capture:
 
 @dataclass
 class Trace:
-    """The equations of one run of a function, and the tensors it captured."""
+    """The equations of one run of a function, and the tensors it captured. `line` is given where there is no user's.
 
+    The trace of a body of control flow has a `closure`, which takes what is outside from the trace around it.
+    """
+
+    line: str = ""
     equations: list[Equation] = field(default_factory=list)
     values: set[Value] = field(default_factory=set)
     captures: dict[int, Capture] = field(default_factory=dict)
     by_array: dict[int, Capture] = field(default_factory=dict)
+    closure: Closure | None = None
 
     def new_value(self, type: TensorType) -> Value:
         """A value that belongs to this trace."""
@@ -57,22 +62,32 @@ class Trace:
         types = op.type_rule(*(x.type if isinstance(x, Value) else x for x in operands), **attributes)
         several = isinstance(types, tuple)
         outputs = tuple(self.new_value(type) for type in (types if several else (types,)))
-        self.equations.append(Equation(op, operands, attributes, outputs, errors.user_line()))
+        self.equations.append(Equation(op, operands, attributes, outputs, self.line or errors.user_line()))
         out = outputs if several else outputs[0]
         if state.recording and any(isinstance(x, Tensor) and x.node is not None for x in inputs):
-            return record(op, inputs, attributes, out)
+            made = record(op, inputs, attributes, out)
+            if self.closure is not None:
+                self.closure.note(made)
+            return made
         return tuple(map(Tensor, outputs)) if several else Tensor(out)
 
     def operand(self, user: str, x: Any) -> Any:
         """What an equation takes for a tensor or a number."""
         if not isinstance(x, Tensor):
             return x if isinstance(x, bool | int | float | complex) else self.operand(user, Tensor(x))
-        if isinstance(x.array, Value):
-            if x.array not in self.values:
-                raise errors.complaint(TraceError, user, "a tensor of another trace was kept and is used here", {},
-                                       "return it from the function that made it")
+        value = self.value_of(user, x)
+        return value if self.closure is None else self.closure.used(x, value)
+
+    def value_of(self, user: str, x: Tensor) -> Value:
+        """The value that stands for a tensor in this trace."""
+        if isinstance(x.array, Value) and x.array in self.values:
             return x.array
-        return self.captured(x).value
+        if self.closure is not None:
+            return self.closure.lift(user, x)
+        if isinstance(x.array, Value):
+            raise errors.complaint(TraceError, user, "a tensor of another trace was kept and is used here", {},
+                                   "return it from the function that made it")
+        return self.captured(x).value  # type: ignore[return-value]
 
     def captured(self, x: Tensor) -> Capture:
         """The capture whose array a concrete tensor holds; a view's base answers for it where both hold the same."""
@@ -140,6 +155,17 @@ def trace(function: Callable[..., Any], *arguments: Any, **kwargs: Any) -> Graph
     return trace_call(function, arguments, kwargs).graph
 
 
+@contextmanager
+def tracing(trace: Trace) -> Iterator[None]:
+    """Runs ops as equations of a trace."""
+    before = state.interpreter, state.met, state.control
+    state.interpreter, state.met, state.control = trace.apply, trace.about_to_rebind, functools.partial(close, trace)
+    try:
+        yield
+    finally:
+        state.interpreter, state.met, state.control = before
+
+
 def trace_call(function: Callable[..., Any], arguments: Sequence[Any], kwargs: Mapping[str, Any]) -> Traced:
     """Traces one call, and says how the graph's inputs and outputs belong to arguments, result and state."""
     tracer = Trace()
@@ -154,12 +180,10 @@ def trace_call(function: Callable[..., Any], arguments: Sequence[Any], kwargs: M
         else:
             replaced.append(leaf)
     given, named = rebuild(iter(replaced))
-    before, state.interpreter = state.interpreter, tracer.apply
-    before_met, state.met = state.met, tracer.about_to_rebind
     try:
-        result = function(*given, **named)
+        with tracing(tracer):
+            result = function(*given, **named)
     finally:
-        state.interpreter, state.met = before, before_met
         changes = tracer.restore()
     return _finish(tracer, inputs, result, changes)
 

@@ -25,11 +25,20 @@ def verify(graph: Graph) -> Graph:
             if value in known:
                 raise InternalError(f"{where}: makes a value a second time")
             known.add(value)
+        for name, body in equation.graphs.items():
+            _verify_body(body, f"{where}: {name}")
         _verify_types(equation, where)
     for value in graph.outputs:
         if value not in known:
             raise InternalError("graph: returns a value that nothing makes")
     return graph
+
+
+def _verify_body(body: Graph, where: str) -> None:
+    try:
+        verify(body)
+    except InternalError as problem:
+        raise InternalError(f"{where}: {problem}") from None
 
 
 def _verify_types(equation: Equation, where: str) -> None:

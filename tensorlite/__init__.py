@@ -18,6 +18,7 @@ from tensorlite.context import device, devices_available, get_num_threads, set_n
 from tensorlite.debug import debug_nans
 from tensorlite.declare import PUBLIC as _PUBLIC
 from tensorlite.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from tensorlite.ops import control as _control
 from tensorlite.random import Generator
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import (

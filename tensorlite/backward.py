@@ -98,7 +98,8 @@ class Walk:
             raise errors.complaint(
                 errors.GradientError, "backward", "the graph was walked before, and what it saved was freed", None,
                 "call backward(retain_graph=True) the first time, or compute the loss again")
-        values = [Tensor(*x) if type(x) is tuple else x for x in saved]
+        inputs = saved[:-1] if plan.save_output else saved  # type: ignore[union-attr]
+        values = [Tensor(*x) if type(x) is tuple else x for x in inputs]
         if type(g) is list:
             g = tuple(zeros(*of) if x is None else x for x, of in zip(g, node.attributes["_outputs"], strict=True))
         for step in plan.steps:  # type: ignore[union-attr]

@@ -53,6 +53,10 @@ class GradientError(TensorliteError, RuntimeError):
     """A derivative that cannot be taken."""
 
 
+class TraceError(TensorliteError, RuntimeError):
+    """Something that a traced function cannot do."""
+
+
 class NumericsError(TensorliteError, ArithmeticError):
     """A NaN or infinity found while ``debug_nans`` looks for them."""
 
@@ -61,7 +65,8 @@ class InternalError(TensorliteError, RuntimeError):
     """A broken promise inside tensorlite itself: please report it with the program that shows it."""
 
 
-_INSIDE = tuple(str(Path(module.__file__ or "").parent) + os.sep for module in (sys.modules[__package__], kernels, np))
+_INSIDE = (*(str(Path(module.__file__ or "").parent) + os.sep for module in (sys.modules[__package__], kernels, np)),
+           str(Path(kernels.__file__ or "").parents[1] / "jit") + os.sep)
 
 
 _STANDARD = str(Path(os.__file__).parent) + os.sep

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from tensorlite.jit.evaluate import apply_equation
 from tensorlite.jit.graph import Equation, Graph, Value
 from tensorlite.tensor import Tensor
 
@@ -27,7 +26,7 @@ def fold_constants(graph: Graph) -> Graph:
             kept.append(equation)
             continue
         known = {value: Tensor(constants[value]) for value in equation.values}
-        made = apply_equation(equation, known)
+        made = equation.apply(known)
         constants.update(zip(equation.outputs, (y.array for y in made), strict=True))
     return graph.with_equations(kept, constants=constants)
 

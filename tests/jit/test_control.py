@@ -1,0 +1,292 @@
+"""Traced control flow: one equation, closed bodies, eager values and derivatives, state threaded, errors told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tolerance import assert_close, assert_same
+
+import tensorlite as tl
+from tensorlite import errors
+from tensorlite.jit.graph import graph_text
+from tensorlite.jit.parse import parse
+from tensorlite.jit.pipeline import PASSES
+from tensorlite.jit.trace import trace, trace_call
+from tensorlite.jit.verify import verify
+
+RNG = np.random.default_rng(0)
+X, H, W = (tl.tensor(RNG.standard_normal(shape) / 2) for shape in ((5, 2, 3), (2, 3), (3, 3)))
+V = tl.tensor(RNG.standard_normal((3, 3)) / 2, requires_grad=True)
+TERMS = 1 << 10
+
+
+def leaves(result):
+    return list(result) if isinstance(result, tuple | list) else [result]
+
+
+def check(function, *arguments):
+    """The trace, its text parsed back, and each prefix of the pipeline give what the eager function gives."""
+    expected = leaves(function(*arguments))
+    traced = trace_call(function, arguments, {})
+    graph = verify(traced.graph)
+    for each in (lambda graph: graph, lambda graph: parse(graph_text(graph)), *PASSES):
+        graph = verify(each(graph))
+        found = graph(*arguments, *traced.state)
+        for x, y in zip(expected, found, strict=False):
+            assert_close(y, x, terms=TERMS)
+    assert graph_text(parse(graph_text(traced.graph))) == graph_text(traced.graph)
+    return traced.graph
+
+
+def ops(graph):
+    return [equation.op.name for equation in graph.equations]
+
+
+def recurrence(h, x, w):
+    def step(h, x):
+        h = tl.tanh(x + h @ w)
+        return h, h.detach() * h @ V
+    return tl.scan(step, h, x)
+
+
+def nested(h, x, w):
+    def outer(c, row):
+        last, ys = tl.scan(lambda a, b: (tl.tanh(a * b + c @ w), a @ V), c, tl.stack([row, row * 2]))
+        return last, ys.sum(0)
+    return tl.scan(outer, h, x, reverse=True)
+
+
+def chosen(h, x, w):
+    return tl.cond(h.sum() > 0, lambda a: (tl.sin(a) @ w @ V, x.sum()), lambda a: (a * a @ V, x[0, 0, 0]), h)
+
+
+def mapped(h, x, w):
+    return tl.map(lambda row: (tl.softmax(row @ w, axis=-1), tl.map(lambda r: r * h[0], row)), x)
+
+
+FUNCTIONS = {"recurrence": recurrence, "nested": nested, "chosen": chosen, "mapped": mapped,
+             "other": lambda h, x, w: chosen(-h, x, w)}
+
+
+def scalar(function):
+    return lambda *arguments: sum((y * y * 0.5 + y).sum() for y in leaves(function(*arguments)))
+
+
+def first(function):
+    return tl.grad(scalar(function), (0, 1, 2))
+
+
+def second(function):
+    return tl.grad(lambda *arguments: sum((g * g).sum() for g in first(function)(*arguments)), (0, 1, 2))
+
+
+def by_backward(function):
+    return lambda *arguments: tl.autograd.grad(scalar(function)(*arguments), [V], allow_unused=True)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_values(name):
+    check(FUNCTIONS[name], H, X, W)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("derivative", [first, second, by_backward])
+def test_derivatives(name, derivative):
+    if name == "mapped" and derivative is by_backward:
+        pytest.skip("does not use V")
+    check(derivative(FUNCTIONS[name]), H, X, W)
+
+
+def test_a_scan_is_one_equation_with_a_closed_body():
+    graph = trace(lambda h, x: tl.scan(lambda c, r: (c + r @ W, c), h, x), H, X)
+    assert graph_text(graph) == '''\
+def body0(v0: float64[2, 3], v1: float64[2, 3], v2: float64[3, 3]):
+    v3: float64[2, 3] = matmul(v1, v2)
+    v4: float64[2, 3] = add(v0, v3)
+    return v4, v0
+
+def graph(v0: float64[2, 3], v1: float64[5, 2, 3], v2: float64[3, 3]):
+    v3, v4 = scan(v0, v1, v2, body=body0, carries=1, slices=1, length=5, reverse=False, kept=False)\
+  # v3: float64[2, 3], v4: float64[5, 2, 3]
+    return v3, v4
+'''
+
+
+def test_equal_bodies_stand_once():
+    def twice(h, x):
+        for _ in range(2):
+            h, x = tl.scan(lambda c, r: (c + r, c), h, x)
+        return x
+
+    text = graph_text(check(twice, H, X))
+    assert text.count("def body") == 1
+    assert text.count("= scan(") == 2
+
+
+def test_a_gradient_is_one_scan_more():
+    grad = lambda h, x: tl.autograd.grad(recurrence(h, x, W)[1].sum(), V)
+    assert ops(check(grad, H, X)).count("scan") == 2
+
+
+def test_a_while_loop_is_one_equation():
+    def f(x):
+        return tl.while_loop(lambda c: c[0].sum() < 50, lambda c: (c[0] * 2 + H.sum(), c[1] + 1), (x, 0))
+
+    assert ops(check(f, tl.tensor([1.0, 2.0], dtype=tl.float64))) == ["full", "while_loop"]
+
+
+def test_a_traced_while_loop_has_no_derivative_backwards():
+    with pytest.raises(errors.GradientError) as caught:
+        trace(tl.grad(lambda x: tl.while_loop(lambda c: c < 9, lambda c: c * x, x)), tl.tensor(2.0))
+    assert [line for line in str(caught.value).splitlines() if not line.startswith("  at ")] == [
+        "while_loop: a traced loop has no derivative backwards: how many steps it takes is only known when it runs",
+        "  fix: use tl.scan with a fixed length and keep what is finished, or tl.where"]
+
+
+def test_a_loop_that_counts_may_stand_beside_a_derivative():
+    def f(x):
+        n = tl.while_loop(lambda c: c < 9, lambda c: c * 2, 1)
+        return (x * n).sum()
+
+    check(tl.grad(f), tl.tensor([2.0]))
+
+
+def test_the_generator_advances_inside_as_eager():
+    def masks(x):
+        last, kept = tl.scan(lambda c, _: (tl.dropout(c, 0.5), tl.rand(2)), x, length=4)
+        return last, kept, tl.cond(x.sum() > 0, lambda: tl.rand(3), lambda: tl.ones(3))
+
+    x = tl.ones((2, 3))
+    tl.manual_seed(3)
+    expected = [*masks(x), tl.get_rng_state()]
+    tl.manual_seed(3)
+    traced = trace_call(masks, (x,), {})
+    found = verify(traced.graph)(x, *traced.state)
+    for a, b in zip(expected, found, strict=True):
+        assert_same(a, b)
+    ((changed, slot, place),) = traced.changes
+    assert (changed, slot, place) == (tl.random.default_generator.state, "array", 3)
+
+
+def test_what_a_body_rebinds_is_carried():
+    total, other = tl.zeros(2), tl.zeros(2)
+
+    def f(x):
+        def step(c, row):
+            total.add_(row)
+            with tl.no_grad():
+                other.copy_(total * 2)
+            return c, total * 1
+        return tl.scan(step, None, x)[1]
+
+    x = tl.tensor([[1.0, 2.0], [3.0, 4.0]])
+    traced = trace_call(f, (x,), {})
+    assert total.tolist() == other.tolist() == [0.0, 0.0]
+    ys, *changed = verify(traced.graph)(x, *traced.state)
+    assert ys.tolist() == [[1.0, 2.0], [4.0, 6.0]]
+    slots = {id(tensor): y.tolist() for (tensor, _, _), y in zip(traced.changes, changed, strict=True)}
+    assert slots == {id(total): [4.0, 6.0], id(other): [8.0, 12.0]}
+
+
+def test_a_copy_taken_before_stays_what_it_was():
+    w = tl.tensor([1.0])
+    old = w.detach()
+
+    def f(x):
+        def step(c, row):
+            w.mul_(row)
+            return c, w + old
+        return tl.scan(step, None, x)[1]
+
+    w.bases = ()
+    traced = trace_call(f, (tl.tensor([2.0, 3.0]),), {})
+    assert traced.graph(tl.tensor([2.0, 3.0]), *traced.state)[0].tolist() == [[3.0], [7.0]]
+
+
+def told(kind, function, *arguments):
+    with pytest.raises(kind) as caught:
+        trace(function, *arguments)
+    text = str(caught.value)
+    assert len(text.splitlines()) <= 10
+    assert "  at test_control.py:" in text
+    return [line for line in text.splitlines() if not line.startswith("  at ")]
+
+
+def test_a_carry_that_changes_its_type_is_told():
+    assert told(errors.ShapeError, lambda x: tl.scan(lambda c, r: (c + r, None), 0, x), X) == [
+        "scan: the carry changes its type from int64[] to float64[2, 3]",
+        "  before  int64[]", "  after   float64[2, 3]",
+        "  fix: start from a carry of the type that the body returns, or return what grows beside it"]
+
+
+def test_branches_that_differ_are_told():
+    assert told(errors.DTypeError, lambda x: tl.cond(x.sum() > 0, lambda: x, lambda: x > 0), H) == [
+        "cond: the branches' result changes its type from float64[2, 3] to bool[2, 3]",
+        "  before  float64[2, 3]", "  after   bool[2, 3]",
+        "  fix: cast it to keep its type: y.to(tl.float64)"]
+
+
+def test_a_condition_that_is_no_bool_is_told():
+    assert told(errors.DTypeError, lambda x: tl.cond(x, lambda: x, lambda: x), H)[0] == (
+        "cond: pred must be one bool, not float64[2, 3]")
+
+
+def test_a_tensor_that_escapes_from_a_body_is_told():
+    kept = []
+
+    def leak(x):
+        tl.scan(lambda c, row: (c, kept.append(row * 2)), None, x)
+        return x + kept[0]
+
+    message = ["add: a tensor of another trace was kept and is used here",
+               "  fix: return it from the function that made it"]
+    assert told(errors.TraceError, leak, X) == message
+    assert told(errors.TraceError, lambda x: tl.scan(lambda c, row: (c, row + kept[0]), None, x), X) == message
+
+
+class Double(tl.autograd.Function):
+    @staticmethod
+    def forward(context, x):
+        return x * 2
+
+    @staticmethod
+    def backward(context, g):
+        return g * 3
+
+
+@pytest.mark.parametrize(("body", "problem"), [
+    (lambda row: Double.apply(row), "map: a body uses Double, which has its own derivative"),
+    (lambda row: (row * V.sum()).sum().backward(), "map: a body changes the .grad of a tensor from outside"),
+    (lambda row: hooked(row * 2), "map: a body registers a hook on a tensor"),
+], ids=["custom", "backward", "hook"])
+def test_what_a_graph_cannot_hold_is_told(body, problem):
+    assert told(errors.TraceError, lambda x: tl.map(body, x), X)[0] == problem
+    assert V.grad is None
+
+
+def hooked(y):
+    y.register_hook(lambda g: g * 2)
+    return y
+
+
+def test_a_condition_that_draws_is_told():
+    def f(x):
+        return tl.while_loop(lambda c: tl.rand(()) < c.sum(), lambda c: c - 1, x)
+
+    assert told(errors.TraceError, f, X)[0] == "while_loop: the condition changes a tensor or draws random numbers"
+
+
+def test_a_body_may_differentiate():
+    def f(h, x, w):
+        return tl.scan(lambda c, row: (c - 0.1 * tl.grad(lambda a: (tl.tanh(a @ w) * row).sum())(c), c), h, x)
+
+    check(f, H, X, W)
+    check(first(f), H, X, W)
+
+
+def test_the_verifier_looks_into_bodies():
+    text = graph_text(trace(lambda x: tl.map(lambda row: tl.exp(row), x), X))
+    with pytest.raises(errors.InternalError) as caught:
+        verify(parse(text.replace("v1: float64[2, 3] = exp", "v1: float64[2] = exp")))
+    assert str(caught.value) == ("graph: equation 0, scan: body: graph: equation 0, exp: the type rule gives "
+                                 "float64[2, 3], the graph says float64[2]")
