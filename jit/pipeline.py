@@ -7,16 +7,20 @@ from collections.abc import Callable
 from tensorlite.jit.graph import Graph
 from tensorlite.jit.passes.eliminate_dead_code import eliminate_dead_code
 from tensorlite.jit.passes.fold_constants import fold_constants
+from tensorlite.jit.passes.fuse import fuse
 from tensorlite.jit.passes.share_common_subexpressions import share_common_subexpressions
 from tensorlite.jit.passes.simplify import simplify
+from tensorlite.jit.passes.spell_out import spell_out
 
 Pass = Callable[[Graph], Graph]
 
 PASSES: tuple[Pass, ...] = (
+    spell_out,
     simplify,
     fold_constants,
     share_common_subexpressions,
     eliminate_dead_code,
+    fuse,
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tensorlite.jit.graph import Equation, Graph, Operand, Value
@@ -38,6 +38,14 @@ class Rewriter:
         """Adds an equation as it is."""
         self.equations.append(equation)
         self.makers.update(dict.fromkeys(equation.outputs, equation))
+
+
+def substitute(equation: Equation, replaced: Mapping[Value, Value]) -> Equation:
+    """The equation with other values in place of some of its operands."""
+    if not any(x in replaced for x in equation.values):
+        return equation
+    inputs = tuple(replaced.get(x, x) if isinstance(x, Value) else x for x in equation.inputs)
+    return Equation(equation.op, inputs, equation.attributes, equation.outputs, equation.line)
 
 
 Rule = Callable[[Rewriter, Equation], Value | None]

@@ -46,7 +46,8 @@ class Op:
     `body` computes it with the array module it is given. `type_rule` maps input types to the output's type, or
     raises what is wrong. `rules` gives, by input, the derivative: a function in Tensor ops whose parameter names
     say what the tape must save (``g`` the cotangent, ``y`` the output, else inputs and attributes by name). The last
-    input of a `variadic` op stands for any number of like ones.
+    input of a `variadic` op stands for any number of like ones. `meaning`, where there is one, spells the op in other
+    ops, on tensors with elements: what a compiler fuses.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Op:
     type_rule: Callable[..., Any] | None = None
     rules: dict[str, Callable[..., Any]] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
+    meaning: Callable[..., Any] | None = None
     run: Callable[..., Any] = field(init=False, repr=False)
     plans: dict[Any, Any] = field(init=False, repr=False, default_factory=dict)
 

@@ -91,14 +91,14 @@ def walk(axes: Sequence[Axis], operands: int) -> tuple[tuple[Axis, ...], Layout]
     result, that dimension comes next to the innermost one.
     """
     merged = merge(sorted(axes, key=lambda axis: -abs(axis.strides[-1])))
-    *outer, inner = merged or (Axis(1, (1,) * (operands + 1)),)
+    *outer, inner = merged or (Axis(1, (1,) * len(axes[0].strides) if axes else (1,) * (operands + 1)),)
     runs = list(letters(inner))
-    turned = [k for k, letter in enumerate(runs[:-1]) if letter == "s" and _contiguous_along(outer, k)]
+    turned = [k for k, letter in enumerate(runs[:operands]) if letter == "s" and _contiguous_along(outer, k)]
     if turned and inner.extent >= _FEW:
         row = next(axis for axis in outer if axis.strides[turned[0]] == 1)
         outer = [*(axis for axis in outer if axis is not row), row]
         runs = [
-            "t" if letter == "s" and k < len(runs) - 1 and row.strides[k] == 1 else letter
+            "t" if letter == "s" and k < operands and row.strides[k] == 1 else letter
             for k, letter in enumerate(runs)
         ]
     return (*outer, inner), Layout(len(outer) + 1, "".join(runs))

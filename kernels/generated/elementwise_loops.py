@@ -1,4 +1,4 @@
-"""The loops of an elementwise operation: a scalar function over arrays of any strides, broadcast against each other.
+"""The loops of elementwise operations: scalar functions over arrays of any strides, broadcast against each other.
 
 The innermost dimension is a vector loop, in which each operand is contiguous (u), repeated (b) or strided (s). A task
 is a block of rows by a chunk of columns. An operand whose neighbours lie in the rows' direction is transposed (t): a
@@ -39,8 +39,27 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
+class Body:
+    """What is done at each element: results, by expressions of the operands ``x0``, ``x1``, ... and of named values.
+
+    Values are named in order, each by the operands and the values before it; a result is rounded to its dtype.
+    """
+
+    operands: tuple[DType, ...]
+    results: tuple[tuple[s.Expr, DType], ...]
+    values: tuple[tuple[str, s.Expr], ...] = ()
+
+    @property
+    def text(self) -> str:
+        """All that a kernel of this body depends on."""
+        named = [f"{name}={s.text(expr)}" for name, expr in self.values]
+        stored = [f"{s.text(expr)}:{dtype.name}" for expr, dtype in self.results]
+        return "; ".join((" ".join(dtype.name for dtype in self.operands), *named, *stored))
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
-    """What a kernel is specialised to: the number of dimensions and, for each array, the result last, its letter."""
+    """What a kernel is specialised to: the number of dimensions and, for each array, results last, its letter."""
 
     rank: int
     inner: str
@@ -57,24 +76,37 @@ def kernel(
 
     Raises ``scalar.NoLowering`` where the function has no native form.
     """
+    return kernel_of(body_of(function, dtypes, dtype), layout, schedule)
+
+
+def body_of(function: s.Function, dtypes: Sequence[DType], dtype: DType) -> Body:
+    """Return the body with one result."""
     renamed: dict[s.Expr, s.Expr] = {s.Var(name): s.Var(f"x{k}") for k, name in enumerate(function.parameters)}
-    types = {f"x{k}": np.dtype(operand) for k, operand in enumerate(dtypes)}
-    value = s.lower(s.cast(s.substitute(function.body, renamed), dtype), types)
+    return Body(tuple(map(np.dtype, dtypes)), ((s.substitute(function.body, renamed), np.dtype(dtype)),))
+
+
+def kernel_of(body: Body, layout: Layout, schedule: Schedule = DEFAULT) -> loops.Kernel:
+    """Return the loops of a body; its buffers are the operands and then the results. Raises as ``kernel``."""
     write = _Tiles if "t" in layout.inner else _Rows
-    body = write(layout, _lanes(value, types, layout, schedule), [*dtypes, np.dtype(dtype)], schedule)
-    buffers = [Buffer(f"a{k}", np.dtype(operand), exclusive=False) for k, operand in enumerate(dtypes)]
-    result = Buffer("out", np.dtype(dtype), writable=True, exclusive=False, alignment=64 if layout.streaming else 0)
-    integers = [Parameter(name) for name in (*body.PARAMETERS, *body.extents, *body.all_strides())]
-    return loops.build("elementwise", (*buffers, result, *integers), (body.task(value),))
+    writer = write(body, layout, _lanes(body, layout, schedule), schedule)
+    buffers = [Buffer(f"a{k}", dtype, exclusive=False) for k, dtype in enumerate(body.operands)]
+    alignment = 64 if layout.streaming else 0
+    results = [Buffer(name, dtype, writable=True, exclusive=False, alignment=alignment)
+               for name, (_, dtype) in zip(writer.results, body.results, strict=True)]  # fmt: skip
+    integers = [Parameter(name) for name in (*writer.PARAMETERS, *writer.extents, *writer.all_strides())]
+    return loops.build("elementwise", (*buffers, *results, *integers), (writer.task(),))
 
 
-def _lanes(value: s.Typed, types: dict[str, DType], layout: Layout, schedule: Schedule) -> int:
-    """Return the width: that of a vector of the widest dtype that occurs, twice where the expression is short."""
-    nodes = s.postorder(value)
-    widest = max(
-        node.dtype.itemsize for node in (*nodes, *(s.Typed("var", (), dtype, "x") for dtype in types.values()))
-    )
-    lanes = schedule.vector_bytes // widest
+def _lanes(body: Body, layout: Layout, schedule: Schedule) -> int:
+    """Return the width: that of a vector of the widest dtype that occurs, twice where the expressions are short."""
+    types = {f"x{k}": dtype for k, dtype in enumerate(body.operands)}
+    lowered = []
+    for name, expr in body.values:
+        lowered.append(s.lower(expr, types))
+        types[name] = lowered[-1].dtype
+    lowered += [s.lower(s.cast(expr, dtype), types) for expr, dtype in body.results]
+    nodes = s.postorder(*lowered)
+    lanes = schedule.vector_bytes // max(dtype.itemsize for dtype in (*(n.dtype for n in nodes), *types.values()))
     return lanes if len(nodes) >= schedule.simple or set(layout.inner) & {"s", "t"} else 2 * lanes
 
 
@@ -82,14 +114,16 @@ _TASK, _START, _COUNT, _I, _R = map(s.Var, ("task", "start", "count", "i", "r"))
 
 
 class _Rows:
-    """Writes the loops of one layout; operand k is ``a{k}``, the result is ``out``. Rows are numbered through."""
+    """Writes the loops of one layout; operand k is ``a{k}``, result k is ``out{k}``. Rows are numbered through."""
 
     PARAMETERS: tuple[str, ...] = ("n", "chunk", "chunks", "rows", "block", "tasks")
 
-    def __init__(self, layout: Layout, lanes: int, dtypes: Sequence[DType], schedule: Schedule) -> None:
-        self.layout, self.lanes, self.schedule = layout, lanes, schedule
-        self.names = [*(f"a{k}" for k in range(len(dtypes) - 1)), "out"]
-        self.dtypes = dict(zip(self.names, dtypes, strict=True))
+    def __init__(self, body: Body, layout: Layout, lanes: int, schedule: Schedule) -> None:
+        self.body, self.layout, self.lanes, self.schedule = body, layout, lanes, schedule
+        self.operands = [f"a{k}" for k in range(len(body.operands))]
+        self.results = [f"out{k}" for k in range(len(body.results))]
+        self.names = [*self.operands, *self.results]
+        self.dtypes = dict(zip(self.operands, body.operands, strict=True))
         self.letters = dict(zip(self.names, layout.inner, strict=True))
         self.outer = layout.rank - 1
         self.extents = [f"extent{axis}" for axis in range(1, self.outer)]
@@ -102,13 +136,13 @@ class _Rows:
     def all_strides(self) -> list[str]:
         return [stride for name in self.names for stride in self.strides(name)]
 
-    def task(self, value: s.Typed) -> loops.For:
+    def task(self) -> loops.For:
         chunks, first = s.Var("chunks"), s.Var("first")
         if not self.outer:
-            return loops.parallel("task", s.Var("tasks"), *self.chunk(), *self.columns(value))
+            return loops.parallel("task", s.Var("tasks"), *self.chunk(), *self.columns())
         here = Let("first", index(_TASK // chunks * s.Var("block")))
         height = s.minimum(s.Var("block"), s.Var("rows") - first)
-        rows = loops.serial("r", height, *self.coordinates(first + _R, self.outer), *self.columns(value))
+        rows = loops.serial("r", height, *self.coordinates(first + _R, self.outer), *self.columns())
         return loops.parallel("task", s.Var("tasks"), *self.chunk(), here, rows)
 
     def chunk(self) -> list[Statement]:
@@ -126,14 +160,25 @@ class _Rows:
             number = s.Var(f"row{axis}") // extent
         return [*statements, Let("at0", index(number))]
 
-    def columns(self, value: s.Typed) -> list[Statement]:
-        """Return the vector loop over the columns of a row."""
+    def columns(self) -> list[Statement]:
+        """Return the vector loop over the columns of a row; what is the same in all of them comes before it."""
         bases = [Let(f"{name}_base", index(self.base(name))) for name in self.names if self.letters[name] != "t"]
-        loads = {name: self.load(f"x{k}", name) for k, name in enumerate(self.names[:-1])}
-        uniform = [load for name, load in loads.items() if self.letters[name] == "b"]
-        varying = [load for name, load in loads.items() if self.letters[name] != "b"]
-        store = Store("out", self.place("out"), value, streaming=self.layout.streaming)
-        return [*bases, *uniform, loops.vector("i", _COUNT, self.lanes, *varying, store)]
+        statements = [*(self.load(f"x{k}", name) for k, name in enumerate(self.operands)), *self.values()]
+        varying = {f"x{k}" for k, name in enumerate(self.operands) if self.letters[name] != "b"}
+        before, within = [], []
+        for statement in statements:
+            if isinstance(statement, Let) and varying.intersection(s.free_variables(statement.value)):  # type: ignore[arg-type]
+                varying.add(statement.name)
+            (within if statement.name in varying else before).append(statement)
+        stores = [
+            Store(name, self.place(name), s.cast(expr, dtype), streaming=self.layout.streaming)
+            for name, (expr, dtype) in zip(self.results, self.body.results, strict=True)
+        ]
+        return [*bases, *before, loops.vector("i", _COUNT, self.lanes, *within, *stores)]
+
+    def values(self) -> list[Let]:
+        """Name the values."""
+        return [Let(name, expr) for name, expr in self.body.values]
 
     def load(self, variable: str, name: str) -> Load:
         return Load(variable, name, self.place(name))
@@ -155,11 +200,11 @@ class _Tiles(_Rows):
 
     PARAMETERS = (*_Rows.PARAMETERS, "blocks")
 
-    def __init__(self, layout: Layout, lanes: int, dtypes: Sequence[DType], schedule: Schedule) -> None:
-        super().__init__(layout, lanes, dtypes, schedule)
+    def __init__(self, body: Body, layout: Layout, lanes: int, schedule: Schedule) -> None:
+        super().__init__(body, layout, lanes, schedule)
         self.extents = self.extents[:-1]  # that of the rows is a parameter of its own
 
-    def task(self, value: s.Typed) -> loops.For:
+    def task(self) -> loops.For:
         chunks, block, blocks, first = map(s.Var, ("chunks", "block", "blocks", "first"))
         last = s.Var(f"at{self.outer - 1}")
         turned = [name for name in self.names if self.letters[name] == "t"]
@@ -172,7 +217,7 @@ class _Tiles(_Rows):
             *(self.coordinates(s.Var("band") // blocks, self.outer - 1) if self.outer > 1 else ()),
         ]
         fill = [statement for k, name in enumerate(turned) for statement in self.fill(k, name)]
-        row = loops.serial("r", s.Var("height"), Let(str(last.name), index(first + _R)), *self.columns(value))
+        row = loops.serial("r", s.Var("height"), Let(str(last.name), index(first + _R)), *self.columns())
         return loops.parallel("task", s.Var("tasks"), *scratch, *self.chunk(), *head, *fill, row)
 
     def fill(self, k: int, name: str) -> list[Statement]:

@@ -61,7 +61,7 @@ class Fold:
     """Passes over elements. ``state``, if there is one, is what chunks of a row leave behind, to be merged.
 
     Expressions may use the ``operands`` (by name, dtype; one value for each element), ``givens`` (one for each row),
-    what passes name, ``position`` (int32, of the element along the axis), ``first`` (the first element of the first
+    ``rows`` (the same, of any strides), what passes name, ``position`` (int32, of the element along the axis), ``first`` (the first element of the first
     operand in the chunk), ``count`` and ``size`` (float64, the elements of chunk and row), and ``numbers`` (float64).
     """
 
@@ -71,6 +71,7 @@ class Fold:
     state: tuple[Accumulator, ...] = ()
     givens: tuple[tuple[str, DType], ...] = ()
     numbers: tuple[str, ...] = ()
+    rows: tuple[tuple[str, DType], ...] = ()
 
     def mentions(self, name: str) -> bool:
         """Tell whether a pass reads ``name``."""

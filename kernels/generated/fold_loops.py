@@ -54,9 +54,10 @@ class Form:
 
 
 def arrays(fold: Fold) -> tuple[str, ...]:
-    """Return the names of the arrays that have a value for every element, in the order of ``Form.letters``."""
+    """Return the names of the arrays that are walked by strides, in the order of ``Form.letters``; rows are the last."""
     operands = tuple(name for name, _ in fold.operands)
-    return (*operands, *(output.name for output in fold.outputs if output.value is None))
+    elements = (output.name for output in fold.outputs if output.value is None)
+    return (*operands, *elements, *(name for name, _ in fold.rows))
 
 
 def parameters(fold: Fold, form: Form) -> list[str]:
@@ -78,7 +79,7 @@ def kernel(fold: Fold, form: Form) -> loops.Kernel:
     if form.stage == "part":
         passes = tuple(step for step in fold.passes if step.accumulators)
         fold = replace(fold, passes=passes, outputs=tuple(Output(a.name, a.dtype, s.Var(a.name)) for a in fold.state))
-    read = [Buffer(_buffer(name), dtype, exclusive=False) for name, dtype in (*fold.operands, *fold.givens)]
+    read = [Buffer(_buffer(name), dtype, exclusive=False) for name, dtype in (*fold.operands, *fold.givens, *fold.rows)]
     written = [Buffer(_buffer(f"to_{o.name}"), o.dtype, writable=True, exclusive=False) for o in fold.outputs]
     integers = [Parameter(name) for name in parameters(fold, form)]
     floats = [Parameter(name, np.dtype(np.float64)) for name in ("size", *fold.numbers)]
@@ -107,6 +108,8 @@ class _Writer:
     def __init__(self, fold: Fold, form: Form) -> None:
         self.fold, self.form = fold, form
         self.letters = dict(zip(arrays(fold), form.letters, strict=True))
+        self.rows = [name for name, _ in fold.rows]
+        self.elements = [name for name in self.letters if name not in self.rows]
 
     def chunk(self) -> list[Statement]:
         """Name the elements of the outermost reduced dimension that a task takes."""
@@ -163,14 +166,14 @@ class _Writer:
 
         ``own`` are the names that have this number already, apart from the elements.
         """
-        named = ("position", *self.letters, *(name for name, _ in step.values), *own)
+        named = ("position", *self.elements, *(name for name, _ in step.values), *own)
         rename: dict[s.Expr, s.Expr] = {s.Var(name): s.Var(f"{name}_{number}") for name in named}
         used = {name for expr in expressions(step) for name in s.free_variables(expr)}
-        places = {name: self.place(name, at, inner) for name in self.letters}
+        places = {name: self.place(name, at, inner) for name in self.elements}
         buffers = {o.name: _buffer(f"to_{o.name}") for o in self.fold.outputs}
         loads = buffers | {name: _buffer(name) for name, _ in self.fold.operands}
         statements: list[Statement] = [
-            Load(f"{name}_{number}", loads[name], places[name]) for name in self.letters if name in used
+            Load(f"{name}_{number}", loads[name], places[name]) for name in self.elements if name in used
         ]
         if "position" in used:
             position = at[0] if at else inner
@@ -194,9 +197,17 @@ class _Writer:
     def extent(self, d: int) -> s.Expr:
         return s.Var(f"reduce{d}") if d else s.Var("length")
 
-    def givens(self, row: s.Expr, suffix: str = "") -> list[Statement]:
+    def givens(self, row: s.Expr, suffix: str = "", lane: s.Expr | None = None) -> list[Statement]:
         """Load what each row has one of."""
-        return [Load(f"{name}{suffix}", _buffer(name), row) for name, _ in self.fold.givens]
+        loads: list[Statement] = [Load(f"{name}{suffix}", _buffer(name), row) for name, _ in self.fold.givens]
+        return loads + [Load(f"{name}{suffix}", _buffer(name), self.row_place(name, lane)) for name in self.rows]
+
+    def row_place(self, name: str, lane: s.Expr | None) -> s.Expr:
+        """Return the index of what a row has one of, in the row of a lane where rows are lanes."""
+        base, letter = s.Var(f"{name}_base"), self.letters[name]
+        if lane is None or letter == "b":
+            return base
+        return base + (lane if letter == "u" else lane * s.Var(f"{name}_step"))
 
     def results(self, row: s.Expr, chunk: s.Expr) -> list[Statement]:
         """Store what each row, or each chunk of one, has one of."""
@@ -208,7 +219,7 @@ class _Writer:
         statements: list[Statement] = []
         for number, step in enumerate(self.fold.passes):
             statements += [Local(a.name, loops.constant(a.identity, a.dtype)) for a in step.accumulators]
-            statements += self.walk(step, number)
+            statements += self.walk(step, number) if expressions(step) else []
             statements += [Let(name, value) for name, value in step.results]
         return statements
 
@@ -273,7 +284,8 @@ class _Columns(_Writer):
 
     def panel(self) -> list[Statement]:
         row, chunk = self.row_and_chunk(_LANE)
-        body = [*self.givens(row), *self.first("first", _LANE), *self.passes(), *self.results(row, chunk)]
+        given = self.givens(row, lane=_LANE)
+        body = [*given, *self.first("first", _LANE), *self.passes(), *self.results(row, chunk)]
         return [*self.count(), loops.vector("lane", s.Var("span"), self.form.lanes, *body)]
 
     def walk(self, step: Pass, number: int) -> list[Statement]:
@@ -320,9 +332,9 @@ class _Sweeps(_Columns):
         row = row + s.Var(f"u{number}")
         at = [s.Var(f"r{d}") for d in range(last)] + [row]
         at[0] = _START + at[0]
-        own = (*names, *(name for name, _ in self.fold.givens), "first")
+        own = (*names, *(name for name, _ in self.fold.givens), *self.rows, "first")
         body = self.element(step, number, at, lane, own)
-        given = [*self.givens(self.row_and_chunk(lane)[0], f"_{number}"), *self.first(f"first_{number}", lane)]
+        given = [*self.givens(self.row_and_chunk(lane)[0], f"_{number}", lane), *self.first(f"first_{number}", lane)]
         stores = [Store(f"{name}_lanes", lane, s.Var(f"{name}_{number}")) for name in names]
         body = [*loads, *locals_, *given, loops.unroll(f"u{number}", rows, *body), *stores]
         return loops.vector(f"lane{number}", s.Var("span"), self.form.lanes, *body)
@@ -332,7 +344,7 @@ class _Sweeps(_Columns):
         lane = s.Var("lane2")
         loads = [Load(a.name, f"{a.name}_lanes", lane) for a in step.accumulators]
         row, chunk = self.row_and_chunk(lane)
-        given = [*self.givens(row), *self.first("first", lane)]
+        given = [*self.givens(row, lane=lane), *self.first("first", lane)]
         named = [Let(name, value) for name, value in step.results]
         stores = self.results(row, chunk)
         return loops.vector("lane2", s.Var("span"), self.form.lanes, *loads, *given, *named, *stores)

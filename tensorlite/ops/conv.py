@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from tensorlite.declare import primitive, public
+from tensorlite.dispatch import apply
 from tensorlite.errors import ArgumentError, ShapeError, complaint
-from tensorlite.op import Sample
+from tensorlite.op import OPS, Sample
 from tensorlite.ops.checks import check_alike, check_floating
 from tensorlite.ops.reduce import _sum, accumulator
+from tensorlite.ops.shape import _reshape
 from tensorlite.ops.window import (
     Padding,
     Pair,
@@ -75,7 +77,12 @@ def _geometry(stride: Pair = _ONE, padding: Padding = _NONE, dilation: Pair = _O
     return {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
 
 
-@primitive("contract", type=_conv2d_type, samples=[
+def _conv2d_meaning(x: Tensor, weight: Tensor, *bias: Tensor, **geometry: Any) -> Tensor:
+    product = _conv2d(x, weight, **geometry)
+    return apply(OPS["add"], product, _reshape(bias[0], shape=(bias[0].size, 1, 1))) if bias else product
+
+
+@primitive("contract", type=_conv2d_type, meaning=_conv2d_meaning, samples=[
     Sample((2, 3, 6, 5), (4, 3, 3, 3), **_geometry()),
     Sample((2, 2, 5, 6), (2, 2, 3, 2), (2,), **_geometry((2, 1), ((1, 0), (1, 2)))),
     Sample((1, 4, 7, 7), (6, 2, 2, 3), (6,), **_geometry(dilation=(2, 2), groups=2)),

@@ -6,8 +6,9 @@ import math
 from typing import Any
 
 from tensorlite.declare import primitive, public
+from tensorlite.dispatch import apply
 from tensorlite.errors import DTypeError, ShapeError, complaint
-from tensorlite.op import Sample
+from tensorlite.op import OPS, Sample
 from tensorlite.ops.checks import check_alike, check_floating
 from tensorlite.ops.linalg import _matmul
 from tensorlite.ops.reduce import accumulator
@@ -41,7 +42,12 @@ def _weight_vjp(g: Tensor, x: Tensor) -> Tensor:
     return _matmul(_permute_dims(_rows(g), axes=(1, 0)), _rows(x))
 
 
-@primitive("contract", type=_linear_type,
+def _linear_meaning(x: Tensor, weight: Tensor, *bias: Tensor) -> Tensor:
+    product = _linear(x, weight)
+    return apply(OPS["add"], product, bias[0]) if bias else product
+
+
+@primitive("contract", type=_linear_type, meaning=_linear_meaning,
            vjp={"x": lambda g, weight: _linear(g, _permute_dims(weight, axes=(1, 0))), "weight": _weight_vjp,
                 "bias": lambda g: g},
            samples=[Sample((3, 4), (2, 4)), Sample((2, 3, 4), (5, 4), (5,)), Sample((4,), (2, 4), (2,)),

@@ -15,7 +15,7 @@ from tensorlite.declare import elementwise, primitive, public
 from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
 from tensorlite.op import Sample
 from tensorlite.ops.checks import check_alike, check_floating
-from tensorlite.ops.elementwise import rsqrt
+from tensorlite.ops.elementwise import rsqrt, square
 from tensorlite.ops.reduce import _mean, accumulator, count_of, kept_shape
 from tensorlite.ops.shape import _reshape, astype
 from tensorlite.tensor import Tensor
@@ -38,7 +38,13 @@ def _moments_type(x: TensorType, *, axes: Axes) -> tuple[TensorType, TensorType]
     return kept, kept
 
 
-@primitive("reduce", type=_moments_type, samples=[Sample((3, 4), axes=(1,)), Sample((2, 3, 4), axes=(0, 2))])
+def _moments_meaning(x: Tensor, *, axes: Axes) -> tuple[Tensor, Tensor]:
+    wide = astype(x, accumulator(x.dtype), copy=False)
+    mean = _average(wide, axes)
+    return mean, _average(square(wide - mean), axes)
+
+
+@primitive("reduce", type=_moments_type, meaning=_moments_meaning, samples=[Sample((3, 4), axes=(1,)), Sample((2, 3, 4), axes=(0, 2))])
 def _moments(xp: Any, x: Any, *, axes: Axes) -> tuple[Any, Any]:
     """The mean and the variance over axes, which are kept, in a dtype wide enough for sums; without a derivative."""
     _check(x, ())
@@ -80,7 +86,7 @@ def _factor_vjp(g: Tensor, x: Tensor, r: Tensor, axes: Axes) -> Tensor:
 
 
 # Samples of ops that are given `mean` or `r` are empty: else these would have to be those of `x`, which none can say.
-@primitive("reduce", type=lambda x, r, *, axes: r, vjp={"x": _factor_vjp},
+@primitive("reduce", type=lambda x, r, *, axes: r, vjp={"x": _factor_vjp}, meaning=lambda x, r, *, axes: r,
            samples=[Sample((2, 0, 3), (1, 0, 1), axes=(0, 2))])
 def _factor(xp: Any, x: Any, r: Any, *, axes: Axes) -> Any:
     """``r`` as a function of ``x``, for derivatives of derivatives."""
@@ -107,7 +113,18 @@ def _layer_norm_affine_vjp(g: Tensor, x: Tensor, index: int, axes: Axes, eps: fl
     return g * _normalize(x, *_known(x, axes, eps), axes=axes) if index == 1 else g
 
 
-@primitive("reduce", type=lambda x, *affine, axes, eps: x,
+def _layer_norm_meaning(x: Tensor, *affine: Tensor, axes: Axes, eps: float) -> Tensor:
+    wide = astype(x, accumulator(x.dtype), copy=False)
+    mean, variance = _moments_meaning(wide, axes=axes)
+    out = (wide - mean) * rsqrt(variance + eps)
+    if affine:
+        out = out * astype(affine[0], out.dtype, copy=False)
+    if len(affine) > 1:
+        out = out + astype(affine[1], out.dtype, copy=False)
+    return astype(out, x.dtype, copy=False)
+
+
+@primitive("reduce", type=lambda x, *affine, axes, eps: x, meaning=_layer_norm_meaning,
            vjp={"x": _layer_norm_x_vjp, "affine": _layer_norm_affine_vjp},
            samples=[Sample((3, 4), axes=(1,), eps=1e-5), Sample((3, 4), (4,), (4,), axes=(1,), eps=1e-5),
                     Sample((2, 3, 4), (3, 4), axes=(1, 2), eps=1e-3)])
@@ -129,7 +146,13 @@ def _normalize_affine_vjp(g: Tensor, x: Tensor, mean: Tensor, r: Tensor, index: 
     return g * _normalize(x, mean, r, axes=axes) if index == 3 else g
 
 
-@primitive("reduce", type=lambda x, mean, r, *affine, axes: x,
+def _normalize_meaning(x: Tensor, mean: Tensor, r: Tensor, *affine: Tensor, axes: Axes) -> Tensor:
+    scale = r * affine[0] if affine else r
+    out = (astype(x, mean.dtype, copy=False) - mean) * scale
+    return astype(out + affine[1] if len(affine) > 1 else out, x.dtype, copy=False)
+
+
+@primitive("reduce", type=lambda x, mean, r, *affine, axes: x, meaning=_normalize_meaning,
            vjp={"x": _normalize_x_vjp, "affine": _normalize_affine_vjp},
            samples=[Sample((2, 0, 3), (1, 0, 1), (1, 0, 1), (1, 0, 1), (1, 0, 1), axes=(0, 2))])
 def _normalize(xp: Any, x: Any, mean: Any, r: Any, *affine: Any, axes: Axes) -> Any:
@@ -156,7 +179,12 @@ def _backward_g_vjp(g: Tensor, x: Tensor, mean: Tensor, r: Tensor, axes: Axes) -
     return _normalize_backward(g, x, mean, r, axes=axes)
 
 
-@primitive("reduce", type=lambda g_, x, mean, r, *, axes: x, vjp={"g_": _backward_g_vjp, "x": _backward_x_vjp},
+def _normalize_backward_meaning(g_: Tensor, x: Tensor, mean: Tensor, r: Tensor, *, axes: Axes) -> Tensor:
+    g, z = astype(g_, r.dtype, copy=False), (astype(x, r.dtype, copy=False) - mean) * r
+    return astype((g - _average(g, axes) - z * _average(g * z, axes)) * r, x.dtype, copy=False)
+
+
+@primitive("reduce", type=lambda g_, x, mean, r, *, axes: x, meaning=_normalize_backward_meaning, vjp={"g_": _backward_g_vjp, "x": _backward_x_vjp},
            samples=[Sample((2, 0, 3), (2, 0, 3), (1, 0, 1), (1, 0, 1), axes=(0, 2))])
 def _normalize_backward(xp: Any, g_: Any, x: Any, mean: Any, r: Any, *, axes: Axes) -> Any:
     """The map ``D``: from the cotangent of ``z`` to that of ``x``."""

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from tensorlite.declare import elementwise, primitive, public
+from tensorlite.dispatch import apply
 from tensorlite.errors import DTypeError, complaint
 from tensorlite.kernels import scalar as s
-from tensorlite.op import Sample
+from tensorlite.op import OPS, Sample
 from tensorlite.ops.axes import reduced_shape, some_axes
-from tensorlite.ops.elementwise import equal, exp, isinf, where
+from tensorlite.ops.elementwise import equal, exp, isfinite, isinf, log, square, where
 from tensorlite.ops.shape import _broadcast_to, _reshape, astype, retype
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import (
@@ -146,7 +147,14 @@ def _var_vjp(g: Tensor, x: Tensor, axis: tuple[int, ...], correction: float) -> 
     return weight * (x - _mean(x, axis=axis, keepdims=True))
 
 
-@primitive("reduce", type=reduce_type, vjp={"x": _var_vjp},
+def _var_meaning(x: Tensor, *, axis: tuple[int, ...], keepdims: bool, correction: float) -> Tensor:
+    wide = astype(x, accumulator(x.dtype), copy=False)
+    squares = square(wide - _mean(wide, axis=axis, keepdims=True))
+    total = _sum(squares, axis=axis, keepdims=keepdims, dtype=None)
+    return astype(total / _divisor(x.shape, axis, correction), x.dtype, copy=False)
+
+
+@primitive("reduce", type=reduce_type, vjp={"x": _var_vjp}, meaning=_var_meaning,
            samples=(*samples_with(REDUCE_SAMPLES[:4], correction=0.0),
                     Sample((5, 2), axis=(0,), keepdims=True, correction=1.0)))
 def _var(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, correction: float) -> Any:
@@ -199,7 +207,15 @@ def _logsumexp_vjp(g: Tensor, x: Tensor, y: Tensor, axis: tuple[int, ...]) -> Te
     return spread(g, x.shape, axis) * share
 
 
-@primitive("reduce", type=reduce_type, vjp={"x": _logsumexp_vjp}, samples=REDUCE_SAMPLES)
+def _logsumexp_meaning(x: Tensor, *, axis: tuple[int, ...], keepdims: bool) -> Tensor:
+    wide = astype(x, accumulator(x.dtype), copy=False)
+    peak = apply(OPS["max"], wide, axis=axis, keepdims=True)
+    top = where(isfinite(peak), peak, 0.0)
+    found = log(_sum(exp(wide - top), axis=axis, keepdims=True, dtype=None)) + top
+    return astype(_reshape(found, shape=reduced_shape(x.shape, axis, keepdims)), x.dtype, copy=False)
+
+
+@primitive("reduce", type=reduce_type, vjp={"x": _logsumexp_vjp}, meaning=_logsumexp_meaning, samples=REDUCE_SAMPLES)
 def _logsumexp(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
     shape = reduced_shape(x.shape, axis, keepdims)
     if not x.size:

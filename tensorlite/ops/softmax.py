@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from tensorlite.declare import primitive, public
-from tensorlite.op import Sample
+from tensorlite.dispatch import apply
+from tensorlite.op import OPS, Sample
 from tensorlite.ops.axes import one_axis
 from tensorlite.ops.checks import check_floating
-from tensorlite.ops.elementwise import exp
+from tensorlite.ops.elementwise import exp, log
 from tensorlite.ops.reduce import _sum, accumulator
 from tensorlite.ops.shape import astype
 from tensorlite.tensor import Tensor
@@ -35,7 +36,36 @@ def _total(x: Tensor, axis: int) -> Tensor:
     return _sum(x, axis=(axis,), keepdims=True, dtype=None)
 
 
-@primitive("reduce", type=_type, samples=_SAMPLES, vjp={"x": lambda g, y, axis: _softmax_backward(g, y, axis=axis)})
+def _wide(x: Tensor) -> Tensor:
+    return astype(x, accumulator(x.dtype), copy=False)
+
+
+def _from_largest(x: Tensor, axis: int) -> Tensor:
+    return _wide(x) - apply(OPS["max"], _wide(x), axis=(axis,), keepdims=True)
+
+
+def _softmax_meaning(x: Tensor, *, axis: int) -> Tensor:
+    powers = exp(_from_largest(x, axis))
+    return astype(powers / _total(powers, axis), x.dtype, copy=False)
+
+
+def _softmax_backward_meaning(g_: Tensor, y_: Tensor, *, axis: int) -> Tensor:
+    g, y = _wide(g_), _wide(y_)
+    return astype(y * (g - _total(g * y, axis)), g_.dtype, copy=False)
+
+
+def _log_softmax_meaning(x: Tensor, *, axis: int) -> Tensor:
+    shifted = _from_largest(x, axis)
+    return astype(shifted - log(_total(exp(shifted), axis)), x.dtype, copy=False)
+
+
+def _log_softmax_backward_meaning(g_: Tensor, y_: Tensor, *, axis: int) -> Tensor:
+    g = _wide(g_)
+    return astype(g - exp(_wide(y_)) * _total(g, axis), g_.dtype, copy=False)
+
+
+@primitive("reduce", type=_type, samples=_SAMPLES, meaning=_softmax_meaning,
+           vjp={"x": lambda g, y, axis: _softmax_backward(g, y, axis=axis)})
 def _softmax(xp: Any, x: Any, *, axis: int) -> Any:
     out = _shifted(xp, x, axis)
     xp.exp(out, out=out)
@@ -43,7 +73,7 @@ def _softmax(xp: Any, x: Any, *, axis: int) -> Any:
     return out.astype(x.dtype, copy=False)
 
 
-@primitive("reduce", type=_type, samples=_BACKWARD_SAMPLES, vjp={
+@primitive("reduce", type=_type, samples=_BACKWARD_SAMPLES, meaning=_softmax_backward_meaning, vjp={
     "g_": lambda g, y_, axis: _softmax_backward(g, y_, axis=axis),
     "y_": lambda g, g_, y_, axis: g * (g_ - _total(g_ * y_, axis)) - g_ * _total(g * y_, axis)})
 def _softmax_backward(xp: Any, g_: Any, y_: Any, *, axis: int) -> Any:
@@ -55,14 +85,15 @@ def _softmax_backward(xp: Any, g_: Any, y_: Any, *, axis: int) -> Any:
     return out.astype(g_.dtype, copy=False)
 
 
-@primitive("reduce", type=_type, samples=_SAMPLES, vjp={"x": lambda g, y, axis: _log_softmax_backward(g, y, axis=axis)})
+@primitive("reduce", type=_type, samples=_SAMPLES, meaning=_log_softmax_meaning,
+           vjp={"x": lambda g, y, axis: _log_softmax_backward(g, y, axis=axis)})
 def _log_softmax(xp: Any, x: Any, *, axis: int) -> Any:
     out = _shifted(xp, x, axis)
     out -= xp.log(xp.sum(xp.exp(out), axis=axis, keepdims=True))
     return out.astype(x.dtype, copy=False)
 
 
-@primitive("reduce", type=_type, samples=_BACKWARD_SAMPLES, vjp={
+@primitive("reduce", type=_type, samples=_BACKWARD_SAMPLES, meaning=_log_softmax_backward_meaning, vjp={
     "g_": lambda g, y_, axis: g - _total(exp(y_) * g, axis),
     "y_": lambda g, g_, y_, axis: -g * exp(y_) * _total(g_, axis)})
 def _log_softmax_backward(xp: Any, g_: Any, y_: Any, *, axis: int) -> Any:

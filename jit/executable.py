@@ -1,0 +1,168 @@
+"""Executable: a scheduled graph as native programs over one arena, with edges run from Python between them.
+
+One call takes a frame (arena, argument blocks), so that several threads may call at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tensorlite.eager import NATIVE_SIZE
+from tensorlite.jit.lower import lower
+from tensorlite.jit.memory import Memory, plan_memory
+from tensorlite.jit.program import Buffer, Edge, Home, Lowered, Native, Place
+from tensorlite.jit.schedule import Schedule, is_small, schedule
+from tensorlite.kernels.cpu import allocator
+from tensorlite.kernels.cpu.program import ALL, Frame, Meet, Step, block
+from tensorlite.kernels.generated import launch
+
+__all__ = ["NATIVE_SIZE", "Executable", "Fault", "executable"]
+
+
+class Fault(Exception):
+    """An index was out of range: the program stopped before it changed anything but its results."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Native steps in one call, or one edge."""
+
+    steps: tuple[Step | Meet, ...] = ()
+    natives: tuple[Native | None, ...] = ()
+    edge: Edge | None = None
+
+
+class Executable:
+    """What a graph has become. Inputs, outputs and constants are arrays in memory, contiguous."""
+
+    def __init__(self, lowered: Lowered, scheduled: Schedule, memory: Memory, constants: Sequence[Any]) -> None:
+        self.lowered, self.schedule, self.memory = lowered, scheduled, memory
+        self.constants = [np.ascontiguousarray(array) for array in constants]
+        self.over = {result.index: given.index for result, given in scheduled.over.items()}
+        self.bases = 1 + len(lowered.inputs) + len(lowered.outputs) + len(self.constants)
+        self.faults = list(dict.fromkeys(step.fault for phase in scheduled.phases for step in phase
+                                         if isinstance(step, Native) and step.fault is not None))
+        self.segments = tuple(self._segments())
+        steps = [step for phase in scheduled.phases for step in phase]
+        self.threads = 1 if all(map(is_small, steps)) else None
+        self.frames: list[_Frame] = []
+
+    def _base(self, buffer: Buffer) -> int:
+        start = {Home.ARENA: 0, Home.INPUT: 1, Home.OUTPUT: 1 + len(self.lowered.inputs),
+                 Home.CONSTANT: 1 + len(self.lowered.inputs) + len(self.lowered.outputs)}[buffer.home]
+        return start + (0 if buffer.home is Home.ARENA else buffer.index)
+
+    def _where(self, buffer: Buffer, offset: int = 0) -> tuple[int, int]:
+        return self._base(buffer), offset + self.memory.offsets.get(buffer, 0)
+
+    def _segments(self) -> Iterator[Segment]:
+        steps: list[Step | Meet] = []
+        natives: list[Native | None] = []
+        watched: Buffer | None = None
+        for phase in self.schedule.phases:
+            small = 0
+            for step in phase:
+                if isinstance(step, Native):
+                    thread = ALL
+                    if is_small(step):
+                        thread, small = small, small + 1
+                    steps.append(self._step(step, thread))
+                    natives.append(step)
+                    watched = step.fault or watched
+            edges = [step for step in phase if isinstance(step, Edge)]
+            if edges:
+                yield Segment(tuple(steps), tuple(natives))
+                yield from (Segment(edge=edge) for edge in edges)
+                steps, natives, watched = [], [], None
+            elif steps:
+                steps.append(Meet(None if watched is None else self._where(watched)))
+                natives.append(None)
+                watched = None
+        while steps and isinstance(steps[-1], Meet):
+            steps.pop()
+            natives.pop()
+        yield Segment(tuple(steps), tuple(natives))
+
+    def _step(self, step: Native, thread: int) -> Step:
+        places = [*step.reads, *step.writes]
+        entry = launch.compile(step.stage.build, step.stage.key)
+        return Step(entry, block(len(places), step.stage.numbers),
+                    tuple(self._where(place.buffer, place.offset) for place in places), thread)
+
+    def run(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+        """Computes outputs from inputs; raises `Fault` where an index is out of range."""
+        try:
+            frame = self.frames.pop()
+        except IndexError:
+            frame = _Frame(self)
+        try:
+            frame.run(inputs, outputs)
+        finally:
+            self.frames.append(frame)
+
+
+class _Frame:
+    """The arena and the argument blocks of one call at a time."""
+
+    def __init__(self, executable: Executable) -> None:
+        self.executable = executable
+        self.arena = allocator.empty((max(executable.memory.size, 1),), np.uint8)
+        self.programs = [Frame(s.steps, executable.bases) if s.edge is None and s.steps else None
+                         for s in executable.segments]
+        self.start = np.array([launch.address(self.arena)], np.int64).tobytes()
+        self.end = np.array([launch.address(array) for array in executable.constants], np.int64).tobytes()
+        self.faults = [self.arena[o : o + 8].view(np.int64) for o in map(executable.memory.offsets.__getitem__,
+                                                                         executable.faults)]
+
+    def run(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+        address, executable = launch.address, self.executable
+        count = len(inputs) + len(outputs)
+        middle = np.fromiter(map(address, (*inputs, *outputs)), np.int64, count).tobytes()
+        bases = self.start + middle + self.end
+        for fault in self.faults:
+            fault[0] = 0
+        for segment, program in zip(executable.segments, self.programs, strict=True):
+            if program is not None:
+                program.run(bases, executable.threads)
+            elif segment.edge is not None:
+                self.edge(segment.edge, inputs, outputs)
+            for fault in self.faults:
+                if fault[0]:
+                    raise Fault
+
+    def edge(self, edge: Edge, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+        """Runs an op from Python."""
+        arrays = iter([self.array(place, inputs, outputs) for place in edge.reads])
+        targets = [self.array(place, inputs, outputs) for place in edge.writes]
+        equation = edge.equation
+        if not equation.outputs:  # a copy
+            np.copyto(targets[0], next(arrays))
+            return
+        operands = [next(arrays) if hasattr(x, "type") else x for x in equation.inputs]
+        made = equation.op.run(*operands, **equation.attributes)
+        for target, array in zip(targets, made if isinstance(made, tuple) else (made,), strict=True):
+            np.copyto(target, array)
+
+    def array(self, place: Place, inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
+        """A place as an array."""
+        buffer, array = place.buffer, place.array
+        memory = {Home.ARENA: lambda: self.arena, Home.INPUT: lambda: inputs[buffer.index],
+                  Home.OUTPUT: lambda: outputs[buffer.index],
+                  Home.CONSTANT: lambda: self.executable.constants[buffer.index]}[buffer.home]()
+        offset = place.offset + self.executable.memory.offsets.get(buffer, 0)
+        strides = tuple(n * array.dtype.itemsize for n in array.strides)
+        if array.size == 0:
+            return np.empty(array.shape, array.dtype)
+        return np.ndarray(array.shape, array.dtype, memory.reshape(-1).view(np.uint8), offset, strides)
+
+
+def executable(graph: Any, over: dict[int, int], optimize: Callable[[Any], Any]) -> Executable:
+    """Compiles a graph; ``over`` gives outputs that may take the memory of an input, by number."""
+    lowered = lower(optimize(graph), over)
+    scheduled = schedule(lowered)
+    memory = plan_memory(scheduled)
+    return Executable(lowered, scheduled, memory, list(lowered.graph.constants.values()))

@@ -1,0 +1,210 @@
+"""Lowering: from a graph to stages over buffers. Movement becomes strides; what has no native form becomes an edge.
+
+A fused body is one elementwise loop, one fold, or the epilogue of a matrix product; `kernels` plans each from how its
+arrays lie. What is returned is computed where it is wanted, if it can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tensorlite.jit.graph import Equation, Graph, Value
+from tensorlite.jit.lower_contraction import plan_contraction
+from tensorlite.jit.lower_loops import plan_loops
+from tensorlite.jit.passes.fuse import EPILOGUES, FUSED
+from tensorlite.jit.program import Buffer, Edge, Home, Lowered, Native, Place, Step
+from tensorlite.jit.space import REDUCTIONS, is_scalar
+from tensorlite.jit.views import view
+from tensorlite.kernels import scalar as s
+from tensorlite.kernels.cpu.planned import PLANS
+from tensorlite.kernels.generated.elementwise_loops import Body
+from tensorlite.kernels.generated.fused import plan_body
+from tensorlite.kernels.stage import Array, Plan
+from tensorlite.op import OPS
+
+
+def lower(graph: Graph, over: Mapping[int, int] | None = None) -> Lowered:
+    """Lowers a graph; ``over`` gives outputs, by number, that may take the memory of an input, which then dies."""
+    work = _Lowering(graph)
+    for equation in graph.equations:
+        work.lower(equation)
+    work.finish()
+    chosen = {work.outputs[k]: work.inputs[j] for k, j in (over or {}).items()}
+    return Lowered(graph, work.steps, work.inputs, work.outputs, work.constants, chosen)
+
+
+class _Lowering:
+    """The steps so far, and where each value is."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.steps: list[Step] = []
+        self.places: dict[Value, Place] = {}
+        self.inputs = tuple(Buffer(Home.INPUT, _size(v), k) for k, v in enumerate(graph.inputs))
+        self.outputs = tuple(Buffer(Home.OUTPUT, _size(v), k) for k, v in enumerate(graph.outputs))
+        self.constants: dict[Buffer, Value] = {}
+        for value, buffer in zip(graph.inputs, self.inputs, strict=True):
+            self.places[value] = whole(buffer, value)
+        for k, value in enumerate(graph.constants):
+            buffer = Buffer(Home.CONSTANT, _size(value), k)
+            self.constants[buffer] = value
+            self.places[value] = whole(buffer, value)
+        self.makers = {y: e for e in graph.equations for y in e.outputs}
+        self.wanted = self.claim()
+
+    def claim(self) -> dict[Value, Buffer]:
+        """For values that are returned, or of which a reshape is: the output's own buffer, to be computed there."""
+        wanted: dict[Value, Buffer] = {}
+        for value, buffer in zip(self.graph.outputs, self.outputs, strict=True):
+            while value in self.makers and self.makers[value].op is OPS["reshape"]:
+                value = next(self.makers[value].values)
+            if value in self.makers:
+                wanted.setdefault(value, buffer)
+        return wanted
+
+    def finish(self) -> None:
+        """Copies what is returned and was not computed in its place."""
+        for value, buffer in zip(self.graph.outputs, self.outputs, strict=True):
+            place, target = self.places[value], whole(buffer, value)
+            if place.buffer is not buffer or place.offset or not place.array.is_contiguous:
+                equation = self.makers.get(value, Equation(OPS["copy"], (value,), {}, (Value(value.type),)))
+                self.copy(equation, place, target)
+
+    def lower(self, equation: Equation) -> None:
+        """Appends an equation's steps, and remembers where its outputs are."""
+        inputs = [self.places[x] for x in equation.values]
+        if equation.op.kind == "movement" and len(inputs) == 1:
+            seen = self.look(equation, inputs[0])
+            if seen is not None:
+                self.places[equation.outputs[0]] = seen
+                return
+        outputs = [self.materialize(y) for y in equation.outputs]
+        if any(y.type.device != "cpu" for y in equation.outputs) or not self.native(equation, inputs, outputs):
+            self.steps.append(Edge(equation, tuple(inputs), tuple(outputs)))
+
+    def look(self, equation: Equation, place: Place) -> Place | None:
+        """A movement as a view; a reshape of what does not lie in order is a view of a copy of it."""
+        if equation.outputs[0].size == 0:
+            return None
+        found = view(equation, place)
+        if found is None and equation.op is OPS["reshape"]:
+            array = Array.contiguous(place.array.dtype, place.array.shape)
+            wanted = self.wanted.get(equation.outputs[0])
+            copied = Place(wanted or Buffer(Home.ARENA, array.size * array.dtype.itemsize), 0, array)
+            self.copy(equation, place, copied)
+            found = view(equation, copied)
+        return found
+
+    def materialize(self, value: Value) -> Place:
+        """Memory for a value."""
+        place = whole(self.wanted.get(value) or Buffer(Home.ARENA, _size(value)), value)
+        self.places[value] = place
+        return place
+
+    def native(self, equation: Equation, inputs: list[Place], outputs: list[Place]) -> bool:
+        """Appends native steps for an equation; False if there are none."""
+        if all(place.array.size == 0 for place in outputs):
+            return True
+        if any(place.array.size == 0 for place in (*inputs, *outputs)):
+            return self.planned(equation, inputs, outputs)
+        try:
+            if equation.op is FUSED or is_scalar(equation) or _is_reduction(equation):
+                return self.fused(equation, outputs)
+        except s.NoLowering:
+            return False
+        return self.planned(equation, inputs, outputs)
+
+    def fused(self, equation: Equation, outputs: list[Place]) -> bool:
+        body = _body(equation)
+        places = {x: self.places[y] for x, y in zip(body.inputs, equation.values, strict=True)}
+        constants = {x: self.graph.constants[y].item() for x, y in zip(body.inputs, equation.values, strict=True)
+                     if y in self.graph.constants and y.size == 1}
+        if any(e.op.name in EPILOGUES and e.op.kind == "contract" for e in body.equations):
+            found = plan_contraction(body, places, constants, outputs)
+        else:
+            found = plan_loops(body, places, constants, outputs)
+        if found is None:
+            return self.apart(equation, body, outputs)
+        plan, reads, matched = found
+        self.append(equation, plan, reads, outputs, matched)
+        return True
+
+    def apart(self, equation: Equation, body: Graph, outputs: list[Place]) -> bool:
+        """Lowers the equations of a body one by one, where there is no kernel for all of them."""
+        if len(body.equations) == 1:
+            return False
+        known = dict(zip(body.inputs, equation.values, strict=True))
+        wanted = dict(zip(body.outputs, zip(equation.outputs, outputs, strict=True), strict=True))
+        for inner in body.equations:
+            results = []
+            for y in inner.outputs:
+                outer, place = wanted.get(y, (Value(y.type), None))
+                if place is not None and outer not in self.wanted and place.buffer.home is Home.OUTPUT:
+                    self.wanted[outer] = place.buffer
+                known[y] = outer
+                results.append(outer)
+            operands = tuple(known[x] if isinstance(x, Value) else x for x in inner.inputs)
+            self.lower(Equation(inner.op, operands, inner.attributes, tuple(results), inner.line))
+        return True
+
+    def planned(self, equation: Equation, inputs: list[Place], outputs: list[Place]) -> bool:
+        """Appends the stages that a kernel family plans for an op."""
+        family = PLANS.get(equation.op.name)
+        if family is None or len(inputs) != len(equation.inputs) or OPS.get(equation.op.name) is not equation.op:
+            return False
+        plan = family([place.array for place in inputs], [place.array for place in outputs], **equation.attributes)
+        if plan is None:
+            return False
+        self.append(equation, plan, inputs, outputs, frozenset())
+        return True
+
+    def append(self, equation: Equation, plan: Plan, inputs: Sequence[Place], outputs: Sequence[Place],
+               matched: frozenset[Buffer]) -> None:
+        """Appends the stages of a plan over places and scratch memory."""
+        scratch = [Place(Buffer(Home.ARENA, size), 0, Array.contiguous(np.uint8, (size,))) for size in plan.scratch]
+        places = [*inputs, *outputs, *scratch]
+        fault = None if plan.fault is None else places[plan.fault].buffer
+        for stage in plan.stages:
+            self.steps.append(Native(stage, tuple(places[k] for k in stage.reads),
+                                     tuple(places[k] for k in stage.writes), equation, matched, fault))
+
+    def copy(self, equation: Equation, source: Place, target: Place) -> None:
+        """Appends a copy."""
+        if target.array.size == 0:
+            return
+        dtype = source.array.dtype
+        if dtype.kind == "c":  # as pairs of numbers
+            self.steps.append(Edge(Equation(OPS["copy"], (), {}, (), equation.line), (source,), (target,)))
+            return
+        plan = plan_body(Body((dtype,), ((s.Var("x0"), target.array.dtype),)), source.array.shape,
+                         [source.array.strides, target.array.strides])
+        self.append(equation, plan, [source], [target], frozenset())
+
+
+def whole(buffer: Buffer, value: Value) -> Place:
+    """The place of a value that is all of a buffer."""
+    return Place(buffer, 0, Array.contiguous(value.dtype, value.shape))
+
+
+def _size(value: Value) -> int:
+    return value.size * value.dtype.itemsize
+
+
+def _is_reduction(equation: Equation) -> bool:
+    name = equation.op.name
+    return name in REDUCTIONS and OPS[name] is equation.op and next(equation.values).dtype.kind in "biuf"
+
+
+def _body(equation: Equation) -> Graph:
+    """The graph of a fused equation; of a single one, the graph of it alone."""
+    if equation.op is FUSED:
+        body: Graph = equation.attributes["body"]
+        return body
+    operands = tuple(equation.values)
+    fresh = {x: Value(x.type) for x in (*operands, *equation.outputs)}
+    inputs = tuple(fresh[x] if isinstance(x, Value) else x for x in equation.inputs)
+    outputs = tuple(fresh[y] for y in equation.outputs)
+    return Graph(tuple(fresh[x] for x in operands),
+                 (Equation(equation.op, inputs, equation.attributes, outputs, equation.line),), outputs)
