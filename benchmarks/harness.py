@@ -27,7 +27,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 @dataclass
 class Row:
-    """One measure: seconds by runner (median and minimum), and what must be reached."""
+    """One measure: seconds by runner (median and minimum) or bytes, and what must be reached."""
 
     name: str
     threads: int
@@ -37,6 +37,7 @@ class Row:
     reached: bool | None = None
     note: str = ""
     ratios: dict[str, float] = field(default_factory=dict)
+    unit: str = "s"
 
 
 def time_once(runner: Runner, repeats: int) -> float:
@@ -79,20 +80,26 @@ def compare(name: str, runners: Mapping[str, Runner], threads: int, rounds: int 
     return row_of(name, threads, samples, required)
 
 
-def row_of(name: str, threads: int, samples: Mapping[str, Sequence[float]], required: str = "") -> Row:
+def row_of(name: str, threads: int, samples: Mapping[str, Sequence[float]], required: str = "",
+           unit: str = "s") -> Row:
     """A row of samples; ratios say how many times longer each rival's median is than the first runner's."""
     median = {key: statistics.median(values) for key, values in samples.items()}
     ours = next(iter(median.values()))
     ratios = {key: value / ours for key, value in list(median.items())[1:]}
-    return Row(name, threads, median, {key: min(values) for key, values in samples.items()}, required, ratios=ratios)
+    return Row(name, threads, median, {key: min(values) for key, values in samples.items()}, required, ratios=ratios,
+               unit=unit)
+
+
+def environment(threads: int, **variables: str) -> dict[str, str]:
+    """The environment of a process that measures with a thread count, OpenBLAS left to choose its own kernels."""
+    kept = {key: value for key, value in os.environ.items() if key != "OPENBLAS_CORETYPE"}
+    return {**kept, **dict.fromkeys(_THREAD_VARIABLES, str(threads)), **variables}
 
 
 def child(module: str, arguments: Sequence[str], threads: int) -> list[Row]:
     """Runs a module in a process of its own with a thread count, and reads the rows that it prints as JSON."""
-    environment = {key: value for key, value in os.environ.items() if key != "OPENBLAS_CORETYPE"}
-    environment |= dict.fromkeys(_THREAD_VARIABLES, str(threads))
     command = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, env=environment(threads), stdout=subprocess.PIPE, text=True, check=True)
     return [Row(**row) for row in json.loads(done.stdout.splitlines()[-1])]
 
 
@@ -104,13 +111,28 @@ def seconds(value: float) -> str:
     return f"{value / 1e-9:.3g} ns"
 
 
+def size(value: float) -> str:
+    """A count of bytes for people: three digits and a unit."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= scale:
+            return f"{value / scale:.3g} {unit}"
+    return f"{value:.0f} B"
+
+
+def _cell(row: Row, key: str) -> str:
+    """A runner's median, and its minimum where that is another number."""
+    text = {"s": seconds, "B": size}[row.unit]
+    median, least = row.median[key], row.minimum[key]
+    return text(median) if median == least else f"{text(median)} ({text(least)})"
+
+
 def table(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table: medians, minima in brackets, ratios of the medians."""
     names = list(dict.fromkeys(key for row in rows for key in row.median))
     lines = ["| measure | threads | " + " | ".join(names) + " | rival / ours | must reach | |",
              "| --- | --- |" + " --- |" * (len(names) + 3)]
     for row in rows:
-        cells = [f"{seconds(row.median[n])} ({seconds(row.minimum[n])})" if n in row.median else "" for n in names]
+        cells = [_cell(row, name) if name in row.median else "" for name in names]
         ratios = ", ".join(f"{key} {value:.2f}" for key, value in row.ratios.items())
         verdict = {True: "yes", False: "**no**", None: ""}[row.reached]
         lines.append(f"| {row.name} | {row.threads} | " + " | ".join(cells)
@@ -123,7 +145,7 @@ def machine() -> dict[str, str]:
     model = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
                   if line.startswith("model name")), platform.processor())
     versions = {}
-    for package in ("numpy", "llvmlite", "torch", "cupy-cuda12x"):
+    for package in ("numpy", "llvmlite", "torch", "jax", "onnxruntime", "cupy-cuda12x"):
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
