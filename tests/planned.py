@@ -21,11 +21,12 @@ Planner = Callable[..., Plan | None]
 
 def laid(x: np.ndarray, layout: str) -> np.ndarray:
     """The same elements in memory of another layout."""
+    x = np.asarray(x)
     if layout == "turned":
-        return np.ascontiguousarray(x.T).T
+        return x.T.copy().T
     step = {"contiguous": 1, "stepped": 2, "reversed": -1}[layout]
     roomy = np.zeros([n * abs(step) for n in x.shape], x.dtype)
-    view = roomy[(slice(None, None, step),) * x.ndim]
+    view = roomy[(..., *(slice(None, None, step),) * x.ndim)]
     view[...] = x
     return view
 

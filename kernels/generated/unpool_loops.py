@@ -110,7 +110,8 @@ def spread_in_pairs(dtype: DType, windows: Windows) -> loops.Kernel:
     narrow = unsigned(dtype.itemsize)
     share = s.cast(s.cast(s.Var("g"), wide(dtype)) / divisor(windows, wide(dtype)), dtype)
     halves = [Let(f"half{k}", s.bitcast(s.Var("share"), narrow)) for k in range(2)]
-    one = [Load("g", "g_", at("g_", _FIRST + _ROW, _C, windows.unit)), Let("share", share), *halves]
+    load = Load("g", "g_", at("g_", _FIRST + _ROW, _C, windows.unit))
+    one: list[Statement] = [load, Let("share", share), *halves]
     return _fill_pairs((Buffer("g_", dtype),), windows, dtype, one, (Parameter("divisor", np.dtype(np.float64)),))
 
 
