@@ -168,7 +168,7 @@ def inference(options: argparse.Namespace) -> Iterator[Row]:
     for rival in present(_RIVALS):
         runners[rival.name] = _module(rival.module).perceptron(weights, array, *arguments[rival.name])
     if not any("onnxruntime" in line for line in absent()):
-        runners["onnxruntime"] = _module("workload_onnx").perceptron(weights, array, options.threads)
+        runners["onnxruntime"] = _module("workload_onnx").perceptron(weights, array)
     row = _compare("inference of 784-256-10, batch 1", runners, options, required="<= 10 us")
     row.reached = row.median["tensorlite"] <= 10e-6
     yield row

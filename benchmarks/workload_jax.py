@@ -214,4 +214,5 @@ def runner(function: Callable[..., Any], arrays: Sequence[np.ndarray]) -> Callab
 
 def perceptron(weights: Sequence[np.ndarray], x: np.ndarray) -> Callable[[], Any]:
     """Inference of two affine maps with ReLU between them."""
-    return runner(lambda x, w, b, v, c: jax.nn.relu(x @ w.T + b) @ v.T + c, [x, *weights])
+    first, first_bias, second, second_bias = (jnp.array(array) for array in weights)
+    return runner(lambda x: jax.nn.relu(x @ first.T + first_bias) @ second.T + second_bias, [x])
