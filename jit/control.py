@@ -200,6 +200,7 @@ def _run(outer: Trace, user: str, function: Callable[..., Sequence[Tensor]], typ
         _check_grads(user, [*held, *closure.met.values()])
         changed = tuple(met.tensor for met in closure.met.values() if met.tensor.array is not met.array)
     finally:
+        child.closure = None  # what it met must not outlive the body: tensors that are still held become outputs
         for met in (*closure.met.values(), *held):
             met.restore()
     return Body(closure, _values(given), _values(places), results, after, recorded, changed)

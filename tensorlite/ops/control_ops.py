@@ -8,9 +8,9 @@ it applies its equations to them. Inputs of all graphs of an equation are the sa
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from tensorlite import errors
 from tensorlite.declare import PUBLIC, primitive
@@ -84,10 +84,25 @@ def _scan_type(*operands: TensorType, body: Any, carries: int, slices: int, leng
 
 
 class _Memo(threading.local):
-    """The cotangents that one run of an equation's derivative gave and that the walk has not asked for yet."""
+    """The latest equation whose derivative was taken: its node, its cotangents, and those that it gives its operands.
 
-    def __init__(self) -> None:
-        self.found: WeakKeyDictionary[Any, tuple[Any, dict[int, Tensor]]] = WeakKeyDictionary()
+    What the walk does not ask for goes with the cotangents that it was computed from.
+    """
+
+    node: Callable[[], Any] = staticmethod(lambda: None)
+    given: tuple[weakref.ref[Tensor], ...] = ()
+    found: dict[int, Tensor] = {}
+
+    def recall(self, g: tuple[Tensor, ...]) -> dict[int, Tensor]:
+        """What is known already for these cotangents of the node that the walk is at."""
+        same = self.node() is state.walking is not None and len(self.given) == len(g)
+        return self.found if same and all(ref() is x for ref, x in zip(self.given, g, strict=True)) else {}
+
+    def keep(self, g: tuple[Tensor, ...], found: dict[int, Tensor]) -> None:
+        """Remembers cotangents for as long as those that they were computed from live."""
+        if state.walking is not None:
+            self.node, self.found = weakref.ref(state.walking), found
+            self.given = tuple(weakref.ref(x, lambda _: found.clear()) for x in g)
 
 
 _memo = _Memo()
@@ -95,16 +110,11 @@ _memo = _Memo()
 
 def _jointly(g: tuple[Tensor, ...], index: int, compute: Callable[[], dict[int, Tensor]]) -> Tensor | None:
     """One operand's cotangent; those of all operands come from one computation for each visit of the walk."""
-    node = state.walking
-    given, cotangents = _memo.found.get(node, (None, {})) if node is not None else (None, {})
-    if given is not g:
-        cotangents = compute()
-        if node is not None:
-            _memo.found[node] = g, cotangents
-    found = cotangents.pop(index, None)
-    if not cotangents and node is not None:
-        _memo.found.pop(node, None)
-    return found
+    found = _memo.recall(g)
+    if index not in found:
+        found = {i: Tensor(x.array, x.node) for i, x in compute().items()}
+        _memo.keep(g, found)
+    return found.pop(index, None)
 
 
 def _chosen(tensors: Sequence[Tensor], start: int = 0) -> list[int]:
@@ -191,8 +201,9 @@ def _scan_cotangents(g: tuple[Tensor, ...], y: tuple[Tensor, ...], operands: tup
     of_ys = [g[i] for i in wanted if i >= carries]
     (last, totals), of_rows = PUBLIC["scan"](step, ([g[i] for i in through], zeros), (list(entered), rows, of_ys),
                                              length, not reverse)
-    return {**dict(zip(through, last, strict=True)), **dict(zip(chosen_rows, of_rows, strict=True)),
-            **dict(zip(chosen_consts, totals, strict=True))}
+    tracked = _chosen(operands)
+    found = dict(zip([*through, *chosen_rows, *chosen_consts], [*last, *of_rows, *totals], strict=True))
+    return {i: found[i] for i in tracked}
 
 
 # --- ops ----------------------------------------------------------------------------------------------------------

@@ -131,6 +131,23 @@ def split(x: Tensor, split_size: int | Sequence[int], /, axis: int = 0) -> tuple
     return tuple(_slice(x, spec=along(axis, slice(*bounds))) for bounds in zip(starts, ends, strict=True))
 
 
+def _parts_type(x: TensorType, *, axis: int, count: int) -> tuple[TensorType, ...]:
+    if x.shape[axis] % count:
+        raise ShapeError(f"axis {axis} of extent {x.shape[axis]} has no {count} equal parts")
+    shape = (*x.shape[:axis], x.shape[axis] // count, *x.shape[axis + 1:])
+    return (TensorType(x.dtype, shape, x.device),) * count
+
+
+@primitive("index", type=_parts_type, vjp={"x": lambda g, axis: concat(g, axis=axis)},
+           samples=[Sample((2, 6), axis=1, count=3), Sample((4, 0), axis=0, count=2), Sample((3,), axis=0, count=1)])
+def _parts(xp: Any, x: Any, *, axis: int, count: int) -> Any:
+    """Equal parts along an axis, whose derivative is one concatenation of theirs."""
+    if x.shape[axis] % count:
+        raise ShapeError(f"axis {axis} of extent {x.shape[axis]} has no {count} equal parts")
+    each = x.shape[axis] // count
+    return tuple(x[along(axis, slice(i * each, (i + 1) * each))] for i in range(count))
+
+
 @public
 def chunk(x: Tensor, chunks: int, /, axis: int = 0) -> tuple[Tensor, ...]:
     """The tensor in at most ``chunks`` parts along an axis, equally long but for the last.
