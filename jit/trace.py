@@ -7,10 +7,11 @@ it rebinds, or whose ``.grad`` it replaces, are state: what they hold at the end
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from tensorlite import errors
 from tensorlite.errors import TraceError
@@ -18,7 +19,8 @@ from tensorlite.jit.control import Closure, close
 from tensorlite.jit.graph import Equation, Graph, Value
 from tensorlite.op import Op
 from tensorlite.state import state
-from tensorlite.tape import record
+from tensorlite.tape import Leaf, record
+from tensorlite.tape import Output as TapeOutput
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType
 from tensorlite.tree import flatten
@@ -46,6 +48,8 @@ class Trace:
     values: set[Value] = field(default_factory=set)
     captures: dict[int, Capture] = field(default_factory=dict)
     by_array: dict[int, Capture] = field(default_factory=dict)
+    aliases: list[tuple[weakref.ref[Tensor], weakref.ref[Tensor]]] = field(default_factory=list)
+    made: list[weakref.ref[Tensor]] = field(default_factory=list)
     closure: Closure | None = None
 
     def new_value(self, type: TensorType) -> Value:
@@ -68,8 +72,14 @@ class Trace:
             made = record(op, inputs, attributes, out)
             if self.closure is not None:
                 self.closure.note(made)
-            return made
-        return tuple(map(Tensor, outputs)) if several else Tensor(out)
+        else:
+            made = tuple(map(Tensor, outputs)) if several else Tensor(out)
+        self.made += map(weakref.ref, made if several else (made,))
+        return made
+
+    def still_held(self) -> list[Tensor]:
+        """The tensors made here that something holds."""
+        return [x for ref in self.made if (x := ref()) is not None]
 
     def operand(self, user: str, x: Any) -> Any:
         """What an equation takes for a tensor or a number."""
@@ -93,6 +103,8 @@ class Trace:
         """The capture whose array a concrete tensor holds; a view's base answers for it where both hold the same."""
         found = self.by_array.get(id(x.array))
         if found is not None:
+            if found.tensor is not x:
+                self.aliases.append((weakref.ref(x), weakref.ref(found.tensor)))
             return found
         holder = next((base for ref in x.bases if (base := ref()) is not None and base.array is x.array), x)
         capture = self.met(holder)
@@ -123,18 +135,39 @@ class Trace:
         return changes
 
 
+class Change(NamedTuple):
+    """What a function did to a tensor: a slot of an argument (by number) or of a tensor met, and the output that it
+    holds then; None for a gradient that is gone."""
+
+    tensor: Tensor | int
+    slot: str
+    output: int | None
+
+
 @dataclass(frozen=True)
 class Traced:
     """A graph, and how its inputs and outputs belong to the function's arguments, result and state.
 
-    Inputs are the arguments' tensors, then `state`; outputs are the result's tensors, then what `changes` says.
+    Inputs are the arguments' tensors, then `state`; outputs are the result's tensors, then those of `changes`.
+    `results` gives the result's leaves, an output's number for each tensor; `tracked` are the outputs that depend on
+    what requires gradients; `kept` are tensors of the trace that something outside still holds.
     """
 
     graph: Graph
     state: tuple[Tensor, ...]
-    changes: tuple[tuple[Tensor, str, int | None], ...]
+    changes: tuple[Change, ...]
     rebuild: Callable[[Any], Any]
     results: tuple[Any, ...]
+    tracked: frozenset[int]
+    aliases: tuple[tuple[weakref.ref[Tensor], weakref.ref[Tensor]], ...]
+    kept: tuple[tuple[Tensor, int], ...]
+
+
+@dataclass(frozen=True)
+class Output:
+    """A leaf of the result that is a tensor, by its number among the graph's outputs."""
+
+    number: int
 
 
 def trace(function: Callable[..., Any], *arguments: Any, **kwargs: Any) -> Graph:
@@ -171,24 +204,42 @@ def trace_call(function: Callable[..., Any], arguments: Sequence[Any], kwargs: M
     tracer = Trace()
     leaves, rebuild = flatten((tuple(arguments), dict(kwargs)))
     inputs: list[Value] = []
+    given: list[Tensor] = []
     replaced = []
     for leaf in leaves:
         if isinstance(leaf, Tensor):
             value = tracer.new_value(leaf.type)
             inputs.append(value)
-            replaced.append(Tensor(value))
+            given.append(_stand_in(leaf, value))
+            replaced.append(given[-1])
         else:
             replaced.append(leaf)
-    given, named = rebuild(iter(replaced))
+    positional, named = rebuild(iter(replaced))
     try:
         with tracing(tracer):
-            result = function(*given, **named)
+            result = function(*positional, **named)
     finally:
         changes = tracer.restore()
-    return _finish(tracer, inputs, result, changes)
+    for number, (tensor, value) in enumerate(zip(given, inputs, strict=True)):
+        if tensor.array is not value:
+            changes.append((number, "array", tensor.array))
+        if tensor.grad is not None:
+            changes.append((number, "grad", tensor.grad))
+    ended = [(result, changes)]  # nothing of the call is held here when it is asked what else holds its tensors
+    del positional, named, replaced, given, leaves, rebuild, result, changes
+    return _finish(tracer, inputs, ended)
 
 
-def _finish(tracer: Trace, inputs: list[Value], result: Any, changes: list[tuple[Tensor, str, Any]]) -> Traced:
+def _stand_in(leaf: Tensor, value: Value) -> Tensor:
+    """What the function gets for an argument; it requires gradients where that does."""
+    tensor = Tensor(value)
+    if leaf.node is not None:
+        tensor.node = Leaf(tensor)
+    return tensor
+
+
+def _finish(tracer: Trace, inputs: list[Value], ended: list[tuple[Any, Any]]) -> Traced:
+    result, changes = ended.pop()
     outputs: list[Value] = []
 
     def place(x: Any) -> int:
@@ -196,11 +247,21 @@ def _finish(tracer: Trace, inputs: list[Value], result: Any, changes: list[tuple
         return len(outputs) - 1
 
     leaves, rebuild = flatten(result)
-    results = tuple(place(leaf) if isinstance(leaf, Tensor) else leaf for leaf in leaves)
-    kinds = tuple(isinstance(leaf, Tensor) for leaf in leaves)
-    written = tuple((tensor, slot, None if new is None else place(new if slot == "grad" else Tensor(new)))
-                    for tensor, slot, new in changes)
+    results = tuple(Output(place(leaf)) if isinstance(leaf, Tensor) else leaf for leaf in leaves)
+    tracked = frozenset(to.number for to, leaf in zip(results, leaves, strict=True)
+                        if isinstance(leaf, Tensor) and _is_differentiable(leaf))
+    written = tuple([Change(tensor, slot, None if new is None else place(new if slot == "grad" else Tensor(new)))
+                     for tensor, slot, new in changes])
     captures = [capture for capture in tracer.captures.values() if capture.value is not None]
-    taken = (capture.value for capture in captures if capture.value is not None)
+    taken = [capture.value for capture in captures if capture.value is not None]
+    del leaves, result, changes
+    kept = tuple((x, place(x)) for x in tracer.still_held() if x.array in tracer.values)
     graph = Graph((*inputs, *taken), tuple(tracer.equations), tuple(outputs))
-    return Traced(graph, tuple(c.tensor for c in captures), written, rebuild, tuple(zip(kinds, results, strict=True)))
+    return Traced(graph, tuple(c.tensor for c in captures), written, rebuild, results, tracked,
+                  tuple(tracer.aliases), kept)
+
+
+def _is_differentiable(x: Tensor) -> bool:
+    """Whether a tensor depends on what requires gradients, and its tape was not walked and freed."""
+    node = x.node.parents[0] if type(x.node) is TapeOutput else x.node
+    return node is not None and (isinstance(node, Leaf) or node.saved is not None)

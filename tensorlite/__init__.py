@@ -47,7 +47,7 @@ newaxis = None
 
 #: What is imported at its first use, to keep the first import short.
 _LATER = {"nn": None, "optim": None, "data": None, "io": None, "save": "io", "load": "io",
-          "trace": "jit.trace"}
+          "trace": "jit.trace", "jit": None}
 
 methods.bind()
 globals().update(_PUBLIC)

@@ -108,59 +108,83 @@ def clear_panel(schedule: Schedule) -> If:
     return If(s.less(WIDTH, schedule.lanes), (loops.serial("y", LENGTH, clear),))
 
 
-def pack_rows(schedule: Schedule, buffer: str, place: Callable[[s.Expr, s.Expr], s.Expr]) -> list[Statement]:
+def pack_rows(schedule: Schedule, buffer: str, place: Callable[[s.Expr, s.Expr], s.Expr]) -> loops.For:
     """Fill the panel row by row; ``place(p, lane)`` is where its elements are in ``buffer``."""
     p, lane = s.Var("q"), s.Var("q_lane")
     load = Load("q_moved", buffer, place(p, lane))
     store = Store("panel", p * schedule.lanes + lane, s.Var("q_moved"))
     copy = loops.vector("q_lane", WIDTH, schedule.lanes, load, store)
-    return [clear_panel(schedule), loops.serial("q", LENGTH, copy)]
+    return loops.serial("q", LENGTH, copy)
 
 
 def pack_columns(
-    schedule: Schedule, buffer: str, place: Callable[[s.Expr, s.Expr], s.Expr], stride: s.Expr
-) -> list[Statement]:
-    """Fill the panel from columns that lie along memory, ``stride`` apart: by squares, and singly what is left."""
+    schedule: Schedule,
+    buffer: str,
+    place: Callable[[s.Expr, s.Expr], s.Expr],
+    stride: s.Expr,
+    count: s.Expr = LENGTH,
+    top: s.Expr = s.Const(0),  # noqa: B008
+) -> loops.For:
+    """Fill ``count`` rows of the panel, from row ``top`` on, from columns that lie along memory, ``stride`` apart.
+
+    That is done by squares, and singly for what is left of them.
+    """
     size, lanes = schedule.square, schedule.lanes
     strip, square, left = s.Var("strip"), s.Var("square"), s.Var("left")
     first, full = s.Var("strip_first"), s.Var("strip_full")
     p = full + s.Var("single")
-    turn = Transpose("panel", square * (size * lanes) + first, lanes, buffer, place(square * size, first), stride, size)
+    turn = Transpose("panel", (top + square * size) * lanes + first, lanes, buffer, place(square * size, first), stride, size)
     load = Load("single_moved", buffer, place(p, first + left))
-    store = Store("panel", p * lanes + first + left, s.Var("single_moved"))
-    strip_loop = loops.serial(
+    store = Store("panel", (top + p) * lanes + first + left, s.Var("single_moved"))
+    return loops.serial(
         "strip",
         (WIDTH + (size - 1)) // size,
         Let("strip_first", index(strip * size)),
         Let("strip_width", index(s.minimum(s.Const(size), WIDTH - first))),
-        Let("strip_full", index(LENGTH // size * (s.Var("strip_width") // size) * size)),
+        Let("strip_full", index(count // size * (s.Var("strip_width") // size) * size)),
         loops.serial("square", full // size, turn),
-        loops.serial("left", s.Var("strip_width"), loops.serial("single", LENGTH - full, load, store)),
+        loops.serial("left", s.Var("strip_width"), loops.serial("single", count - full, load, store)),
     )
-    return [clear_panel(schedule), strip_loop]
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """How the micro-kernel reads the left operand: element (row, p) of a block is at ``row + step`` in ``buffer``.
+
+    ``row`` is given the name to use and a row's number in the tile, ``step`` is given p; they return the statements
+    that find the index, and the index.
+    """
+
+    buffer: str
+    row: Callable[[str, s.Expr], tuple[list[Statement], s.Expr]]
+    step: Callable[[s.Expr], tuple[list[Statement], s.Expr]]
+
+
+def table(name: str) -> Callable[[str, s.Expr], tuple[list[Statement], s.Expr]]:
+    """Return the way to find an index in a table, by a number."""
+    return lambda found, number: ([Load(found, name, number)], s.Var(found))
 
 
 def multiply(
-    schedule: Schedule,
-    buffer: str,
-    row: Callable[[s.Expr], s.Expr],
-    step: s.Expr,
-    straight: tuple[str, Callable[[s.Expr, s.Expr], s.Expr]] | None = None,
+    schedule: Schedule, left: Left, straight: tuple[str, Callable[[s.Expr, s.Expr], s.Expr]] | None = None
 ) -> loops.For:
-    """Add the products of a panel and the rows of the left operand in ``buffer`` to the tile: the micro-kernel.
+    """Add the products of a panel and the rows of the left operand to the tile: the micro-kernel.
 
-    ``row`` gives the index of a row's first element in this block, its number in the tile given; ``step`` the stride
-    along k. Rows beyond the height are the last one again: their sums are in the tile's rows that nobody reads.
-    ``straight`` gives a buffer and places in it that are read instead of the panel: only where columns exist.
+    Rows beyond the height are the last one again: their sums are in the tile's rows that nobody reads. ``straight``
+    gives a buffer and places in it that are read instead of the panel: only where columns exist.
     """
     group, numbers = s.Var("group"), range(schedule.rows)
     lane, p = LANE, PANEL_ROW
-    starts = [Let(f"row{r}", index(row(s.minimum(group * schedule.rows + r, HEIGHT - 1)))) for r in numbers]
-    sums = [Local(f"sum{r}", zero(schedule)) for r in numbers]
-    source, place = straight or ("panel", lambda p, lane: p * schedule.lanes + lane)
-    body: list[Statement] = [Load("right", source, place(p, lane))]
+    starts: list[Statement] = []
     for r in numbers:
-        body.append(Load(f"left{r}", buffer, s.Var(f"row{r}") + p * step))
+        found, place = left.row(f"row_found{r}", s.minimum(group * schedule.rows + r, HEIGHT - 1))
+        starts += [*found, Let(f"row{r}", index(place))]
+    sums = [Local(f"sum{r}", zero(schedule)) for r in numbers]
+    source, where = straight or ("panel", lambda p, lane: p * schedule.lanes + lane)
+    found, step = left.step(p)
+    body: list[Statement] = [*found, Load("right", source, where(p, lane))]
+    for r in numbers:
+        body.append(Load(f"left{r}", left.buffer, s.Var(f"row{r}") + step))
         body.append(Assign(f"sum{r}", s.fma(s.Var(f"left{r}"), s.Var("right"), s.Var(f"sum{r}"))))
     added: list[Statement] = []
     for r in numbers:
@@ -196,31 +220,39 @@ def dot(
     ]
 
 
-def store_rows(
-    schedule: Schedule,
-    epilogue: Epilogue,
-    to: s.Expr,
-    operands: Sequence[s.Expr],
-    steps: Sequence[s.Expr],
-) -> list[Statement]:
-    """Apply the epilogue to the tile's row ``r``: ``to`` is the index of its first column in each output.
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A part of a row of the tile, and where it goes: ``count`` elements from ``start`` on in ``source``.
 
-    ``operands`` are the indices of each operand there, and ``steps`` the strides of strided ones along columns.
+    They go to ``to`` in each output, ``step`` apart. ``operands`` are the places of the epilogue's operands there, and
+    ``steps`` the strides along the row of those that are strided.
     """
+
+    source: str
+    start: s.Expr
+    count: s.Expr
+    to: s.Expr
+    operands: Sequence[s.Expr]
+    steps: Sequence[s.Expr]
+    step: s.Expr = s.Const(1)  # noqa: RUF009
+
+
+def store_row(schedule: Schedule, epilogue: Epilogue, row: Row) -> list[Statement]:
+    """Apply the epilogue to a part of a row."""
     column = s.Var("column")
     names = [f"e{k}" for k in range(len(epilogue.operands))]
-    bases: list[Statement] = [Let("to", index(to))]
-    bases += [Let(f"{name}_at", index(place)) for name, place in zip(names, operands, strict=True)]
-    inner: list[Statement] = [Load("product", "tile", s.Var("r") * schedule.lanes + column)]
-    for name, letter, step in zip(names, epilogue.letters, steps, strict=True):
+    bases: list[Statement] = [Let("to", index(row.to)), Let("from", index(row.start))]
+    bases += [Let(f"{name}_at", index(place)) for name, place in zip(names, row.operands, strict=True)]
+    inner: list[Statement] = [Load("product", row.source, s.Var("from") + column)]
+    for name, letter, step in zip(names, epilogue.letters, row.steps, strict=True):
         place = s.Var(f"{name}_at")
         if letter == "b":
             bases.append(Load(name, f"{name}_buffer", place))
         else:
             inner.append(Load(name, f"{name}_buffer", place + (column if letter == "u" else column * step)))
     for k, (value, dtype) in enumerate(zip(epilogue.values, epilogue.outputs, strict=True)):
-        inner.append(Store(f"out{k}", s.Var("to") + column, s.cast(value, np.dtype(dtype))))
-    return [*bases, loops.vector("column", WIDTH, lanes_of(schedule, epilogue), *inner)]
+        inner.append(Store(f"out{k}", s.Var("to") + column * row.step, s.cast(value, np.dtype(dtype))))
+    return [*bases, loops.vector("column", row.count, lanes_of(schedule, epilogue), *inner)]
 
 
 def lanes_of(schedule: Schedule, epilogue: Epilogue) -> int:

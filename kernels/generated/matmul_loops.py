@@ -57,14 +57,16 @@ def _task(form: Form) -> loops.For:
     row = FIRST_ROW + s.Var("r")
     places = [s.Var(f"{e}_base") + row * s.Var(f"{e}_row") for e in operands(form.epilogue)]
     steps = [s.Var(f"{e}_step") for e in operands(form.epilogue)]
+    start = s.Var("r") * schedule.lanes
     to = (s.Var("matrix") * s.Var("m") + row) * s.Var("n") + FIRST_COLUMN
+    stored = gemm.Row("tile", start, gemm.WIDTH, to, places, steps)
     return loops.parallel(
         "task",
         s.Var("tasks"),
         *gemm.scratch(schedule, panel=form.right not in ("straight", "dot")),
         *_where(form),
         *(_dots(form) if form.right == "dot" else _blocks(form)),
-        loops.serial("r", gemm.HEIGHT, *gemm.store_rows(schedule, form.epilogue, to, places, steps)),
+        loops.serial("r", gemm.HEIGHT, *gemm.store_row(schedule, form.epilogue, stored)),
     )
 
 
@@ -72,14 +74,16 @@ def _blocks(form: Form) -> list[Statement]:
     start, row = s.Var("b_start"), s.Var("b_row")
     straight = ("b", lambda p, lane: start + p * row + lane) if form.right == "straight" else None
 
-    def a_row(number: s.Expr) -> s.Expr:
-        return s.Var("a_start") + number * s.Var("a_row")
-
+    left = gemm.Left(
+        "a",
+        lambda _, number: ([], s.Var("a_start") + number * s.Var("a_row")),
+        lambda p: ([], p * s.Var("a_step")),
+    )
     body = [
         Let("a_start", index(s.Var("a_base") + s.Var("start") * s.Var("a_step"))),
         Let("b_start", index(s.Var("b_base") + s.Var("start") * row)),
-        *(() if straight else _pack(form)),
-        gemm.multiply(form.schedule, "a", a_row, s.Var("a_step"), straight),
+        *(() if straight else (gemm.clear_panel(form.schedule), _pack(form))),
+        gemm.multiply(form.schedule, left, straight),
     ]
     return [*gemm.clear_tile(form.schedule), gemm.blocks(form.schedule, s.Var("k"), *body)]
 
@@ -123,7 +127,7 @@ def _where(form: Form) -> list[Statement]:
     return statements
 
 
-def _pack(form: Form) -> list[Statement]:
+def _pack(form: Form) -> loops.For:
     start, row, step = s.Var("b_start"), s.Var("b_row"), s.Var("b_step")
     if form.right == "rows":
         return gemm.pack_rows(form.schedule, "b", lambda p, lane: start + p * row + lane)

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
+from tensorlite import versions
 from tensorlite.autograd import Handle
 from tensorlite.errors import ArgumentError, DTypeError, complaint
 from tensorlite.modes import no_grad
@@ -13,6 +14,7 @@ from tensorlite.nn import names, state
 from tensorlite.nn.hooks import ForwardHook, PreHook, call_with_hooks, register
 from tensorlite.nn.parameter import Parameter
 from tensorlite.ops.filled import zeros_like
+from tensorlite.state import state as thread
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import DIFFERENTIABLE, bfloat16, dtype_of, float16, float32, float64
 
@@ -57,6 +59,8 @@ class Module:
                         "define forward(self, ...)")
 
     def __call__(self, *arguments: Any, **kwargs: Any) -> Any:
+        if thread.read is not None:
+            thread.read(self)
         if self._forward_pre_hooks or self._forward_hooks or self._backward_hooks or self._backward_pre_hooks:
             return call_with_hooks(self, arguments, kwargs)
         return self.forward(*arguments, **kwargs)
@@ -65,6 +69,7 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         tables = self.__dict__
+        versions.changed()
         if isinstance(value, Parameter | Module) and "_parameters" not in tables:
             raise complaint(ArgumentError, type(self).__name__,
                             f"{name} is assigned before Module.__init__() was called",
@@ -108,6 +113,7 @@ class Module:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}", name=name, obj=self)
 
     def __delattr__(self, name: str) -> None:
+        versions.changed()
         for table in _TABLES:
             if name in self.__dict__[table]:
                 del self.__dict__[table][name]

@@ -8,9 +8,18 @@ from tensorlite.declare import elementwise
 from tensorlite.errors import ArgumentError, complaint
 from tensorlite.kernels import scalar as s
 from tensorlite.ops.elementwise import maximum
-from tensorlite.ops.filled import zeros, zeros_like
+from tensorlite.ops.filled import zeros
 from tensorlite.ops.shape import astype
-from tensorlite.optim.optimizer import Group, Optimizer, Params, check_at_least_zero, replace, widened
+from tensorlite.optim.optimizer import (
+    Group,
+    Optimizer,
+    Params,
+    check_at_least_zero,
+    rate_of,
+    replace,
+    untraced,
+    widened,
+)
 from tensorlite.optim.sgd import decayed
 from tensorlite.state import state as thread
 from tensorlite.tensor import Tensor
@@ -80,20 +89,24 @@ class Adam(Optimizer):
 
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: Group) -> None:
         if not state:
-            state["step"] = zeros((), dtype=float32, device=p.device)
-            for key in ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if group["amsgrad"] else ())):
-                state[key] = zeros_like(p.detach())
-        lr, (beta1, beta2), decay = group["lr"], group["betas"], group["weight_decay"]
+            state.update(untraced(lambda: self._start(p, group)))
+        lr, (beta1, beta2), decay = group.rate, group["betas"], group["weight_decay"]
         wide, g = widened(p, g)
         g = -g if group["maximize"] else g
         g = decayed(g, wide, decay) if decay and not self.decoupled else g
         replace(state["step"], state["step"] + 1)
         mean, square = self._means(g, state, beta1, beta2, group["amsgrad"])
         rate, root = self._unbiased(state["step"], lr, beta1, beta2, wide)
-        shrink = 1 - lr * decay if self.decoupled else 1.0
+        shrink = 1 - rate_of(group, wide.dtype) * decay if self.decoupled else 1.0
         replace(p, adam_move(wide, mean, square, shrink, rate, root, group["eps"]))
 
-    def _unbiased(self, step: Tensor, lr: float, beta1: float, beta2: float, wide: Tensor) -> tuple[Tensor, Tensor]:
+    @staticmethod
+    def _start(p: Tensor, group: Group) -> dict[str, Tensor]:
+        kept = ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if group["amsgrad"] else ()))
+        return {"step": zeros((), dtype=float32, device=p.device),
+                **{key: zeros(p.shape, dtype=p.dtype, device=p.device) for key in kept}}
+
+    def _unbiased(self, step: Tensor, lr: Any, beta1: float, beta2: float, wide: Tensor) -> tuple[Tensor, Tensor]:
         """The rate and the root for a count of steps; parameters of equal counts share them if those can be read."""
         key = (step.item() if thread.interpreter is None else id(step), lr, beta1, beta2, wide.dtype, wide.device)
         if key not in self._rates:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tensorlite import versions
 from tensorlite.errors import ArgumentError, DTypeError, GradientError, ShapeError, complaint
 from tensorlite.in_place import check_in_place, rebind
 from tensorlite.io.state import describe_mismatch
@@ -16,10 +17,43 @@ from tensorlite.ops.creation import asarray
 from tensorlite.ops.filled import zeros_like
 from tensorlite.ops.reduce import accumulator
 from tensorlite.ops.shape import astype
+from tensorlite.state import state as thread
 from tensorlite.tape import is_leaf
 from tensorlite.tensor import Tensor
 
-Group = dict[str, Any]
+
+class Options(dict[str, Any]):
+    """One group's parameters and options. While a step is traced its ``lr`` is a tensor, so that it may change later."""
+
+    _rate: Tensor | None = None
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        super().__setitem__(name, value)
+        self._tell(name)
+
+    def update(self, *arguments: Any, **options: Any) -> None:
+        """As of every dict."""
+        super().update(*arguments, **options)
+        self._tell("lr")
+        versions.changed()
+
+    def _tell(self, name: str) -> None:
+        if name != "lr":
+            versions.changed()
+        elif self._rate is not None:
+            self._rate.array = np.asarray(self["lr"], np.float64)
+
+    @property
+    def rate(self) -> Any:
+        """The learning rate: a number, or while tracing the tensor that holds it."""
+        if thread.interpreter is None or not isinstance(self["lr"], int | float):
+            return self["lr"]
+        if self._rate is None:
+            self._rate = Tensor(np.asarray(self["lr"], np.float64))
+        return self._rate
+
+
+Group = Options
 Params = Iterable[Tensor] | Iterable[Mapping[str, Any]]
 
 
@@ -48,7 +82,7 @@ class Optimizer:
         """Raises `ArgumentError` where an option of a group makes no sense."""
 
     def begin(self) -> None:
-        """Is called before the parameters of each step."""
+        """Is called before and after the parameters of each step."""
 
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: Group) -> None:
         """Makes one parameter's step, given its gradient, its state and its group."""
@@ -73,9 +107,10 @@ class Optimizer:
             if id(p) in held:
                 raise complaint(ArgumentError, name, "a parameter is given twice", {"p": p})
             held.add(id(p))
-        group = {**self.defaults, **param_group, "params": params}
+        group = Options({**self.defaults, **param_group, "params": params})
         self.check(group)
         self.param_groups.append(group)
+        versions.changed()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets the gradients, or makes them zero."""
@@ -90,12 +125,15 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        if thread.read is not None:
+            thread.read(self)
         with no_grad():
             self.begin()
             for group in self.param_groups:
                 for p in group["params"]:
                     if p.grad is not None:
                         self._step_one(p, p.grad, group)
+            self.begin()
         return loss
 
     def _step_one(self, p: Tensor, g: Tensor, group: Group) -> None:
@@ -165,6 +203,21 @@ def _read_state(p: Tensor, values: Mapping[str, Any]) -> dict[str, Any]:
             value = Tensor(value.array) if key == "step" else astype(value.detach(), p.dtype)
         state[key] = value
     return state
+
+
+def untraced(create: Callable[[], Any]) -> Any:
+    """What is created now even if a step is being traced: state that begins, rather than what a step computes."""
+    before, thread.interpreter = thread.interpreter, None
+    try:
+        return create()
+    finally:
+        thread.interpreter = before
+
+
+def rate_of(group: Group, dtype: np.dtype) -> Any:
+    """The group's learning rate, for arithmetic in ``dtype``."""
+    rate = group.rate
+    return astype(rate, dtype, copy=False) if isinstance(rate, Tensor) else rate
 
 
 def replace(p: Tensor, value: Tensor) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 
 from tensorlite.declare import elementwise
 from tensorlite.errors import ArgumentError, complaint
-from tensorlite.optim.optimizer import Group, Optimizer, Params, check_at_least_zero, replace, widened
+from tensorlite.optim.optimizer import Group, Optimizer, Params, check_at_least_zero, rate_of, replace, untraced, widened
+from tensorlite.ops.filled import zeros
+from tensorlite.state import state as thread
 from tensorlite.tensor import Tensor
 
 
@@ -59,8 +61,9 @@ class SGD(Optimizer):
             raise complaint(ArgumentError, "SGD", "nesterov needs a momentum and no dampening")
 
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: Group) -> None:
-        lr, momentum = group["lr"], group["momentum"]
+        momentum = group["momentum"]
         wide, g = widened(p, g)
+        lr = rate_of(group, wide.dtype)
         g = -g if group["maximize"] else g
         g = decayed(g, wide, group["weight_decay"]) if group["weight_decay"] else g
         if not momentum:
@@ -73,6 +76,8 @@ class SGD(Optimizer):
     def _buffer(g: Tensor, p: Tensor, state: dict[str, Any], momentum: float, share: float) -> Tensor:
         """The running direction, after it has taken in the gradient."""
         before = state.get("momentum_buffer")
+        if before is None and share == 1 and thread.interpreter is not None:
+            before = state["momentum_buffer"] = untraced(lambda: zeros(p.shape, dtype=p.dtype, device=p.device))
         if before is None:
             state["momentum_buffer"] = Tensor(g.array if g.dtype == p.dtype else g.to(p.dtype).array)
             return g

@@ -1,0 +1,177 @@
+"""Compiled: one specialisation of a function: its graph, what runs it, and how a call's tensors go in and come out.
+
+Tensors that the function changes are updated in the memory that they have, where nobody else can see it; else they are
+given memory of their own first.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tensorlite.dispatch import quietly
+from tensorlite.errors import InternalError
+from tensorlite.jit.evaluate import evaluate
+from tensorlite.jit.executable import Executable, Fault, executable
+from tensorlite.jit.graph import Graph
+from tensorlite.jit.guards import Guards
+from tensorlite.jit.pipeline import optimize
+from tensorlite.jit.trace import Output, Traced
+from tensorlite.kernels.cpu import allocator
+from tensorlite.kernels.cpu.allocator import owns_alone
+from tensorlite.tensor import Tensor
+from tensorlite.tensor_type import TensorType
+
+ndarray = np.ndarray
+
+
+class Stale(Exception):
+    """What a specialisation relied on is no longer so: the function must be traced again."""
+
+
+class Compiled:
+    """A traced call, ready to run on other arguments of the same types."""
+
+    def __init__(self, traced: Traced, guards: Guards, recording: bool) -> None:
+        self.traced, self.guards, self.recording = traced, guards, recording
+        self.arguments = len(traced.graph.inputs) - len(traced.state)
+        numbers = {id(tensor): k for k, tensor in enumerate(traced.state)}
+        self.over = {change.output: self.arguments + numbers[id(change.tensor)] for change in traced.changes
+                     if change.slot == "array" and id(change.tensor) in numbers and change.output is not None}
+        self.executable: Executable = quietly(executable, traced.graph, self.over, optimize)
+        self.shapes = [(value.shape, value.dtype) for value in traced.graph.outputs]
+        self.state = [_State(tensor) for tensor in traced.state]
+        donated = self.executable.over
+        self.donated = {given - self.arguments for given in donated.values()}
+        self.fresh = [k for k in range(len(self.shapes)) if k not in donated]
+        self.written = [change for change in traced.changes if change.output not in donated]
+        self.differentiable: Any = None
+        self.single = type(traced.results) is tuple and len(traced.results) == 1 and traced.results[0] == Output(0) \
+            and traced.rebuild is next
+
+    def call(self, tensors: Sequence[Tensor]) -> Any:
+        """Runs; raises `Stale` before anything has changed where the state is not what was traced."""
+        inputs = [_contiguous(x.array) for x in tensors]
+        for number, kept in enumerate(self.state):
+            inputs.append(kept.donate() if number in self.donated else kept.array())
+        for alias, holder in self.traced.aliases:
+            x, y = alias(), holder()
+            if x is not None and y is not None and x.array is not y.array:
+                raise Stale
+        outputs: list[Any] = [None] * len(self.shapes)
+        for result, given in self.executable.over.items():
+            outputs[result] = inputs[given]
+        self._reuse(outputs)
+        for k in self.fresh:
+            if outputs[k] is None:
+                outputs[k] = allocator.empty(*self.shapes[k])
+        try:
+            self.executable.run(inputs, outputs)
+        except Fault:
+            outputs = self._explain(inputs)
+        self._write(tensors, outputs)
+        return outputs
+
+    def results(self, made: Sequence[Tensor]) -> Any:
+        """The function's result, of its tensors."""
+        if self.single:
+            return made[0]
+        return self.traced.rebuild(iter([made[x.number] if type(x) is Output else x for x in self.traced.results]))
+
+    def _reuse(self, outputs: list[Any]) -> None:
+        """Puts gradients where the last ones are, if nobody else holds these."""
+        for change in self.written:
+            if change.slot == "grad" and change.output is not None and type(change.tensor) is not int:
+                if _is_own_gradient(change.tensor, *self.shapes[change.output]):
+                    outputs[change.output] = change.tensor.grad.array  # type: ignore[union-attr]
+
+    def _write(self, tensors: Sequence[Tensor], outputs: Sequence[Any]) -> None:
+        for tensor, slot, output in self.written:
+            if type(tensor) is int:
+                tensor = tensors[tensor]
+            if slot == "array":
+                tensor.array = outputs[output]  # type: ignore[union-attr, index]
+            elif output is None:
+                tensor.grad = None  # type: ignore[union-attr]
+            elif tensor.grad is None or tensor.grad.array is not outputs[output]:  # type: ignore[union-attr]
+                tensor.grad = Tensor(outputs[output])  # type: ignore[union-attr]
+
+    def _explain(self, inputs: Sequence[Any]) -> list[Any]:
+        """Runs op by op, which says what is wrong with an index; nothing was changed yet."""
+        return [y.array for y in evaluate(self.traced.graph, list(map(Tensor, inputs)))]
+
+
+class _State:
+    """A tensor that the function met, and the array that it was last seen to hold."""
+
+    __slots__ = ("is_constant", "seen", "tensor", "type")
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor, self.type, self.is_constant = tensor, tensor.type, tensor.node is None
+        self.seen: Callable[[], Any] = weakref.ref(tensor.array)
+
+    def array(self) -> Any:
+        """The array; raises `Stale` where it has become another kind."""
+        array = self.tensor.array
+        if self.seen() is not array:
+            array = self.look()
+        if (self.tensor.node is None) is not self.is_constant:
+            raise Stale
+        return array
+
+    def look(self) -> Any:
+        array = self.tensor.array
+        if TensorType(array.dtype, array.shape, self.tensor.device) != self.type:
+            raise Stale
+        if not array.flags.c_contiguous:
+            self.tensor.array = np.ascontiguousarray(array).reshape(array.shape)
+        self.seen = weakref.ref(self.tensor.array)
+        return self.tensor.array
+
+    def donate(self) -> Any:
+        """The array, which may be overwritten: a copy of its own where somebody else sees it."""
+        if self.seen() is not self.tensor.array:
+            self.look()
+        if (self.tensor.node is None) is not self.is_constant:
+            raise Stale
+        if not owns_alone(self.tensor.array):
+            own = allocator.empty(self.tensor.array.shape, self.tensor.array.dtype)
+            np.copyto(own, self.tensor.array)
+            self.tensor.array = own
+            self.seen = weakref.ref(own)
+        return self.tensor.array
+
+
+def _contiguous(array: Any) -> Any:
+    if type(array) is not ndarray:
+        raise InternalError(f"jit: an argument holds a {type(array).__name__}")
+    return array if array.flags.c_contiguous else np.ascontiguousarray(array).reshape(array.shape)
+
+
+_HELD = 3  # references to a gradient that nobody else holds, as `_is_own_gradient` sees it
+
+
+def _is_own_gradient(tensor: Tensor, shape: tuple[int, ...], dtype: np.dtype) -> bool:
+    grad = tensor.grad
+    return (grad is not None and sys.getrefcount(grad) <= _HELD and grad.node is None and grad.shape == shape
+            and grad.dtype == dtype and owns_alone(grad.array) and grad.array.flags.c_contiguous)
+
+
+def run_graph(graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
+    """The function of arrays that a graph is, compiled."""
+    compiled = quietly(executable, graph, {}, optimize)
+    shapes = [(value.shape, value.dtype) for value in graph.outputs]
+
+    def run(arrays: Sequence[Any]) -> list[Any]:
+        outputs = [allocator.empty(*shape) for shape in shapes]
+        inputs = [_contiguous(array) for array in arrays]
+        try:
+            compiled.run(inputs, outputs)
+        except Fault:
+            return [y.array for y in evaluate(graph, list(map(Tensor, inputs)))]
+        return outputs
+    return run

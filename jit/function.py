@@ -1,0 +1,154 @@
+"""Jitted functions: the decorator's objects, which trace and compile at the first call of each kind."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import warnings
+from collections.abc import Callable
+from types import MethodType
+from typing import Any
+
+from tensorlite import errors
+from tensorlite.errors import TraceError
+from tensorlite.jit.compiled import Compiled, Stale
+from tensorlite.jit.differentiate import call_recorded
+from tensorlite.jit.guards import guarding
+from tensorlite.jit.key import key_of
+from tensorlite.jit.trace import Output, trace_call
+from tensorlite.nn.module import Module
+from tensorlite.state import state
+from tensorlite.tensor import Tensor
+
+MANY = 8  # specialisations of one function, from which on it is told what makes them
+
+
+class RecompileWarning(UserWarning):
+    """A function is compiled again and again."""
+
+
+class Jitted:
+    """A function that is traced once for each kind of arguments and then runs as one native program.
+
+    It gives what the function gives. Its Python runs only while it is traced: again where arguments have other types or
+    structure, or where what the function read from Python (globals, closures, attributes of modules, options of
+    optimizers) has changed.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.variants: dict[Any, list[Compiled]] = {}
+        self.escaped: set[Any] = set()
+        self._lock = threading.RLock()
+        self._warned = False
+        functools.update_wrapper(self, function if not isinstance(function, Module) else function.forward)
+
+    def __repr__(self) -> str:
+        return f"<jit {getattr(self.function, '__qualname__', None) or type(self.function).__name__}>"
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+    def __call__(self, *arguments: Any, **kwargs: Any) -> Any:
+        if state.interpreter is not None:  # part of another trace
+            return self.function(*arguments, **kwargs)
+        tensors: list[Tensor] = []
+        parts: list[Any] = [state.recording, state.device]
+        key_of((arguments, kwargs) if kwargs else arguments, tensors, parts)
+        key = tuple(parts)
+        for compiled in self.variants.get(key, ()):
+            if compiled.guards.hold():
+                try:
+                    return _run(compiled, tensors)
+                except Stale:
+                    continue
+        return self._first(key, tensors, arguments, kwargs)
+
+    def _first(self, key: Any, tensors: list[Tensor], arguments: Any, kwargs: Any) -> Any:
+        """Traces and compiles a call, and runs it."""
+        with self._lock:
+            for known in self.variants.get(key, ()):  # another thread may have been here meanwhile
+                if known.guards.hold():
+                    try:
+                        return _run(known, tensors)
+                    except Stale:
+                        continue
+            compiled = self._specialize(key, arguments, kwargs)
+            result = _run(compiled, tensors)
+            if compiled.traced.kept:
+                return result
+            self.variants.setdefault(key, []).insert(0, compiled)
+            del self.variants[key][MANY:]
+        self._count()
+        return result
+
+    def _specialize(self, key: Any, arguments: Any, kwargs: Any) -> Compiled:
+        with guarding(self.function) as guards:
+            traced = trace_call(self.function, arguments, kwargs)
+        if traced.kept:
+            if key in self.escaped:
+                raise _escape(self, traced)
+            self.escaped.add(key)
+        return Compiled(traced, guards, state.recording)
+
+    def _count(self) -> None:
+        count = sum(map(len, self.variants.values()))
+        if count > MANY and not self._warned:
+            self._warned = True
+            warnings.warn(f"{self!r} was compiled {count} times: its arguments' shapes, numbers or strings, or what it "
+                          "reads from Python, keep changing; pass numbers that change as tensors",
+                          RecompileWarning, stacklevel=4)
+
+    def __reduce__(self) -> Any:
+        return Jitted, (self.function,)
+
+
+class JittedModule(Jitted):
+    """A module whose calls are compiled; everything else is the module's own."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "function":
+            raise AttributeError(name)
+        return getattr(self.function, name)
+
+    def __repr__(self) -> str:
+        return f"jit({self.function!r})"
+
+
+def _escape(jitted: Jitted, traced: Any) -> TraceError:
+    _, number = traced.kept[0]
+    value = traced.graph.outputs[number]
+    line = next((e.line for e in traced.graph.equations if value in e.outputs), "")
+    told = TraceError(f"{jitted!r}: a tensor of the trace is kept outside of the function",
+                      "return it; what Python code keeps is only kept when the function is traced")
+    told.problem = f"{told.problem}\n  {value.type}" + (f"  made at {line}" if line else "")
+    return TraceError(told.problem, told.fix)
+
+
+def _run(compiled: Compiled, tensors: list[Tensor]) -> Any:
+    traced = compiled.traced
+    if traced.tracked and state.recording:
+        made = call_recorded(compiled, tensors)
+    else:
+        arrays = compiled.call(tensors)
+        made = [Tensor(array) for array in arrays[: _count_results(compiled)]]
+        for tensor, number in traced.kept:
+            tensor.array, tensor.node = arrays[number], None
+    return compiled.results(made)
+
+
+def _count_results(compiled: Compiled) -> int:
+    return sum(type(x) is Output for x in compiled.traced.results)
+
+
+def jit(function: Callable[..., Any] | None = None) -> Any:
+    """Makes a function run as compiled native code; see the module's own documentation."""
+    if function is None:
+        return jit
+    if isinstance(function, Jitted):
+        return function
+    if isinstance(function, Module):
+        return JittedModule(function)
+    if not callable(function):
+        raise errors.complaint(errors.DTypeError, "jit", f"takes a function, not {type(function).__name__}")
+    return Jitted(function)
