@@ -140,6 +140,25 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+#: Asks the OpenBLAS inside NumPy for what it found the processor to be.
+_CORE = """
+import ctypes, numpy
+paths = [line.split()[-1] for line in open("/proc/self/maps") if "openblas" in line]
+library = ctypes.CDLL(paths[0]) if paths else None
+names = ("scipy_openblas_get_corename64_", "openblas_get_corename64_", "openblas_get_corename")
+found = next((getattr(library, name) for name in names if hasattr(library, name)), None)
+if found is not None:
+    found.restype = ctypes.c_char_p
+    print(found().decode())
+"""
+
+
+def blas() -> str:
+    """Which kernels NumPy's OpenBLAS runs in a measuring process."""
+    done = subprocess.run([sys.executable, "-c", _CORE], env=environment(1), capture_output=True, text=True)
+    return f"OpenBLAS for {done.stdout.strip() or 'an unknown processor'}"
+
+
 def machine() -> dict[str, str]:
     """What was measured on, without the machine's name."""
     model = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
@@ -150,7 +169,8 @@ def machine() -> dict[str, str]:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             versions[package] = "not installed"
-    return {"processor": f"{model}, {os.cpu_count()} cores", "python": platform.python_version(), **versions}
+    return {"processor": f"{model}, {os.cpu_count()} cores", "python": platform.python_version(), "blas": blas(),
+            **versions}
 
 
 def write_json(path: Path, rows: Sequence[Row]) -> None:
