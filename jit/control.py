@@ -8,6 +8,7 @@ equation makes of it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -256,3 +257,21 @@ def _check_tape(user: str, closure: Closure, made: Sequence[Tensor]) -> None:
             if parent is not None and parent not in seen and parent.order >= closure.start:
                 seen.add(parent)
                 stack.append(parent)
+
+
+CONTROL_FLOW = frozenset({"scan", "while_loop", "cond"})
+
+
+def everywhere(each: Callable[[Graph], Graph]) -> Callable[[Graph], Graph]:
+    """The pass that changes the bodies of control flow first, however deep, and then the graph."""
+    @functools.wraps(each)
+    def within(graph: Graph) -> Graph:
+        return each(graph.with_equations([_with_bodies(equation, within) for equation in graph.equations]))
+    return within
+
+
+def _with_bodies(equation: Equation, each: Callable[[Graph], Graph]) -> Equation:
+    if equation.op.name not in CONTROL_FLOW:
+        return equation
+    bodies = {name: each(body) for name, body in equation.graphs.items()}
+    return Equation(equation.op, equation.inputs, {**equation.attributes, **bodies}, equation.outputs, equation.line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tensorlite.jit.control import everywhere
 from tensorlite.jit.graph import Graph
 from tensorlite.jit.passes.eliminate_dead_code import eliminate_dead_code
 from tensorlite.jit.passes.fold_constants import fold_constants
@@ -11,17 +12,19 @@ from tensorlite.jit.passes.fuse import fuse
 from tensorlite.jit.passes.share_common_subexpressions import share_common_subexpressions
 from tensorlite.jit.passes.simplify import simplify
 from tensorlite.jit.passes.spell_out import spell_out
+from tensorlite.jit.passes.trim_control_flow import trim_control_flow
 
 Pass = Callable[[Graph], Graph]
 
-PASSES: tuple[Pass, ...] = (
+PASSES: tuple[Pass, ...] = tuple(everywhere(each) for each in (
     spell_out,
     simplify,
     fold_constants,
     share_common_subexpressions,
+    trim_control_flow,
     eliminate_dead_code,
     fuse,
-)
+))
 
 
 def optimize(graph: Graph, check: Callable[[Graph], Graph] = lambda graph: graph) -> Graph:

@@ -27,8 +27,8 @@ def _same_type(equation: Equation, x: object) -> Value | None:
 
 
 def identity_of_x_is_x(state: Rewriter, equation: Equation) -> Value | None:
-    """``copy(x) = x``, and ``positive(x) = x``: values never change."""
-    named = _is(equation, "copy") or _is(equation, "positive")
+    """``copy(x) = x``, ``positive(x) = x``, and ``stop_gradient(x) = x``: values never change."""
+    named = _is(equation, "copy") or _is(equation, "positive") or _is(equation, "stop_gradient")
     return _same_type(equation, equation.inputs[0]) if named else None
 
 

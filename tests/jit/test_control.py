@@ -164,8 +164,8 @@ def test_the_generator_advances_inside_as_eager():
     found = verify(traced.graph)(x, *traced.state)
     for a, b in zip(expected, found, strict=True):
         assert_same(a, b)
-    ((changed, slot, place),) = traced.changes
-    assert (changed, slot, place) == (tl.random.default_generator.state, "array", 3)
+    (change,) = traced.changes
+    assert (change.tensor, change.slot, change.output) == (tl.random.default_generator.state, "array", 3)
 
 
 def test_what_a_body_rebinds_is_carried():
@@ -184,7 +184,7 @@ def test_what_a_body_rebinds_is_carried():
     assert total.tolist() == other.tolist() == [0.0, 0.0]
     ys, *changed = verify(traced.graph)(x, *traced.state)
     assert ys.tolist() == [[1.0, 2.0], [4.0, 6.0]]
-    slots = {id(tensor): y.tolist() for (tensor, _, _), y in zip(traced.changes, changed, strict=True)}
+    slots = {id(change.tensor): y.tolist() for change, y in zip(traced.changes, changed, strict=True)}
     assert slots == {id(total): [4.0, 6.0], id(other): [8.0, 12.0]}
 
 
