@@ -34,6 +34,12 @@ def test_twenty_steps_in_small_have_the_losses_of_torch(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_twenty_compiled_steps_in_small_have_the_losses_of_eager_ones(name):
+    small = workload(name, small=True)
+    assert_close(curve("tensorlite", small, 20), curve("tensorlite eager", small, 20), terms=TERMS)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_first_steps_have_the_losses_of_torch(name):
     found = curve("tensorlite eager", workload(name), 2)
     assert found[1] < found[0]
@@ -47,11 +53,12 @@ def test_twenty_steps_in_jax_have_the_losses_of_torch(name):
                  terms=TERMS)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("name", NAMES)
-def test_training_leaves_the_state_that_torchs_leaves(name):
+def test_training_leaves_the_state_that_torchs_leaves(name, compiled):
     from tensorlite.benchmarks import workload_torch
     small = workload(name, small=True)
-    ours, model = small.start(), workload_torch.model_of(small)
+    ours, model = small.start(jit=compiled), workload_torch.model_of(small)
     step, batch = workload_torch.build(small, model=model)
     for _ in range(3):
         step(*batch)
