@@ -22,7 +22,7 @@ from tensorlite.kernels.stage import Array, Plan, Stage, pack
 
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 _DOT_ROWS, _DOT_COLUMNS = 16, 12  # up to so many rows or columns, dot products are faster than panels (measured)
-_STRAIGHT_ROWS = 66  # up to so many rows, packing does not pay (measured)
+_STRAIGHT_ROWS = 256  # up to so many rows, packing does not pay (measured)
 _MACS_PER_NANOSECOND = 100.0
 _PRODUCT = (s.Var("product"),)
 
@@ -185,22 +185,35 @@ def _right(product: Product) -> str:
 
 def _schedule(product: Product, right: str, schedule: Schedule) -> Schedule:
     """Return the schedule with as many rows and lanes as the product has use for."""
-    vector = schedule.square
     if right == "dot":
-        return replace(schedule, rows=1, lanes=2 * vector) if product.m == 1 else replace(schedule, rows=4)
-    if product.m == 1 and right == "straight":
+        lanes = 2 * schedule.square
+        return replace(schedule, rows=1, lanes=lanes) if product.m == 1 else replace(schedule, rows=4)
+    return fitted(schedule, product.m if right == "straight" else 2, product.n)
+
+
+def fitted(schedule: Schedule, m: int, n: int) -> Schedule:
+    """Return the schedule for a single row, for few columns, or as it is."""
+    vector = schedule.square
+    if m == 1:
         return replace(schedule, rows=1, lanes=8 * vector)
-    few = next((vectors for vectors in (1, 2) if product.n <= vectors * vector < schedule.lanes), 0)
+    few = next((vectors for vectors in (1, 2) if n <= vectors * vector < schedule.lanes), 0)
     return replace(schedule, rows=8, lanes=few * vector) if few else schedule
 
 
 def _band(product: Product, right: str, schedule: Schedule) -> int:
-    """Return the number of rows of a task: of those that the slowest thread is done with soonest, the largest."""
+    """Return the number of rows of a task."""
     if right == "dot":
         return schedule.rows
-    groups, cores = max(1, -(-product.m // schedule.rows)), host.usable_cores()
-    others = -(-product.n // schedule.lanes) * prod(product.stack)
-    packing = {"straight": 0.0, "rows": 3.0, "columns": 10.0, "strided": 50.0}[right]  # in the time of so many rows
+    packing = {"straight": 0.0, "rows": 3.0, "columns": 10.0, "strided": 50.0}[right]
+    return band(product.m, -(-product.n // schedule.lanes) * prod(product.stack), packing, schedule)
+
+
+def band(m: int, others: int, packing: float, schedule: Schedule) -> int:
+    """Return of the numbers of rows for a task with which the slowest thread is done soonest, the largest.
+
+    There are ``others`` tasks for each band of rows; packing takes each of them the time of ``packing`` rows.
+    """
+    groups, cores = max(1, -(-m // schedule.rows)), host.usable_cores()
 
     def slowest(bands: int) -> float:
         rows = -(-groups // bands) * schedule.rows

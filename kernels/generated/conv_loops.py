@@ -15,7 +15,16 @@ import numpy as np
 from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.generated import gemm_loops as gemm
-from tensorlite.kernels.generated.gemm_loops import FIRST_COLUMN, FIRST_ROW, HEIGHT, LENGTH, TASK, WIDTH, Epilogue, Schedule
+from tensorlite.kernels.generated.gemm_loops import (
+    FIRST_COLUMN,
+    FIRST_ROW,
+    HEIGHT,
+    LENGTH,
+    TASK,
+    WIDTH,
+    Epilogue,
+    Schedule,
+)
 from tensorlite.kernels.loops import INDEX, Buffer, Let, Load, Parameter, Scratch, Statement, Store, Transpose, index
 
 MOST_TAPS = 128
@@ -134,7 +143,7 @@ def _windows(form: Form) -> loops.For:
         lambda _, number: ([], s.Var("w_start") + (FIRST_ROW + number) * s.Var("w_row")),
         lambda p: ([Load("w_tap", "w_table", p)], s.Var("w_tap")),
     )
-    block = [
+    block: list[Statement] = [
         Let("start", index(s.Var("block") * thickness)),
         Let("channels", index(s.minimum(thickness, s.Var("depth") - s.Var("start")))),
         Let("length", index(s.Var("channels") * taps)),
@@ -164,7 +173,7 @@ def _gather(schedule: Schedule) -> list[Statement]:
     base = base + s.Var("seen_at") + s.Var("part") * s.Var("x_part") + s.Var("start") * s.Var("x_channel")
     load = Load("seen", "x", s.Var("seen_place") + i)
     store = Store("panel", s.Var("seen_row") + i, s.Var("seen"))
-    copy = [
+    copy: list[Statement] = [
         Load("seen_offset", "tap_table", t),
         Let("seen_place", index(s.Var("seen_base") + c * s.Var("x_channel") + s.Var("seen_offset"))),
         Let("seen_row", index((c * s.Var("taps") + t) * schedule.lanes + s.Var("seen_to"))),
@@ -202,7 +211,7 @@ def _sums(form: Form) -> loops.For:
         lambda name, number: ([Load(name, "row_table", number)], s.Var(name)),
         lambda p: ([Load("x_place", "pixel_table", p)], s.Var("x_place")),
     )
-    block = [
+    block: list[Statement] = [
         Let("start", index(s.Var("block") * s.Var("thickness"))),
         Let("count", index(s.minimum(s.Var("thickness"), s.Var("lines") - s.Var("start")))),
         Let("length", index(s.Var("count") * run)),
@@ -317,7 +326,7 @@ def pad_kernel(form: Pad) -> loops.Kernel:
     clear = loops.vector("z", width, 16, Store("padded", s.Var("to") + s.Var("z"), loops.constant(0.0, dtype)))
     load = Load("moved", "source", s.Var("from") + s.Var("x") * (across * step))
     store = Store("padded", s.Var("to") + s.Var("first") + s.Var("x"), s.Var("moved"))
-    lines = [
+    lines: list[Statement] = [
         Let("row", index(y)),
         Let("count", index(s.maximum(s.Const(0), s.Var("last") - s.Var("first")) * inside)),
         Let("to", index(to)),
@@ -325,7 +334,7 @@ def pad_kernel(form: Pad) -> loops.Kernel:
         clear,
         loops.vector("x", s.Var("count"), 16, load, store),
     ]
-    phases = [
+    phases: list[Statement] = [
         Let("column", index(phase % s.Var("phases_across"))),
         Let("first", index(first)),
         Let("last", index(last)),

@@ -40,12 +40,12 @@ class Schedule:
     square: int
 
 
-def schedule(dtype: DType, depth: int = 128) -> Schedule:
+def schedule(dtype: DType, depth: int = 128, band: int = 240) -> Schedule:
     """Return the measured choices for this machine: 6 by 4 vectors of 512 bits (230-250 GFLOP/s), 6 by 2 of 256."""
     bits = host.vector_bits() if host.is_x86() else 256  # AArch64 has 32 registers of 128 bits
     vectors = 4 if bits == 512 else 2
     lane = bits // 8 // dtype.itemsize
-    return Schedule(dtype.name, 6, vectors * lane, depth, 240, lane)
+    return Schedule(dtype.name, 6, vectors * lane, depth, band, lane)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,8 @@ def pack_columns(
     strip, square, left = s.Var("strip"), s.Var("square"), s.Var("left")
     first, full = s.Var("strip_first"), s.Var("strip_full")
     p = full + s.Var("single")
-    turn = Transpose("panel", (top + square * size) * lanes + first, lanes, buffer, place(square * size, first), stride, size)
+    here = (top + square * size) * lanes + first
+    turn = Transpose("panel", here, lanes, buffer, place(square * size, first), stride, size)
     load = Load("single_moved", buffer, place(p, first + left))
     store = Store("panel", (top + p) * lanes + first + left, s.Var("single_moved"))
     return loops.serial(

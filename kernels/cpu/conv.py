@@ -1,0 +1,422 @@
+"""Plans of convolutions: padding where it is needed, then products of matrices of gathered windows.
+
+``plan_conv2d``, ``plan_conv2d_data`` and ``plan_conv2d_weight`` take epilogues like those of ``matmul.plan``: a scalar
+expression for each output, of ``product`` and of operands ``e0``, ``e1``, ... that broadcast to the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from math import gcd, prod
+from typing import Any
+
+import numpy as np
+
+from tensorlite.kernels import scalar as s
+from tensorlite.kernels.cpu.matmul import band, fitted, lowers
+from tensorlite.kernels.generated import conv_loops, gemm_loops
+from tensorlite.kernels.generated.conv_loops import Form, Pad
+from tensorlite.kernels.generated.gemm_loops import Epilogue
+from tensorlite.kernels.stage import Array, Plan, Stage, pack
+
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]
+
+_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+_MACS_PER_NANOSECOND = 100.0
+_GATHERING, _TURNING = 10.0, 10.0  # packing a panel, in the time of so many rows of a product (measured)
+_LONGEST_LINE = 256
+
+
+@dataclass(frozen=True)
+class Images:
+    """Where pixels of images are in array ``number``: strides, those of the phases, and where the first one begins."""
+
+    number: int
+    base: int
+    image: int
+    channel: int
+    phases: Pair
+    line: int
+
+    def runs(self, counts: Pair) -> Pair:
+        """Return the length of a run of pixels that lie side by side, and how many runs an image has."""
+        return (prod(counts), 1) if self.line == counts[1] else counts[::-1]
+
+
+@dataclass(frozen=True)
+class Taps:
+    """The places of a filter along one axis: how many, and where they are, in images and in the filter.
+
+    Tap i is at ``i step + (i divided % by) phase + (i divided // by) shift`` in images, at ``i weight`` in the filter.
+    """
+
+    count: int
+    step: int = 0
+    divided: int = 0
+    by: int = 1
+    phase: int = 0
+    shift: int = 0
+    weight: int = 0
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of the loops, in order."""
+        return (self.step, self.divided, self.by, self.phase, self.shift)
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The epilogue of a plan, and the arrays that it reads and writes."""
+
+    values: tuple[s.Expr, ...]
+    operands: tuple[Array, ...]
+    outputs: tuple[Array, ...]
+
+    def epilogue(self, letters: str) -> Epilogue:
+        """Return what the loops are specialised to."""
+        return Epilogue(
+            self.values, tuple(x.dtype.name for x in self.outputs), tuple(x.dtype.name for x in self.operands), letters
+        )
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """The numbers of the operands: they come after two inputs."""
+        return tuple(range(2, 2 + len(self.operands)))
+
+    @property
+    def writes(self) -> tuple[int, ...]:
+        """The numbers of the outputs."""
+        return tuple(range(2 + len(self.operands), self.count))
+
+    @property
+    def count(self) -> int:
+        """The number of arrays of the caller."""
+        return 2 + len(self.operands) + len(self.outputs)
+
+
+def _finish(
+    inputs: tuple[Array, Array], outputs: Sequence[Array], epilogue: Sequence[s.Expr] | None, operands: Sequence[Array]
+) -> Finish | None:
+    """Return the epilogue if everything has a native form."""
+    dtype, shape = inputs[0].dtype, outputs[0].shape
+    plain = all(x.shape == shape and (x.is_contiguous or not x.size) for x in outputs)
+    if dtype not in _DTYPES or inputs[1].dtype != dtype or not plain:
+        return None
+    values = (s.Var("product"),) * len(outputs) if epilogue is None else tuple(epilogue)
+    broadcast = tuple(_broadcast(operand, len(shape)) for operand in operands)
+    finish = Finish(values, broadcast, tuple(outputs))
+    return finish if lowers(finish.epilogue("b" * len(operands)), dtype, [x.dtype for x in operands]) else None
+
+
+def _broadcast(array: Array, ndim: int) -> Array:
+    """Return an array of that many dimensions, with strides of 0 where it has one element."""
+    missing = ndim - array.ndim
+    strides = [0 if n == 1 else stride for n, stride in zip(array.shape, array.strides, strict=True)]
+    return Array(array.dtype, (1,) * missing + array.shape, (0,) * missing + tuple(strides))
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images as the loops read them, and the stages and the scratch memory that make them."""
+
+    images: Images
+    stages: tuple[Stage, ...] = ()
+    scratch: tuple[int, ...] = ()
+
+
+def _source(
+    x: Array, number: int, scratch: int, border: Pair, size: Pair, stride: Pair = (1, 1), phases: Pair = (1, 1)
+) -> Source:
+    """Return images of ``size`` whose pixel (0, 0) is ``-border`` of array ``number``: that array itself if it can be.
+
+    Else they are a copy between zeros, in array ``scratch``, its pixels sorted by phases of ``stride``.
+    """
+    top, left = border
+    fits = top <= 0 and left <= 0 and size[0] - top <= x.shape[2] and size[1] - left <= x.shape[3]
+    if stride == (1, 1) and fits and (x.strides[3] == 1 or x.shape[3] == 1):
+        base = -top * x.strides[2] - left
+        return Source(Images(number, base, x.strides[0], x.strides[1], (0, 0), x.strides[2]))
+    copy = Array.contiguous(x.dtype, (*x.shape[:2], *phases, *size))
+    form = Pad(x.dtype.name, "u" if x.strides[3] == 1 and stride[1] == 1 else "s")
+    numbers = pack(x.shape[0] * x.shape[1], x.shape[1], *phases, *size, *stride, *border, *x.shape[2:], *x.strides)
+    work = 200.0 + copy.size * x.dtype.itemsize / 8
+    stage = Stage(form.key(), lambda: conv_loops.pad_kernel(form), (number,), (scratch,), numbers, work)
+    image, channel, *between, line, _ = copy.strides
+    images = Images(scratch, 0, image, channel, (between[0], between[1]), line)
+    return Source(images, (stage,), (copy.size * x.dtype.itemsize,))
+
+
+def _spans(kernel: Pair, dilation: Pair) -> Pair:
+    """Return how many pixels a window stretches over."""
+    return (kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1
+
+
+def _window_source(
+    x: Array, scratch: int, kernel: Pair, counts: Pair, stride: Pair, padding: Padding, dilation: Pair, weight: Pair
+) -> tuple[Source, tuple[Taps, Taps]]:
+    """Return images in which every window lies inside, and where the taps are: in filters of these strides too."""
+    spans = _spans(kernel, dilation)
+    size = counts[0] + (spans[0] - 1) // stride[0], counts[1] + (spans[1] - 1) // stride[1]
+    phases = min(stride[0], spans[0]), min(stride[1], spans[1])
+    source = _source(x, 0, scratch, (padding[0][0], padding[1][0]), size, stride, phases)
+    shifts = (source.images.line, 1)
+    down, across = (
+        Taps(kernel[i], 0, dilation[i], stride[i], source.images.phases[i], shifts[i], weight[i]) for i in (0, 1)
+    )
+    return source, (down, across)
+
+
+# The product of filters and windows
+
+
+@dataclass(frozen=True)
+class Windows:
+    """A product of filters and windows: ``m`` filters of each of ``groups``, sums over ``depth`` channels and all taps.
+
+    ``pixels`` are those computed of each of ``count`` images; ``filters`` is where the filters are: base, and strides
+    of groups, of the result's channels, and of the summed ones. ``places`` says where pixels are in the output and in
+    each operand: base, and strides of images, channels, lines and pixels.
+    """
+
+    groups: int
+    m: int
+    depth: int
+    count: int
+    pixels: Pair
+    images: Images
+    taps: tuple[Taps, Taps]
+    filters: tuple[int, int, int, int]
+    places: tuple[tuple[int, ...], ...]
+
+
+def _stage(windows: Windows, dtype: np.dtype[Any], finish: Finish) -> Stage:
+    """Return the stage that computes a product of filters and windows."""
+    taps = windows.taps[0].count * windows.taps[1].count
+    n, depth = windows.count * prod(windows.pixels), windows.depth if taps else 0
+    schedule = fitted(gemm_loops.schedule(dtype, band=516), windows.m, n)
+    schedule = replace(schedule, band=schedule.rows * (516 // schedule.rows) if windows.m > 1 else 1)
+    letters = [{1: "u", 0: "b"}.get(place[4], "s") for place in windows.places]
+    form = Form(schedule, finish.epilogue("".join(letters[1:])), "s" if letters[0] == "s" else "u")
+    panels = -(-n // schedule.lanes)
+    rows = band(windows.m, panels * windows.groups, _GATHERING, schedule)
+    bands = -(-windows.m // rows)
+    images, (down, across) = windows.images, windows.taps
+    flat = all(line == windows.pixels[1] * step for _, _, _, line, step in windows.places)
+    run, runs = (prod(windows.pixels), 1) if flat else windows.pixels[::-1]
+    base, part, row, channel = windows.filters
+    numbers = pack(
+        panels * bands * windows.groups, panels, bands, rows, windows.m, n, depth, schedule.depth // max(taps, 1),
+        down.count, across.count, *down.numbers, *across.numbers,
+        images.base, images.image, images.channel * windows.depth, images.channel, images.line,
+        *images.runs(windows.pixels), base, part, row, channel, down.weight, across.weight, run, runs,
+        *(number for place in windows.places for number in place),
+    )  # fmt: skip
+    work = 200.0 + windows.groups * windows.m * n * (depth * taps + 16) / _MACS_PER_NANOSECOND
+    reads = (images.number, 1, *finish.reads)
+    return Stage(form.key("conv2d"), lambda: conv_loops.kernel(form), reads, finish.writes, numbers, work)
+
+
+def plan_conv2d(
+    x: Array,
+    weight: Array,
+    outputs: Sequence[Array],
+    *,
+    stride: Pair,
+    padding: Padding,
+    dilation: Pair,
+    groups: int,
+    epilogue: Sequence[s.Expr] | None = None,
+    operands: Sequence[Array] = (),
+) -> Plan | None:
+    """Plan windows of ``x`` times filters: [images, channels, height, width]; None where it has no native form."""
+    finish, kernel = _finish((x, weight), outputs, epilogue, operands), _pair(weight.shape[2:])
+    if finish is None or prod(kernel) > conv_loops.MOST_TAPS:
+        return None
+    counts, filters = _pair(outputs[0].shape[2:]), weight.shape[0] // groups
+    steps = _pair(weight.strides[2:])
+    source, taps = _window_source(x, finish.count, kernel, counts, stride, padding, dilation, steps)
+    windows = Windows(
+        groups, filters, weight.shape[1], x.shape[0], counts, source.images, taps,
+        (0, filters * weight.strides[0], weight.strides[0], weight.strides[1]), _places(finish, (1, 1), (0, 0)),
+    )  # fmt: skip
+    return Plan((*source.stages, _stage(windows, x.dtype, finish)), source.scratch)
+
+
+def _pair(numbers: Sequence[int]) -> Pair:
+    first, second = numbers
+    return first, second
+
+
+def _places(finish: Finish, stride: Pair, phase: Pair) -> tuple[tuple[int, ...], ...]:
+    """Return where the pixels of a phase of a result are, in the output and in the operands."""
+    output = Array.contiguous(finish.outputs[0].dtype, finish.outputs[0].shape)
+    return tuple(
+        (phase[0] * line + phase[1] * step, image, channel, stride[0] * line, stride[1] * step)
+        for image, channel, line, step in (array.strides for array in (output, *finish.operands))
+    )
+
+
+# The transpose in the images
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Along one axis: the pixels of the images from ``start`` on that some taps of a filter reach, and these taps.
+
+    The taps are ``first``, ``first + step``, ...; the first reaches pixel ``start`` from window ``window``, the next
+    ones from windows ``back`` before.
+    """
+
+    start: int
+    pixels: int
+    taps: int
+    first: int
+    step: int
+    window: int
+    back: int
+
+    @property
+    def windows(self) -> Pair:
+        """The first and the last window from which they are reached; these need not exist."""
+        return self.window - self.back * (self.taps - 1), self.window + self.pixels - 1
+
+
+def _phases(size: int, kernel: int, stride: int, before: int, dilation: int) -> list[Phase]:
+    """Return for each phase of the pixels of an axis which taps reach them."""
+    step = stride // gcd(stride, dilation)
+    phases = []
+    for start in range(min(stride, size)):
+        taps = [tap for tap in range(kernel) if (start + before - tap * dilation) % stride == 0]
+        window = (start + before - taps[0] * dilation) // stride if taps else 0
+        pixels, first = -(-(size - start) // stride), taps[0] if taps else 0
+        phases.append(Phase(start, pixels, len(taps), first, step, window, step * dilation // stride))
+    return phases
+
+
+def plan_conv2d_data(
+    g: Array,
+    weight: Array,
+    outputs: Sequence[Array],
+    *,
+    stride: Pair,
+    padding: Padding,
+    dilation: Pair,
+    groups: int,
+    epilogue: Sequence[s.Expr] | None = None,
+    operands: Sequence[Array] = (),
+) -> Plan | None:
+    """Plan the transpose of `conv2d` in its images, whose size is that of the outputs; each phase is a convolution."""
+    finish, kernel = _finish((g, weight), outputs, epilogue, operands), _pair(weight.shape[2:])
+    if finish is None or prod(kernel) > conv_loops.MOST_TAPS:
+        return None
+    size, filters = outputs[0].shape[2:], weight.shape[0] // groups
+    down, across = (_phases(size[i], kernel[i], stride[i], padding[i][0], dilation[i]) for i in (0, 1))
+    top, left = (-min((p.windows[0] for p in axis if p.taps), default=0) for axis in (down, across))
+    bottom, right = (max((p.windows[1] for p in axis if p.taps), default=0) for axis in (down, across))
+    source = _source(g, 0, finish.count, (top, left), (bottom + top + 1, right + left + 1))
+    stages = list(source.stages)
+    for y in down:
+        for x in across:
+            images = source.images
+            images = replace(images, base=images.base + (y.window + top) * images.line + x.window + left)
+            taps = (
+                Taps(y.taps, -y.back * images.line, weight=y.step * weight.strides[2]),
+                Taps(x.taps, -x.back, weight=x.step * weight.strides[3]),
+            )
+            base = y.first * weight.strides[2] + x.first * weight.strides[3]
+            windows = Windows(
+                groups, weight.shape[1], filters, g.shape[0], (y.pixels, x.pixels), images, taps,
+                (base, filters * weight.strides[0], weight.strides[1], weight.strides[0]),
+                _places(finish, stride, (y.start, x.start)),
+            )  # fmt: skip
+            stages.append(_stage(windows, g.dtype, finish))
+    return Plan(tuple(stages), source.scratch)
+
+
+# The transpose in the weight
+
+
+def plan_conv2d_weight(
+    x: Array,
+    g: Array,
+    outputs: Sequence[Array],
+    *,
+    stride: Pair,
+    padding: Padding,
+    dilation: Pair,
+    groups: int,
+    epilogue: Sequence[s.Expr] | None = None,
+    operands: Sequence[Array] = (),
+) -> Plan | None:
+    """Plan the transpose of `conv2d` in its weight, whose shape is that of the outputs: sums over all windows."""
+    finish, shape = _finish((x, g), outputs, epilogue, operands), outputs[0].shape
+    kernel, counts = _pair(shape[2:]), _pair(g.shape[2:])
+    lies = counts[1] <= _LONGEST_LINE and (g.strides[3] == 1 or counts[1] == 1 or not g.size)
+    if finish is None or prod(kernel) > conv_loops.MOST_TAPS or not lies:
+        return None
+    rows = [row for row in map(_flat, finish.operands) if row is not None]
+    if len(rows) < len(operands):
+        return None
+    source, taps = _window_source(x, finish.count, kernel, counts, stride, padding, dilation, (0, 0))
+    images, (down, across) = source.images, taps
+    m, n, lines = prod(shape[1:]), shape[0] // groups, g.shape[0] * counts[0]
+    schedule = gemm_loops.schedule(x.dtype, depth=max(_LONGEST_LINE // 2, counts[1]), band=144)
+    schedule = fitted(schedule, 2, n)
+    form = Form(schedule, finish.epilogue("".join("ub"[step == 0] for _, step in rows)))
+    panels = -(-n // schedule.lanes)
+    height = band(m, panels * groups, _TURNING, schedule)
+    bands = -(-m // height)
+    numbers = pack(
+        panels * bands * groups, panels, bands, height, m, n, lines, max(1, schedule.depth // max(counts[1], 1)),
+        down.count, across.count, *down.numbers, *across.numbers,
+        images.base, images.image, images.channel * shape[1], images.channel, images.line, *counts[::-1],
+        g.strides[0], g.strides[1] * n, *g.strides[1:3], *Images(1, 0, 0, 0, (0, 0), g.strides[2]).runs(counts),
+        *(number for row in rows for number in row),
+    )  # fmt: skip
+    work = 200.0 + groups * m * n * (lines * counts[1] + 16) / _MACS_PER_NANOSECOND
+    reads = (images.number, 1, *finish.reads)
+    stage = Stage(
+        form.key("conv2d_weight"), lambda: conv_loops.weight_kernel(form), reads, finish.writes, numbers, work
+    )
+    return Plan((*source.stages, stage), source.scratch)
+
+
+def _flat(operand: Array) -> tuple[int, int] | None:
+    """Return the strides of an operand seen as a matrix: a filter is a row. None if its places are not evenly apart."""
+    inner = Array(operand.dtype, operand.shape[1:], operand.strides[1:])
+    if not any(inner.strides):
+        return operand.strides[0], 0
+    return (operand.strides[0], 1) if inner.is_contiguous else None
+
+
+# The ops
+
+
+def _plan_conv2d(inputs: Sequence[Array], outputs: Sequence[Array], **geometry: Any) -> Plan | None:
+    """Plan the op ``conv2d``, with a bias or without."""
+    x, weight, *bias = inputs
+    along = [Array(b.dtype, (*b.shape, 1, 1), (*b.strides, 0, 0)) for b in bias]
+    epilogue = [s.Var("product") + s.Var("e0")] if bias else None
+    return plan_conv2d(x, weight, outputs, epilogue=epilogue, operands=along, **geometry)
+
+
+def _plan_data(inputs: Sequence[Array], outputs: Sequence[Array], *, size: Pair, **geometry: Any) -> Plan | None:
+    """Plan the op ``conv2d_data``."""
+    assert outputs[0].shape[2:] == size
+    return plan_conv2d_data(inputs[0], inputs[1], outputs, **geometry)
+
+
+def _plan_weight(inputs: Sequence[Array], outputs: Sequence[Array], *, kernel: Pair, **geometry: Any) -> Plan | None:
+    """Plan the op ``conv2d_weight``."""
+    assert outputs[0].shape[2:] == kernel
+    return plan_conv2d_weight(inputs[0], inputs[1], outputs, **geometry)
+
+
+PLANS: dict[str, Callable[..., Plan | None]] = {
+    "conv2d": _plan_conv2d,
+    "conv2d_data": _plan_data,
+    "conv2d_weight": _plan_weight,
+}
+"""The planning functions of this family, by op."""

@@ -1,0 +1,214 @@
+"""Planned convolutions and their transposes against float64 bodies: any geometry, strides, groups and epilogues."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from guarded import Guarded, same_bits
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from planned import eager, laid
+from tolerance import assert_close
+
+from tensorlite.kernels import interp
+from tensorlite.kernels import scalar as s
+from tensorlite.kernels.cpu import conv, stages
+from tensorlite.kernels.stage import Array
+
+F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
+PRODUCT = s.Var("product")
+
+
+def numbers(shape, dtype=F32, seed=0):
+    return np.random.default_rng(seed).normal(0, 1, shape).astype(dtype)
+
+
+def run(plan, inputs, shape, dtypes):
+    """Run a plan with 1, 2 and 4 threads, its outputs between guard zones; return them: they must not differ."""
+    results = []
+    for threads in (1, 2, 4):
+        guarded = [Guarded(np.full(shape, 7, dtype)) for dtype in dtypes]
+        stages.run(plan, [*inputs, *(g.array for g in guarded)], threads)
+        for one in guarded:
+            one.check()
+        results.append([one.array.copy() for one in guarded])
+    for other in results[1:]:
+        assert all(map(same_bits, results[0], other))
+    return results[0]
+
+
+@st.composite
+def cases(draw, most=12):
+    """Draw shapes of a convolution and its attributes."""
+    groups = draw(st.sampled_from([1, 1, 2, 3]))
+    kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    attributes = {
+        "stride": draw(st.tuples(st.integers(1, 3), st.integers(1, 3))),
+        "padding": draw(st.tuples(*[st.tuples(st.integers(0, 3), st.integers(0, 3))] * 2)),
+        "dilation": draw(st.tuples(st.integers(1, 3), st.integers(1, 3))),
+        "groups": groups,
+    }
+    spans = [(k - 1) * d + 1 for k, d in zip(kernel, attributes["dilation"], strict=True)]
+    size = [max(draw(st.integers(1, most)), n - sum(p)) for n, p in zip(spans, attributes["padding"], strict=True)]
+    counts = [(n + sum(p) - span) // step + 1 for n, p, span, step in
+              zip(size, attributes["padding"], spans, attributes["stride"], strict=True)]  # fmt: skip
+    images, channels = draw(st.integers(0, 4)), draw(st.integers(1, 5))
+    filters = draw(st.sampled_from([1, 2, 7, 17]))
+    x = (images, channels * groups, *size)
+    weight, out = (filters * groups, channels, *kernel), (images, filters * groups, *counts)
+    return x, weight, out, attributes
+
+
+LAYOUTS = st.sampled_from(["contiguous", "contiguous", "turned", "stepped", "reversed"])
+
+
+@settings(max_examples=100, deadline=None)
+@given(case=cases(), dtype=st.sampled_from([F32, F64]), layouts=st.tuples(LAYOUTS, LAYOUTS), biased=st.booleans())
+def test_forward(case, dtype, layouts, biased):
+    x_shape, weight_shape, out, attributes = case
+    x, weight = laid(numbers(x_shape, dtype, 1), layouts[0]), laid(numbers(weight_shape, dtype, 2), layouts[1])
+    inputs = [x, weight, numbers(out[1:2], dtype, 3)][: 2 + biased]
+    plan = conv.PLANS["conv2d"]([*map(stages.described, inputs)], [Array.contiguous(dtype, out)], **attributes)
+    (found,) = run(plan, inputs, out, [dtype])
+    assert_close(found, eager("conv2d", *(i.astype(F64) for i in inputs), **attributes), dtype=dtype,
+                 terms=weight[:1].size)  # fmt: skip
+
+
+@settings(max_examples=100, deadline=None)
+@given(case=cases(), dtype=st.sampled_from([F32, F64]), layouts=st.tuples(LAYOUTS, LAYOUTS))
+def test_transpose_in_the_images(case, dtype, layouts):
+    x_shape, weight_shape, out, attributes = case
+    g, weight = laid(numbers(out, dtype, 1), layouts[0]), laid(numbers(weight_shape, dtype, 2), layouts[1])
+    attributes |= {"size": x_shape[2:]}
+    plan = conv.PLANS["conv2d_data"](
+        [*map(stages.described, (g, weight))], [Array.contiguous(dtype, x_shape)], **attributes
+    )
+    (found,) = run(plan, (g, weight), x_shape, [dtype])
+    expected = eager("conv2d_data", g.astype(F64), weight.astype(F64), **attributes)
+    assert_close(found, expected, dtype=dtype, terms=weight.size)
+
+
+@settings(max_examples=100, deadline=None)
+@given(case=cases(), dtype=st.sampled_from([F32, F64]), layout=LAYOUTS)
+def test_transpose_in_the_weight(case, dtype, layout):
+    x_shape, weight_shape, out, attributes = case
+    x, g = laid(numbers(x_shape, dtype, 1), layout), numbers(out, dtype, 2)
+    attributes |= {"kernel": weight_shape[2:]}
+    plan = conv.PLANS["conv2d_weight"](
+        [*map(stages.described, (x, g))], [Array.contiguous(dtype, weight_shape)], **attributes
+    )
+    (found,) = run(plan, (x, g), weight_shape, [dtype])
+    expected = eager("conv2d_weight", x.astype(F64), g.astype(F64), **attributes)
+    assert_close(found, expected, dtype=dtype, terms=max(1, g[:, 0].size))
+
+
+def geometry(stride=(1, 1), padding=((1, 1), (1, 1)), dilation=(1, 1), groups=1):
+    return {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+
+
+@pytest.mark.parametrize("stride", [(1, 1), (2, 1)])
+def test_epilogues_of_windows(stride):
+    """A bias and another result of the same shape, as after a convolution in a residual network; two outputs."""
+    attributes = geometry(stride)
+    x, weight = numbers((2, 3, 7, 6), seed=1), numbers((70, 3, 3, 3), seed=2)
+    expected = eager("conv2d", x.astype(F64), weight.astype(F64), **attributes)
+    scale, other = numbers((70, 1, 1), seed=3), numbers(expected.shape, seed=4)
+    total = PRODUCT * s.Var("e0") + s.Var("e1")
+    for operand in (other, laid(other, "turned"), other[:1, :, :1], np.broadcast_to(other[..., :1], other.shape)):
+        arrays = (x, weight, scale, operand)
+        described = [*map(stages.described, arrays)]
+        outputs = [Array.contiguous(dtype, expected.shape) for dtype in (F32, bool)]
+        epilogue = [s.maximum(total, 0.0), s.greater(total, 0.0)]
+        plan = conv.plan_conv2d(
+            *described[:2], outputs, epilogue=epilogue, operands=described[2:], **attributes
+        )
+        found = run(plan, arrays, expected.shape, [F32, np.dtype(bool)])
+        assert_close(found[0], np.maximum(expected * scale + operand, 0), terms=40)
+        assert same_bits(found[1], found[0] > 0)
+
+
+@pytest.mark.parametrize("stride", [(1, 1), (2, 3)])
+def test_epilogues_of_the_transpose_in_the_images(stride):
+    x_shape, weight = (2, 5, 9, 7), numbers((4, 5, 3, 3), seed=2)
+    attributes = geometry(stride)
+    out = eager("conv2d", np.zeros(x_shape), weight.astype(F64), **attributes).shape
+    g, x, shift = numbers(out, seed=1), numbers(x_shape, seed=3), numbers((5, 1, 1), seed=4)
+    epilogue = [s.where(s.greater(s.Var("e0"), 0.0), PRODUCT, 0.0) + s.Var("e1")]
+    described = [*map(stages.described, (g, weight, x, shift))]
+    plan = conv.plan_conv2d_data(*described[:2], [Array.contiguous(F32, x_shape)], epilogue=epilogue,
+                                 operands=described[2:], **attributes)  # fmt: skip
+    (found,) = run(plan, (g, weight, x, shift), x_shape, [F32])
+    expected = eager("conv2d_data", g.astype(F64), weight.astype(F64), size=x_shape[2:], **attributes)
+    assert_close(found, np.where(x > 0, expected, 0) + shift, terms=40)
+
+
+def test_epilogues_of_the_transpose_in_the_weight():
+    x, g, weight = numbers((3, 4, 8, 9), seed=1), numbers((3, 6, 8, 9), seed=2), numbers((6, 4, 3, 3), seed=3)
+    rate, scale = numbers((1,), seed=4), numbers((6, 1, 1, 1), seed=5)
+    epilogue = [s.Var("e0") - s.Var("e1") * PRODUCT, PRODUCT * s.Var("e2")]
+    arrays = (x, g, weight, rate, scale)
+    described = [*map(stages.described, arrays)]
+    plan = conv.plan_conv2d_weight(*described[:2], [Array.contiguous(F32, weight.shape)] * 2, epilogue=epilogue,
+                                   operands=described[2:], **geometry())  # fmt: skip
+    found = run(plan, arrays, weight.shape, [F32, F32])
+    expected = eager("conv2d_weight", x.astype(F64), g.astype(F64), kernel=(3, 3), **geometry())
+    assert_close(found[0], weight - rate * expected, terms=216)
+    assert_close(found[1], expected * scale, terms=216)
+    turned = stages.described(laid(weight, "turned"))
+    assert conv.plan_conv2d_weight(*described[:2], [Array.contiguous(F32, weight.shape)], epilogue=epilogue[:1],
+                                   operands=[turned, described[3]], **geometry()) is None  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["conv2d", "conv2d_data", "conv2d_weight"])
+def test_interpreted(name):
+    """What runs natively is the kernels' meaning, bit by bit, and it touches nothing that it must not."""
+    x, weight, attributes = numbers((2, 2, 5, 6), seed=1), numbers((7, 2, 3, 2), seed=2), geometry((2, 1))
+    g = eager("conv2d", x, weight, **attributes)
+    inputs, shape, more = {
+        "conv2d": ((x, weight), g.shape, {}),
+        "conv2d_data": ((g, weight), x.shape, {"size": (5, 6)}),
+        "conv2d_weight": ((x, g), weight.shape, {"kernel": (3, 2)}),
+    }[name]
+    out = np.zeros(shape, F32)
+    plan = conv.PLANS[name]([*map(stages.described, inputs)], [stages.described(out)], **attributes, **more)
+    stages.run(plan, [*inputs, out])
+    memory = [np.ascontiguousarray(i).ravel() for i in (*inputs, np.zeros(shape))]
+    memory = [m.astype(F32) for m in memory] + [np.full(size // 4, np.nan, F32) for size in plan.scratch]
+    for stage in plan.stages:
+        kernel, touched = stage.build(), (*stage.reads, *stage.writes)
+        names = [p.name for p in kernel.parameters]
+        values = dict(zip(names[len(touched) :], np.frombuffer(stage.numbers, np.int64).tolist(), strict=True))
+        interp.run(kernel, dict(zip(names, [memory[k] for k in touched], strict=False)) | values, threads=2)
+    assert same_bits(memory[2].reshape(shape), out)
+
+
+@pytest.mark.parametrize("shape", [(2, 70, 9, 33), (1, 3, 70, 70), (5, 130, 4, 4)])
+def test_large(shape):
+    """Several panels, bands and blocks."""
+    x, weight = numbers(shape, seed=1), numbers((140, shape[1], 3, 3), seed=2)
+    out, attributes = (shape[0], 140, *shape[2:]), geometry()
+    plan = conv.plan_conv2d(*map(stages.described, (x, weight)), [Array.contiguous(F32, out)], **attributes)
+    (found,) = run(plan, (x, weight), out, [F32])
+    assert_close(found, eager("conv2d", x.astype(F64), weight.astype(F64), **attributes), terms=weight[0].size)
+    plan = conv.plan_conv2d_data(*map(stages.described, (found, weight)), [Array.contiguous(F32, shape)], **attributes)
+    (data,) = run(plan, (found, weight), shape, [F32])
+    expected = eager("conv2d_data", found.astype(F64), weight.astype(F64), size=shape[2:], **attributes)
+    scale = float(np.abs(found).max())
+    assert_close(data / scale, expected / scale, terms=140 * 9)
+    plan = conv.plan_conv2d_weight(*map(stages.described, (x, found)), [Array.contiguous(F32, weight.shape)],
+                                   **attributes)  # fmt: skip
+    (gradient,) = run(plan, (x, found), weight.shape, [F32])
+    expected = eager("conv2d_weight", x.astype(F64), found.astype(F64), kernel=(3, 3), **attributes)
+    assert_close(gradient / scale, expected / scale, terms=found[:, 0].size)
+
+
+def test_what_has_no_plan():
+    x, weight = Array.contiguous(F32, (1, 1, 20, 20)), Array.contiguous(F32, (1, 1, 12, 12))
+    assert conv.plan_conv2d(x, weight, [Array.contiguous(F32, (1, 1, 11, 11))], **geometry()) is None
+    half = Array.contiguous(np.float16, (1, 1, 3, 3))
+    assert conv.plan_conv2d(half, half, [half], **geometry()) is None
+    wide = Array.contiguous(F32, (1, 1, 1, 300))
+    one = Array.contiguous(F32, (1, 1, 1, 1))
+    none = ((0, 0), (0, 0))
+    assert conv.plan_conv2d_weight(wide, wide, [one], **geometry(padding=none)) is None
+    assert conv.plan_conv2d(wide, one, [wide], **geometry(padding=none)) is not None
