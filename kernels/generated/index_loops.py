@@ -7,7 +7,6 @@ that the index does not name.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -54,9 +53,9 @@ class Places:
 
     def read(self, k: int, place: s.Expr) -> list[Statement]:
         """Load a place, and name what it says: ``safe`` within the axis, ``outside`` if it was not."""
-        raw, at, size = s.Var(f"raw{k}"), s.Var(f"at{k}"), s.Var(f"size{k}")
+        raw, at, size = s.Var(f"raw{k}"), s.Var(f"counted{k}"), s.Var(f"size{k}")
         first = s.cast(s.Var(f"loaded{k}"), INDEX)
-        counted = s.where(s.less(raw, 0), raw + size, raw) if self.from_end else raw
+        counted = _counted(raw, size, self.dtypes[k]) if self.from_end else raw
         outside = s.logical_or(s.less(at, 0), s.greater_equal(at, size))
         named: list[Statement] = [Load(f"loaded{k}", f"at{k}_", place), Let(raw.name, first), Let(at.name, counted)]
         if self.ignoring:
@@ -79,6 +78,11 @@ class Places:
         """Whether one of the places is none."""
         flags: list[s.Expr] = [s.Var(f"outside{k}") for k in range(len(self.dtypes))]
         return reduce(s.logical_or, flags)
+
+
+def _counted(place: s.Expr, size: s.Expr, dtype: DType) -> s.Expr:
+    """Return a place counted from the front. Unsigned ones beyond int64 look negative, and are no places."""
+    return place if dtype.kind == "u" else s.where(s.less(place, 0), place + size, place)
 
 
 def lanes(dtype: DType, rows: Rows) -> int:
@@ -150,8 +154,10 @@ def write(
 
 
 def _turn(name: str, turns: int) -> s.Expr:
-    terms: Sequence[s.Expr] = [s.Var(f"turn{d}") * s.Var(f"{name}_turn{d}") for d in range(turns)]
-    return reduce(lambda a, b: a + b, terms, s.Const(0))
+    offset: s.Expr = s.Const(0)
+    for d in range(turns):
+        offset = offset + s.Var(f"turn{d}") * s.Var(f"{name}_turn{d}")
+    return offset
 
 
 def one_hot(dtype: DType, place: DType) -> loops.Kernel:
@@ -171,3 +177,20 @@ def one_hot(dtype: DType, place: DType) -> loops.Kernel:
     numbers = [Parameter(name) for name in ("rows", "classes", "stride", "block", "tasks")]
     buffers = (Buffer("at_", place), Buffer("out", dtype, writable=True), _fault())
     return loops.build("one_hot", (*buffers, *numbers), (loops.parallel("task", s.Var("tasks"), *body),))
+
+
+def from_the_front(dtype: DType, rows: Rows) -> loops.Kernel:
+    """Return the loops that count places below 0 from the end of an axis."""
+    at, extent = s.Var("at"), s.Var("extent")
+    raw = s.cast(s.Var("loaded"), INDEX)
+    body = (
+        Load("loaded", "x", rows.place("x", _I)),
+        Let("raw", raw),
+        Let("at", _counted(s.Var("raw"), extent, dtype)),
+        Flag("fault", s.logical_or(s.less(at, 0), s.greater_equal(at, extent))),
+        Store("out", rows.place("out", _I), s.cast(at, dtype)),
+    )
+    buffers = (Buffer("x", dtype), Buffer("out", dtype, writable=True), _fault())
+    parameters: tuple[Buffer | Parameter, ...] = (*buffers, *rows.parameters, Parameter("extent"))
+    columns = loops.vector("i", _COUNT, _VECTOR_BYTES // INDEX.itemsize, *body)
+    return loops.build("from_the_front", parameters, (rows.loop((columns,)),))
