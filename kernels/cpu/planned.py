@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tensorlite.kernels.cpu import matmul, pool_stages, random_stages
+from tensorlite.kernels.cpu import index_stages, matmul, movement_stages, pool_stages, random_stages
 from tensorlite.kernels.stage import Plan
 
 __all__ = ["PLANS", "matmul"]
 
 PLANS: dict[str, Callable[..., Plan | None]] = {
+    **movement_stages.PLANS,
+    **index_stages.PLANS,
     **matmul.PLANS,
     **pool_stages.PLANS,
     **random_stages.PLANS,
