@@ -9,6 +9,8 @@ from tensorlite.jit.graph import Graph
 from tensorlite.jit.passes.eliminate_dead_code import eliminate_dead_code
 from tensorlite.jit.passes.fold_constants import fold_constants
 from tensorlite.jit.passes.fuse import fuse
+from tensorlite.jit.passes.hoist_products import hoist_products
+from tensorlite.jit.passes.keep_products import keep_products
 from tensorlite.jit.passes.share_common_subexpressions import share_common_subexpressions
 from tensorlite.jit.passes.simplify import simplify
 from tensorlite.jit.passes.spell_out import spell_out
@@ -20,6 +22,8 @@ PASSES: tuple[Pass, ...] = tuple(everywhere(each) for each in (
     spell_out,
     simplify,
     fold_constants,
+    keep_products,
+    hoist_products,
     share_common_subexpressions,
     trim_control_flow,
     eliminate_dead_code,

@@ -21,7 +21,7 @@ def share_common_subexpressions(graph: Graph) -> Graph:
     for equation in graph.equations:
         inputs = tuple(replaced.get(x, x) if isinstance(x, Value) else x for x in equation.inputs)
         equation = Equation(equation.op, inputs, equation.attributes, equation.outputs, equation.line)
-        earlier = seen.setdefault(_key(equation), equation)
+        earlier = seen.setdefault(equation_key(equation), equation)
         if earlier is equation or equation.op.kind == "effect":
             kept.append(equation)
         else:
@@ -29,7 +29,7 @@ def share_common_subexpressions(graph: Graph) -> Graph:
     return graph.with_equations(kept, [replaced.get(value, value) for value in graph.outputs])
 
 
-def _key(equation: Equation) -> Any:
+def equation_key(equation: Equation) -> Any:
     """What makes equations equal: numbers are told apart by type and sign, as 1 from 1.0 and 0.0 from -0.0."""
     operands = tuple(x if isinstance(x, Value) else (type(x), repr(x)) for x in equation.inputs)
     attributes = tuple((name, attribute_text(value)) for name, value in equation.attributes.items())

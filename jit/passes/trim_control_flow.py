@@ -4,7 +4,8 @@
     after:   v2 = scan(v0, v1, body=(c, x) -> c + x)
 
 What is kept for a derivative that nobody takes goes this way. Requires a verified graph; ensures that every output of
-a loop or branch is used or carried to one that is, and, as in dead code elimination, every equation's. Tests: tests/jit/test_loop_passes.py.
+a loop or branch is used or carried to one that is, and, as in dead code elimination, that of every other equation.
+Tests: tests/jit/test_loop_passes.py.
 """
 
 from __future__ import annotations

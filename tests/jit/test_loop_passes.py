@@ -8,7 +8,11 @@ from tolerance import assert_close
 import tensorlite as tl
 from tensorlite.jit.graph import graph_text
 from tensorlite.jit.parse import parse
+from tensorlite.jit.passes.hoist_products import hoist_products
+from tensorlite.jit.passes.keep_products import keep_products
 from tensorlite.jit.passes.trim_control_flow import trim_control_flow
+from tensorlite.jit.pipeline import optimize
+from tensorlite.jit.trace import trace
 from tensorlite.jit.verify import verify
 
 
@@ -107,3 +111,114 @@ def graph(v0: bool[()], v1: float32[2], v2: float32[2]):
     v3: float32[2] = cond(v0, v2, true=true0, false=false1)
     return v3
 ''', np.bool_(True), np.float32([1, 2]), np.float32([3, 4]))
+
+
+RNN = '''\
+def body0(v0: float32[2, 3], v1: float32[2, 3], v2: float32[3, 3]):
+    v3: float32[2, 3] = matmul(v0, v2)
+    v4: float32[2, 3] = add(v1, v3)
+    v5: float32[2, 3] = tanh(v4)
+    return v5, v0
+
+'''
+RANDOM = np.random.default_rng(0)
+ARRAYS = [RANDOM.standard_normal(shape).astype(np.float32) for shape in ((2, 3), (4, 2, 3), (3, 3))]
+
+
+def test_a_later_loop_takes_the_products_of_an_earlier_one():
+    check(lambda graph: trim_control_flow(keep_products(graph)), RNN + '''\
+def body1(v0: float32[2, 3], v1: float32[2, 3], v2: float32[2, 3], v3: float32[3, 3]):
+    v4: float32[2, 3] = matmul(v1, v3)
+    v5: float32[2, 3] = add(v2, v4)
+    v6: float32[2, 3] = tanh(v5)
+    v7: float32[2, 3] = multiply(v0, v6)
+    return v7
+
+def graph(v0: float32[2, 3], v1: float32[4, 2, 3], v2: float32[3, 3]):
+    v3, v4 = scan(v0, v1, v2, body=body0, carries=1, slices=1, length=4, reverse=False, kept=False)\
+  # v3: float32[2, 3], v4: float32[4, 2, 3]
+    v5: float32[2, 3] = scan(v3, v4, v1, v2, body=body1, carries=1, slices=2, length=4, reverse=True, kept=False)
+    return v5
+''', RNN.replace("return v5, v0", "return v5, v5") + '''\
+def body1(v0: float32[2, 3], v1: float32[2, 3]):
+    v2: float32[2, 3] = multiply(v0, v1)
+    return v2
+
+def graph(v0: float32[2, 3], v1: float32[4, 2, 3], v2: float32[3, 3]):
+    v3, v4 = scan(v0, v1, v2, body=body0, carries=1, slices=1, length=4, reverse=False, kept=False)\
+  # v3: float32[2, 3], v4: float32[4, 2, 3]
+    v5: float32[2, 3] = scan(v3, v4, body=body1, carries=1, slices=1, length=4, reverse=True, kept=False)
+    return v5
+''', *ARRAYS)
+
+
+def test_loops_over_other_rows_share_nothing():
+    graph = parse(RNN + '''\
+def graph(v0: float32[2, 3], v1: float32[4, 2, 3], v2: float32[3, 3]):
+    v3, v4 = scan(v0, v1, v2, body=body0, carries=1, slices=1, length=4, reverse=False, kept=False)\
+  # v3: float32[2, 3], v4: float32[4, 2, 3]
+    v5, v6 = scan(v3, v4, v2, body=body0, carries=1, slices=1, length=4, reverse=True, kept=False)\
+  # v5: float32[2, 3], v6: float32[4, 2, 3]
+    return v5, v6
+''')
+    assert graph_text(keep_products(graph)) == graph_text(graph)
+
+
+def test_a_sum_of_products_is_one_product():
+    body = '''\
+def body0(v0: float32[3, 3], v1: float32[2, 3], v2: float32[2, 3]):
+    v3: float32[2, 3] = exp(v2)
+    v4: float32[3, 2] = permute_dims(v1, axes=(1, 0))
+    v5: float32[3, 3] = matmul(v4, v3)
+    v6: float32[3, 3] = permute_dims(v5, axes=(1, 0))
+    v7: float32[3, 3] = add(v0, v6)
+    return v7
+
+'''
+    check(lambda graph: trim_control_flow(hoist_products(graph)), body + '''\
+def graph(v0: float32[3, 3], v1: float32[4, 2, 3]):
+    v2: float32[3, 3] = scan(v0, v1, v1, body=body0, carries=1, slices=2, length=4, reverse=False, kept=False)
+    return v2
+''', '''\
+def body0(v0: float32[2, 3]):
+    v1: float32[2, 3] = exp(v0)
+    return v1
+
+def graph(v0: float32[3, 3], v1: float32[4, 2, 3]):
+    v2: float32[4, 2, 3] = scan(v1, body=body0, carries=0, slices=1, length=4, reverse=False, kept=False)
+    v3: float32[8, 3] = reshape(v1, shape=(8, 3))
+    v4: float32[8, 3] = reshape(v2, shape=(8, 3))
+    v5: float32[3, 8] = permute_dims(v3, axes=(1, 0))
+    v6: float32[3, 3] = matmul(v5, v4)
+    v7: float32[3, 3] = permute_dims(v6, axes=(1, 0))
+    v8: float32[3, 3] = add(v0, v7)
+    return v8
+''', ARRAYS[2], ARRAYS[1])
+
+
+def test_a_sum_that_the_loop_looks_at_stays():
+    graph = parse('''\
+def body0(v0: float32[3, 3], v1: float32[2, 3]):
+    v2: float32[3, 2] = permute_dims(v1, axes=(1, 0))
+    v3: float32[3, 3] = matmul(v2, v1)
+    v4: float32[3, 3] = add(v0, v3)
+    return v4, v0
+
+def graph(v0: float32[3, 3], v1: float32[4, 2, 3]):
+    v2, v3 = scan(v0, v1, body=body0, carries=1, slices=1, length=4, reverse=False, kept=False)\
+  # v2: float32[3, 3], v3: float32[4, 3, 3]
+    return v2, v3
+''')
+    assert graph_text(hoist_products(graph)) == graph_text(graph)
+
+
+def test_an_lstm_takes_one_product_a_step_each_way():
+    layer = tl.nn.LSTM(4, 8)
+
+    def step(x):
+        return tl.autograd.grad((layer(x)[0] ** 2).sum(), list(layer.parameters()))
+
+    graph = optimize(trace(step, tl.zeros((6, 2, 4))), verify)
+    bodies = [e.attributes["body"] for e in graph.equations if e.op.name == "scan"]
+    assert [graph_text(body).count("linear(") for body in bodies] == [1, 1]
+    assert ["matmul(" in graph_text(body) for body in bodies] == [False, False]
