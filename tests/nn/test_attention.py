@@ -181,3 +181,25 @@ def test_inputs_of_other_sizes_are_refused():
         nn.MultiheadAttention(8, 2)(tl.ones((4, 1, 8)), tl.ones((4, 1, 6)), tl.ones((4, 1, 8)))
     with pytest.raises(ArgumentError, match="is_causal"):
         nn.MultiheadAttention(8, 2)(*[tl.ones((4, 1, 8))] * 3, is_causal=True)
+
+
+@pytest.mark.parametrize("options", [{}, {"is_causal": True}, {"mask": "bool"}, {"mask": "float"}, {"dropout_p": 0.5}],
+                         ids=str)
+def test_compiled_attention_and_its_derivatives_are_those_of_eager(options):
+    options = dict(options)
+    rng = np.random.default_rng(1)
+    arrays = [rng.standard_normal((2, 3, 6, 4), np.float32) for _ in range(3)]
+    if mask := options.pop("mask", None):
+        options["attn_mask"] = tl.tensor(~HIDDEN if mask == "bool" else np.where(HIDDEN, -np.inf, 0.5).astype("f4"))
+
+    def function(q, k, v):
+        y = F.scaled_dot_product_attention(q, k, v, **options)
+        return y, tl.autograd.grad((y * y).sum(), (q, k, v))
+
+    results = []
+    for run in (function, tl.jit(function)):
+        tl.manual_seed(4)
+        y, slopes = run(*(tl.tensor(x, requires_grad=True) for x in arrays))
+        results.append([y, *slopes])
+    for expected, found in zip(*results, strict=True):
+        assert_close(found, expected, terms=64)
