@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from tensorlite.eager import NATIVE_SIZE
+from tensorlite.jit.emit import Emitter, Where
 from tensorlite.jit.lower import lower
 from tensorlite.jit.memory import Memory, plan_memory
 from tensorlite.jit.program import Buffer, Edge, Home, Lowered, Native, Place
-from tensorlite.jit.schedule import Schedule, is_small, schedule
+from tensorlite.jit.schedule import Schedule, fault_of, is_serial, schedule
 from tensorlite.kernels.cpu import allocator
-from tensorlite.kernels.cpu.program import ALL, Frame, Meet, Step, block
+from tensorlite.kernels.cpu.program import Frame, Meet, Record
 from tensorlite.kernels.generated import launch
 
 __all__ = ["NATIVE_SIZE", "Executable", "Fault", "executable"]
@@ -31,7 +32,7 @@ class Fault(Exception):
 class Segment:
     """Native steps in one call, or one edge."""
 
-    steps: tuple[Step | Meet, ...] = ()
+    records: tuple[Record, ...] = ()
     natives: tuple[Native | None, ...] = ()
     edge: Edge | None = None
 
@@ -39,16 +40,15 @@ class Segment:
 class Executable:
     """What a graph has become. Inputs, outputs and constants are arrays in memory, contiguous."""
 
-    def __init__(self, lowered: Lowered, scheduled: Schedule, memory: Memory, constants: Sequence[Any]) -> None:
+    def __init__(self, lowered: Lowered, scheduled: Schedule, memory: Memory) -> None:
         self.lowered, self.schedule, self.memory = lowered, scheduled, memory
-        self.constants = [np.ascontiguousarray(array) for array in constants]
+        self.constants = [np.ascontiguousarray(array).reshape(array.shape) for array in lowered.constants]
         self.over = {result.index: given.index for result, given in scheduled.over.items()}
         self.bases = 1 + len(lowered.inputs) + len(lowered.outputs) + len(self.constants)
-        self.faults = list(dict.fromkeys(step.fault for phase in scheduled.phases for step in phase
-                                         if isinstance(step, Native) and step.fault is not None))
+        self.faults = list(dict.fromkeys(fault for phase in scheduled.phases for step in phase
+                                         if (fault := fault_of(step)) is not None))
         self.segments = tuple(self._segments())
-        steps = [step for phase in scheduled.phases for step in phase]
-        self.threads = 1 if all(map(is_small, steps)) else None
+        self.threads = 1 if all(is_serial(step) for phase in scheduled.phases for step in phase) else None
         self.frames: list[_Frame] = []
 
     def _base(self, buffer: Buffer) -> int:
@@ -56,42 +56,23 @@ class Executable:
                  Home.CONSTANT: 1 + len(self.lowered.inputs) + len(self.lowered.outputs)}[buffer.home]
         return start + (0 if buffer.home is Home.ARENA else buffer.index)
 
-    def _where(self, buffer: Buffer, offset: int = 0) -> tuple[int, int]:
-        return self._base(buffer), offset + self.memory.offsets.get(buffer, 0)
+    def _where(self, buffer: Buffer, offset: int = 0) -> Where:
+        return self._base(buffer), offset + self.memory.offsets.get(buffer, 0), ()
 
     def _segments(self) -> Iterator[Segment]:
-        steps: list[Step | Meet] = []
-        natives: list[Native | None] = []
-        watched: Buffer | None = None
+        emitter = Emitter(self._where)
         for phase in self.schedule.phases:
-            small = 0
-            for step in phase:
-                if isinstance(step, Native):
-                    thread = ALL
-                    if is_small(step):
-                        thread, small = small, small + 1
-                    steps.append(self._step(step, thread))
-                    natives.append(step)
-                    watched = step.fault or watched
+            emitter.phase(phase)
             edges = [step for step in phase if isinstance(step, Edge)]
             if edges:
-                yield Segment(tuple(steps), tuple(natives))
+                yield Segment(tuple(emitter.records), tuple(emitter.steps))
                 yield from (Segment(edge=edge) for edge in edges)
-                steps, natives, watched = [], [], None
-            elif steps:
-                steps.append(Meet(None if watched is None else self._where(watched)))
-                natives.append(None)
-                watched = None
-        while steps and isinstance(steps[-1], Meet):
-            steps.pop()
-            natives.pop()
-        yield Segment(tuple(steps), tuple(natives))
-
-    def _step(self, step: Native, thread: int) -> Step:
-        places = [*step.reads, *step.writes]
-        entry = launch.compile(step.stage.build, step.stage.key)
-        return Step(entry, block(len(places), step.stage.numbers),
-                    tuple(self._where(place.buffer, place.offset) for place in places), thread)
+                emitter = Emitter(self._where)
+                continue
+            faults = [fault for step in phase if (fault := fault_of(step)) is not None]
+            for fault in faults or [None]:
+                emitter.add(Meet(None if fault is None else self._where(fault)[:2]))
+        yield Segment(tuple(emitter.records), tuple(emitter.steps))
 
     def run(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
         """Computes outputs from inputs; raises `Fault` where an index is out of range."""
@@ -111,7 +92,7 @@ class _Frame:
     def __init__(self, executable: Executable) -> None:
         self.executable = executable
         self.arena = allocator.empty((max(executable.memory.size, 1),), np.uint8)
-        self.programs = [Frame(s.steps, executable.bases) if s.edge is None and s.steps else None
+        self.programs = [Frame(s.records, executable.bases) if any(s.natives) else None
                          for s in executable.segments]
         self.start = np.array([launch.address(self.arena)], np.int64).tobytes()
         self.end = np.array([launch.address(array) for array in executable.constants], np.int64).tobytes()
@@ -165,4 +146,4 @@ def executable(graph: Any, over: dict[int, int], optimize: Callable[[Any], Any])
     lowered = lower(optimize(graph), over)
     scheduled = schedule(lowered)
     memory = plan_memory(scheduled)
-    return Executable(lowered, scheduled, memory, list(lowered.graph.constants.values()))
+    return Executable(lowered, scheduled, memory)

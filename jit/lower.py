@@ -7,16 +7,19 @@ arrays lie. What is returned is computed where it is wanted, if it can be.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from tensorlite.jit.control import CONTROL_FLOW
 from tensorlite.jit.graph import Equation, Graph, Value
 from tensorlite.jit.lower_contraction import plan_contraction
+from tensorlite.jit.lower_control import lower_control
 from tensorlite.jit.lower_loops import plan_loops
 from tensorlite.jit.passes.fuse import EPILOGUES, FUSED
 from tensorlite.jit.program import Buffer, Edge, Home, Lowered, Native, Place, Step
 from tensorlite.jit.space import REDUCTIONS, is_scalar
-from tensorlite.jit.views import view
+from tensorlite.jit.views import views
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.cpu.planned import PLANS
 from tensorlite.kernels.generated.elementwise_loops import Body
@@ -35,22 +38,33 @@ def lower(graph: Graph, over: Mapping[int, int] | None = None) -> Lowered:
     return Lowered(graph, work.steps, work.inputs, work.outputs, work.constants, chosen)
 
 
+def lower_body(graph: Graph, arrays: Mapping[Value, Array], over: Mapping[int, int], constants: list[Any]) -> Lowered:
+    """Lowers a graph within another one, whose inputs may lie as ``arrays`` say; its constants join the other's."""
+    work = _Lowering(graph, arrays, constants)
+    for equation in graph.equations:
+        work.lower(equation)
+    work.finish()
+    chosen = {work.outputs[k]: work.inputs[j] for k, j in over.items()}
+    return Lowered(graph, work.steps, work.inputs, work.outputs, constants, chosen)
+
+
 class _Lowering:
     """The steps so far, and where each value is."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, arrays: Mapping[Value, Array] | None = None,
+                 constants: list[Any] | None = None) -> None:
         self.graph = graph
         self.steps: list[Step] = []
         self.places: dict[Value, Place] = {}
         self.inputs = tuple(Buffer(Home.INPUT, _size(v), k) for k, v in enumerate(graph.inputs))
         self.outputs = tuple(Buffer(Home.OUTPUT, _size(v), k) for k, v in enumerate(graph.outputs))
-        self.constants: dict[Buffer, Value] = {}
+        self.constants: list[Any] = [] if constants is None else constants
         for value, buffer in zip(graph.inputs, self.inputs, strict=True):
-            self.places[value] = whole(buffer, value)
-        for k, value in enumerate(graph.constants):
-            buffer = Buffer(Home.CONSTANT, _size(value), k)
-            self.constants[buffer] = value
-            self.places[value] = whole(buffer, value)
+            lies = (arrays or {}).get(value)
+            self.places[value] = whole(buffer, value) if lies is None else Place(buffer, 0, lies)
+        for value, array in graph.constants.items():
+            self.places[value] = whole(Buffer(Home.CONSTANT, _size(value), len(self.constants)), value)
+            self.constants.append(array)
         self.makers = {y: e for e in graph.equations for y in e.outputs}
         self.wanted = self.claim()
 
@@ -75,26 +89,30 @@ class _Lowering:
     def lower(self, equation: Equation) -> None:
         """Appends an equation's steps, and remembers where its outputs are."""
         inputs = [self.places[x] for x in equation.values]
-        if equation.op.kind == "movement" and len(inputs) == 1:
+        if len(inputs) == len(equation.inputs) == 1:
             seen = self.look(equation, inputs[0])
             if seen is not None:
-                self.places[equation.outputs[0]] = seen
+                self.places.update(zip(equation.outputs, seen, strict=True))
                 return
         outputs = [self.materialize(y) for y in equation.outputs]
+        if equation.op.name in CONTROL_FLOW:
+            steps = lower_control(self, equation, inputs, outputs)
+            self.steps += steps or [Edge(equation, tuple(inputs), tuple(outputs))]
+            return
         if any(y.type.device != "cpu" for y in equation.outputs) or not self.native(equation, inputs, outputs):
             self.steps.append(Edge(equation, tuple(inputs), tuple(outputs)))
 
-    def look(self, equation: Equation, place: Place) -> Place | None:
+    def look(self, equation: Equation, place: Place) -> list[Place] | None:
         """A movement as a view; a reshape of what does not lie in order is a view of a copy of it."""
-        if equation.outputs[0].size == 0:
+        if any(y.size == 0 for y in equation.outputs):
             return None
-        found = view(equation, place)
+        found = views(equation, place)
         if found is None and equation.op is OPS["reshape"]:
             array = Array.contiguous(place.array.dtype, place.array.shape)
             wanted = self.wanted.get(equation.outputs[0])
             copied = Place(wanted or Buffer(Home.ARENA, array.size * array.dtype.itemsize), 0, array)
             self.copy(equation, place, copied)
-            found = view(equation, copied)
+            found = views(equation, copied)
         return found
 
     def materialize(self, value: Value) -> Place:
@@ -178,9 +196,14 @@ class _Lowering:
         if dtype.kind == "c":  # as pairs of numbers
             self.steps.append(Edge(Equation(OPS["copy"], (), {}, (), equation.line), (source,), (target,)))
             return
-        plan = plan_body(Body((dtype,), ((s.Var("x0"), target.array.dtype),)), source.array.shape,
-                         [source.array.strides, target.array.strides])
-        self.append(equation, plan, [source], [target], frozenset())
+        self.steps.append(copying(equation, source, target))
+
+
+def copying(equation: Equation, source: Place, target: Place) -> Native:
+    """The step that copies an array."""
+    plan = plan_body(Body((source.array.dtype,), ((s.Var("x0"), target.array.dtype),)), source.array.shape,
+                     [source.array.strides, target.array.strides])
+    return Native(plan.stages[0], (source,), (target,), equation)
 
 
 def whole(buffer: Buffer, value: Value) -> Place:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tensorlite.jit.program import Buffer, Native
-from tensorlite.jit.schedule import Schedule, is_temporary
+from tensorlite.jit.schedule import Schedule, fault_of, is_temporary
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
@@ -56,15 +56,15 @@ def _blocks(schedule: Schedule) -> dict[Buffer, _Block]:
     for phase, steps in enumerate(schedule.phases):
         for step in steps:
             touched = [place.buffer for place in (*step.reads, *step.writes)]
-            if isinstance(step, Native) and step.fault is not None:
-                touched.append(step.fault)
+            if (fault := fault_of(step)) is not None:
+                touched.append(fault)
             for buffer in filter(is_temporary, touched):
                 block = blocks.setdefault(buffer, _Block([buffer], _rounded(buffer.size), phase, phase))
                 block.last = phase
     for steps in schedule.phases:
         for step in steps:
-            if isinstance(step, Native) and step.fault is not None:  # zeroed before the first, looked at after the last
-                blocks[step.fault].first, blocks[step.fault].last = 0, len(schedule.phases)
+            if (fault := fault_of(step)) is not None:  # zeroed before the first, looked at after the last
+                blocks[fault].first, blocks[fault].last = 0, len(schedule.phases)
     return blocks
 
 

@@ -10,7 +10,7 @@ import heapq
 from collections import defaultdict
 from dataclasses import dataclass
 
-from tensorlite.jit.program import Buffer, Edge, Home, Lowered, Native, Step
+from tensorlite.jit.program import Buffer, Edge, Home, Lowered, Native, Step, steps_within
 from tensorlite.kernels.generated.launch import PARALLEL_NANOSECONDS
 
 
@@ -25,6 +25,11 @@ class Schedule:
 def is_small(step: Step) -> bool:
     """Whether a step is not worth a second thread."""
     return isinstance(step, Native) and step.stage.work < PARALLEL_NANOSECONDS
+
+
+def is_serial(step: Step) -> bool:
+    """Whether no part of a step is worth a second thread."""
+    return all(is_small(inner) for inner in steps_within(step) if isinstance(inner, Native | Edge))
 
 
 def schedule(lowered: Lowered) -> Schedule:
@@ -57,8 +62,9 @@ def _dependencies(lowered: Lowered) -> list[set[int]]:
             needs.update(writers[place.buffer])
         for place in step.writes:
             needs.update(writers[place.buffer], readers[place.buffer])
-        if isinstance(step, Native) and step.fault is not None:
-            needs.update(k for k in writers[step.fault])
+        fault = fault_of(step)
+        if fault is not None:
+            needs.update(writers[fault])
         needs.discard(number)
         after.append(needs)
         for place in step.reads:
@@ -73,7 +79,7 @@ def _in_place(lowered: Lowered, after: list[set[int]]) -> dict[Buffer, Buffer]:
     steps = lowered.steps
     readers: dict[Buffer, set[int]] = defaultdict(set)
     writers: dict[Buffer, set[int]] = defaultdict(set)
-    faults = {k for k, step in enumerate(steps) if isinstance(step, Edge) or step.fault is not None}
+    faults = {k for k, step in enumerate(steps) if isinstance(step, Edge) or fault_of(step) is not None}
     for number, step in enumerate(steps):
         for place in step.reads:
             readers[place.buffer].add(number)
@@ -129,6 +135,11 @@ def _sorted(after: list[set[int]]) -> list[int]:
             if not missing[k]:
                 heapq.heappush(ready, k)
     return order
+
+
+def fault_of(step: Step) -> Buffer | None:
+    """The buffer that says whether an index of a step was out of range."""
+    return step.fault if isinstance(step, Native) else None
 
 
 def is_temporary(buffer: Buffer) -> bool:

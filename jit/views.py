@@ -11,11 +11,11 @@ from tensorlite.jit.graph import Equation
 from tensorlite.jit.program import Place
 from tensorlite.kernels.stage import Array
 
-_VIEWS = frozenset({"permute_dims", "broadcast_to", "slice", "flip", "corner_of"})
+_VIEWS = frozenset({"permute_dims", "broadcast_to", "slice", "flip", "corner_of", "stop_gradient", "parts", "unbind"})
 
 
-def view(equation: Equation, place: Place) -> Place | None:
-    """Where a movement's result is if nothing moves; None if something must."""
+def views(equation: Equation, place: Place) -> list[Place] | None:
+    """Where a movement's results are if nothing moves; None if something must."""
     op, array = equation.op, place.array
     stand_in = _stand_in(array)
     if op.name in _VIEWS:
@@ -28,11 +28,12 @@ def view(equation: Equation, place: Place) -> Place | None:
             return None
     else:
         return None
-    if seen.dtype != array.dtype:
-        return None
-    offset = _address(seen) - _address(stand_in)
-    strides = tuple(stride // array.dtype.itemsize for stride in seen.strides)
-    return Place(place.buffer, place.offset + offset, Array(array.dtype, seen.shape, strides))
+    found = []
+    for part in seen if isinstance(seen, tuple) else (seen,):
+        offset = _address(part) - _address(stand_in)
+        strides = tuple(stride // array.dtype.itemsize for stride in part.strides)
+        found.append(Place(place.buffer, place.offset + offset, Array(array.dtype, part.shape, strides)))
+    return found
 
 
 def reshaped(array: Array, shape: tuple[int, ...]) -> Array | None:

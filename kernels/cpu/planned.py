@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tensorlite.kernels.cpu import index_stages, matmul, movement_stages, pool_stages, random_stages
+from tensorlite.kernels.cpu import conv, index_stages, matmul, movement_stages, pool_stages, random_stages
 from tensorlite.kernels.stage import Plan
 
-__all__ = ["PLANS", "matmul"]
+__all__ = ["PLANS", "conv", "matmul"]
 
 PLANS: dict[str, Callable[..., Plan | None]] = {
     **movement_stages.PLANS,
     **index_stages.PLANS,
+    **conv.PLANS,
     **matmul.PLANS,
     **pool_stages.PLANS,
     **random_stages.PLANS,
