@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.generated import elementwise, move_loops, rows
-from tensorlite.kernels.generated.layout import Axis
+from tensorlite.kernels.generated.layout import Axis, letters, merge
 from tensorlite.kernels.stage import Array, Plan, Stage, pack
 
 DType = np.dtype[Any]
@@ -239,6 +240,42 @@ def plan_eye(
     return plan_of(*stages)
 
 
+def _plan_triangle(inputs: Sequence[Array], outputs: Sequence[Array], *, k: int, upper: bool) -> Plan | None:
+    """Matrices with zeros beyond a diagonal."""
+    (x,), (out,) = inputs, outputs
+    if not out.size:
+        return Plan(())
+    if x.dtype.itemsize > 8:
+        return None
+    axes = [Axis(n, (a, b)) for n, a, b in zip(x.shape, x.strides, out.strides, strict=True)]
+    merged = (*merge(axes[:-1]), axes[-1])
+    plan = rows.Rows(("x", "out"), letters(axes[-1]), len(merged))
+    dtype = words(x.dtype)
+    numbers = pack(*rows.numbers(plan, merged, [0, 0]), x.shape[-2], k)
+    work = out.size * 2 * dtype.itemsize * _NANOSECONDS_A_BYTE
+    stage = Stage(f"triangle {dtype.name} {plan} {upper}", lambda: move_loops.triangle(dtype, plan, upper), (0,), (1,),
+                  numbers, work)  # fmt: skip
+    return Plan((stage,))
+
+
+def plan_arange(
+    inputs: Sequence[Array], outputs: Sequence[Array], *, start: float, step: float, count: int, dtype: DType
+) -> Plan | None:
+    """Numbers ``step`` apart: integers as integers, others in float64."""
+    (out,) = outputs
+    if not out.size:
+        return Plan(())
+    whole = dtype.kind in "iu" and isinstance(start, int) and isinstance(step, int)
+    if not is_native(dtype) or (whole and max(abs(start), abs(step)) >= 1 << 63):
+        return None
+    number = np.dtype(np.int64 if whole else np.float64)
+    plan, merged = rows.walk(("out",), [Axis(count, (1,))])
+    ends = (start, step) if whole else (float(start), float(step))
+    stage = Stage(f"count {out.dtype.name} {number.name} {plan}", lambda: move_loops.counted(dtype, number, plan), (),
+                  (0,), pack(*rows.numbers(plan, merged, [0]), *ends), count * 0.3)  # fmt: skip
+    return Plan((stage,))
+
+
 PLANS: dict[str, Callable[..., Plan | None]] = {
     "copy": plan_copy,
     "cast": plan_copy,
@@ -257,4 +294,7 @@ PLANS: dict[str, Callable[..., Plan | None]] = {
     "zeros_like": plan_full,
     "empty": plan_empty,
     "eye": plan_eye,
+    "arange": plan_arange,
+    "tril": partial(_plan_triangle, upper=False),
+    "triu": partial(_plan_triangle, upper=True),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tensorlite.kernels.cpu import conv, index_stages, matmul, movement_stages, pool_stages, random_stages
+from tensorlite.kernels.cpu import conv, index_stages, matmul, movement_stages, pool_stages, random_stages, scan_stages
 from tensorlite.kernels.stage import Plan
 
 __all__ = ["PLANS", "conv", "matmul"]
@@ -16,4 +16,5 @@ PLANS: dict[str, Callable[..., Plan | None]] = {
     **matmul.PLANS,
     **pool_stages.PLANS,
     **random_stages.PLANS,
+    **scan_stages.PLANS,
 }

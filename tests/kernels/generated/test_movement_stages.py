@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from planned import assert_equal, compute, eager, extents, interpret, laid, layouts, planned
 
 from tensorlite.kernels.cpu.movement_stages import PLANS
+from tensorlite.kernels.cpu.scan_stages import PLANS as SCANS
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 DTYPES = [*map(np.dtype, ("bool", "int8", "uint16", "float16", "int32", "float32", "uint64", "float64")), BFLOAT16]
@@ -133,11 +134,46 @@ def test_diagonals(shape, k, dtype):
     check("eye", shape=shape, k=max(-shape[0], min(k, shape[1])), dtype=dtype)
 
 
+@given(st.lists(extents, min_size=2, max_size=3).map(tuple), st.integers(-40, 40), dtypes, layouts)
+def test_triangles(shape, k, dtype, layout):
+    x = filled(dtype, shape, layout)
+    if dtype.itemsize <= 8:
+        check("tril", x, k=k)
+        check("triu", x, k=k)
+
+
+ENDS = st.one_of(st.integers(-50, 50), st.sampled_from([0.1, -2.5, 1e9]))
+
+
+@given(ENDS, ENDS, st.sampled_from([0, 1, 2, 17, 67, 9000]), st.sampled_from(DTYPES))
+def test_counted(start, step, count, dtype):
+    if dtype.kind in "u" or dtype.kind == "i" and isinstance(start + step, float):
+        start, step = abs(start) % 1000, abs(step) % 2  # what a float beyond an integer's range becomes is nobody's
+        count = min(count, 67) if dtype.itemsize == 1 else count
+    actual, expected = compute(PLANS, "arange", start=start, step=step, count=count, dtype=dtype)
+    assert_equal(actual, expected)
+
+
 def test_what_has_no_native_form():
     x = np.zeros((2, 3, 4), np.complex64)
     assert planned(PLANS["cast"], [x], x.astype(np.complex128), dtype=np.complex128) is None
     assert planned(PLANS["roll"], [x], x, shift=(1, 1, 1), axis=(0, 1, 2)) is None
     assert planned(PLANS["zeros"], [], x.astype(np.complex128), shape=x.shape, dtype=np.complex128) is None
+
+
+RUNNING = [*map(np.dtype, ("int32", "int64", "float16", "float32", "float64")), BFLOAT16]
+
+
+@settings(max_examples=80)
+@given(shapes.filter(len), st.integers(0, 3), st.sampled_from(RUNNING), layouts)
+def test_running_sums_and_products(shape, axis, dtype, layout):
+    """Bits are those of NumPy, which goes from element to element too."""
+    axis = axis % len(shape)
+    x = laid(np.asarray(np.random.default_rng(1).normal(1, 0.3, shape) * (9 if dtype.kind == "i" else 1)), layout)
+    x = laid(x.astype(dtype), layout)
+    for op in ("cumulative_sum", "cumulative_prod"):
+        with np.errstate(all="ignore"):
+            assert_equal(*compute(SCANS, op, x, axis=axis))
 
 
 def test_the_loops_mean_that():
@@ -148,9 +184,13 @@ def test_the_loops_mean_that():
         ("concat", (x, x), {"axis": 1, "_offsets": (0, 5, 10)}),
         ("unslice", (x[:2],), {"spec": (slice(3, None, -2),), "shape": (4, 5)}),
         ("broadcast_to", (x[:, :1].copy(),), {"shape": (3, 20)}),
+        ("tril", (x,), {"k": 1}),
+        ("arange", (), {"start": 3, "step": -2, "count": 20, "dtype": np.dtype(np.int16)}),
+        ("cumulative_sum", (x,), {"axis": 0}),
+        ("cumulative_prod", (x,), {"axis": 1}),
     ]
     for op, inputs, attributes in cases:
         expected = eager(op, *inputs, **attributes)
         out = np.ones_like(expected)
-        interpret(planned(PLANS[op], inputs, expected, **attributes), [*inputs, out])
+        interpret(planned({**PLANS, **SCANS}[op], inputs, expected, **attributes), [*inputs, out])
         np.testing.assert_array_equal(out, expected)

@@ -1,0 +1,34 @@
+"""The loops of running sums and products along an axis: one element after the other, whatever the layout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tensorlite.kernels import loops
+from tensorlite.kernels import scalar as s
+from tensorlite.kernels.generated.rows import Rows
+from tensorlite.kernels.loops import Assign, Buffer, Load, Local, Parameter, Store
+
+DType = np.dtype[Any]
+
+_I, _T, _COUNT = s.Var("i"), s.Var("t"), s.Var("count")
+_VECTOR_BYTES = 64
+
+
+def scanned(dtype: DType, wide: DType, product: bool, rows: Rows, by_vectors: bool) -> loops.Kernel:
+    """Return the loops that accumulate ``length`` elements in ``wide``; ``rows`` walks the other dimensions."""
+    total, value = s.Var("total"), s.cast(s.Var("v"), wide)
+    along = (
+        Load("v", "x", rows.place("x", _I) + _T * s.Var("x_along")),
+        Assign("total", total * value if product else total + value),
+        Store("out", rows.place("out", _I) + _T * s.Var("out_along"), s.cast(total, dtype)),
+    )
+    column = (Local("total", loops.constant(int(product), wide)), loops.serial("t", s.Var("length"), *along))
+    lanes = 2 * _VECTOR_BYTES // wide.itemsize
+    columns = loops.vector("i", _COUNT, lanes, *column) if by_vectors else loops.serial("i", _COUNT, *column)
+    buffers = (Buffer("x", dtype), Buffer("out", dtype, writable=True))
+    own = [Parameter(name) for name in ("length", "x_along", "out_along")]
+    parameters: tuple[Buffer | Parameter, ...] = (*buffers, *rows.parameters, *own)
+    return loops.build("scan", parameters, (rows.loop((columns,)),))
