@@ -113,14 +113,16 @@ class Closure:
 class Body:
     """One function run: its inputs, results and state as values, and the tensors that turned out to be state.
 
-    `recorded` says of each state whether the body bound it to a new recorded value, to a constant, or (None) to a
-    value that the tape knows nothing of, as updates of parameters are.
+    `constant` says which results no tape leads to, whatever the inputs. `recorded` says of each state whether the body
+    bound it to a new recorded value, to a constant, or (None) to a value that the tape knows nothing of, as updates of
+    parameters are.
     """
 
     closure: Closure
     inputs: tuple[Value, ...]
     states: tuple[Value, ...]
     results: tuple[Value, ...]
+    constant: tuple[bool, ...]
     after: tuple[Value, ...]
     recorded: tuple[bool | None, ...]
     changed: tuple[Tensor, ...]
@@ -133,8 +135,13 @@ class Closed:
     graphs: tuple[Graph, ...]
     states: tuple[Tensor, ...]
     consts: tuple[Tensor, ...]
+    constant: tuple[bool, ...]
     recorded: tuple[bool | None, ...]
     outer: Trace
+
+    def released(self, made: Sequence[Tensor]) -> list[Tensor]:
+        """The equation's results, without a tape where the functions give constants."""
+        return [Tensor(x.array) if constant else x for x, constant in zip(made, self.constant, strict=True)]
 
     def rebind(self, made: Sequence[Tensor]) -> None:
         """Rebinds the state to what the equation made of it."""
@@ -169,7 +176,8 @@ def close(outer: Trace, user: str, functions: Sequence[Callable[..., Sequence[Te
     graphs = tuple(_graph(body, consts, carries, number in pure) for number, body in enumerate(bodies))
     recorded = tuple(max(each, key=(None, False, True).index) for each in zip(*(body.recorded for body in bodies),
                                                                               strict=True))
-    return Closed(graphs, tuple(states), tuple(consts.values()), recorded, outer)
+    constant = tuple(map(all, zip(*(body.constant for n, body in enumerate(bodies) if n not in pure), strict=True)))
+    return Closed(graphs, tuple(states), tuple(consts.values()), constant, recorded, outer)
 
 
 def _graph(body: Body, consts: dict[Any, Tensor], carries: int, pure: bool) -> Graph:
@@ -204,7 +212,8 @@ def _run(outer: Trace, user: str, function: Callable[..., Sequence[Tensor]], typ
         child.closure = None  # what it met must not outlive the body: tensors that are still held become outputs
         for met in (*closure.met.values(), *held):
             met.restore()
-    return Body(closure, _values(given), _values(places), results, after, recorded, changed)
+    constant = tuple(y.node is None for y in made)
+    return Body(closure, _values(given), _values(places), results, constant, after, recorded, changed)
 
 
 def _values(tensors: Sequence[Tensor]) -> tuple[Value, ...]:

@@ -11,6 +11,8 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from tensorlite import errors
 from tensorlite.declare import primitive, public
 from tensorlite.op import Sample
@@ -73,8 +75,8 @@ _BRANCH_FIX = "make both branches return tensors of the same types"
 
 def _truth(op: str, name: str, value: Any) -> Tensor | bool:
     """A condition: a Python bool, or a tensor of one."""
-    if isinstance(value, bool):
-        return value
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
     if isinstance(value, Tensor) and value.shape == () and value.dtype == bool:
         return value
     shown = value.type if isinstance(value, Tensor) else type(value).__name__
@@ -117,7 +119,7 @@ def cond(pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], *
         return results[-1].build([])
     found = _cond(chosen, *closed.states, *given.tensors, *closed.consts, true=true, false=false)
     closed.rebind(found[:len(closed.states)])
-    return results[-1].build(found[len(closed.states):])
+    return results[-1].build(closed.released(found[len(closed.states):]))
 
 
 # --- while_loop ---------------------------------------------------------------------------------------------------
@@ -159,7 +161,7 @@ def while_loop(cond_fn: Callable[[Any], Any], body_fn: Callable[[Any], Any], ini
     found = _while_loop(*carry, *closed.states, *closed.consts, cond=cond_graph, body=graph,
                         carries=len(carry) + len(closed.states))
     closed.rebind(found[len(carry):])
-    return first.build(found[:len(carry)])
+    return first.build(closed.released(found[:len(carry)]))
 
 
 # --- scan and map -------------------------------------------------------------------------------------------------
@@ -300,4 +302,5 @@ def _traced(close: Callable[..., Any], body: _Body, steps: int,
     found = _scan(*operands, body=graph, carries=carries, slices=len(rows), length=steps, reverse=bool(reverse),
                   kept=kept)
     closed.rebind(found[len(first):carries])
-    return found[:len(first)], found[carries:len(found) - kept * carries]
+    results = closed.released([*found[:len(first)], *found[carries:len(found) - kept * carries]])
+    return results[:len(first)], results[len(first):]

@@ -290,3 +290,74 @@ def test_the_verifier_looks_into_bodies():
         verify(parse(text.replace("v1: float64[2, 3] = exp", "v1: float64[2] = exp")))
     assert str(caught.value) == ("graph: equation 0, scan: body: graph: equation 0, exp: the type rule gives "
                                  "float64[2, 3], the graph says float64[2]")
+
+
+def test_detached_results_are_constants():
+    def f(x):
+        last, (ys, zs) = tl.scan(lambda c, r: (c * r.sum(), (c.detach(), r)), tl.ones((), dtype=tl.float64), x)
+        a, b = tl.cond(last.sum() > 0, lambda: (x * 2, x.detach()), lambda: (x, x.detach()))
+        recorded.append([t.requires_grad for t in (last, ys, zs, a, b)])
+        return last
+
+    recorded = []
+    tl.grad(f)(X)
+    trace(tl.grad(f), X)
+    assert recorded == [[True, False, True, True, False]] * 2
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_graph_of_tracked_tensors_is_recorded(name):
+    """The derivative of an equation that runs eagerly: of first and second order."""
+    graph = trace(FUNCTIONS[name], H, X, W)
+    state = trace_call(FUNCTIONS[name], (H, X, W), {}).state
+    again = lambda *arguments: graph(*arguments, *state)
+    for derivative in (first, second):
+        for x, y in zip(derivative(FUNCTIONS[name])(H, X, W), derivative(again)(H, X, W), strict=True):
+            assert_close(y, x, terms=TERMS)
+
+
+def test_numpys_bools_are_bools():
+    assert tl.cond(np.bool_(True), lambda: tl.ones(()), lambda: tl.zeros(())).item() == 1
+
+
+def test_an_error_in_a_body_leaves_the_world_as_it_was():
+    total = tl.zeros(2)
+
+    def f(x):
+        def step(c, row):
+            total.add_(1.0)
+            raise KeyError("mine")
+        return tl.scan(step, None, x)
+
+    before = total.array
+    with pytest.raises(KeyError, match="mine"):
+        trace(f, X)
+    assert total.array is before
+    assert total.requires_grad is False
+
+
+def test_an_epoch_of_training_steps_is_one_loop():
+    def training():
+        tl.manual_seed(0)
+        model = tl.nn.Sequential(tl.nn.Linear(3, 4), tl.nn.BatchNorm1d(4), tl.nn.Dropout(0.3), tl.nn.Linear(4, 1))
+        optimizer = tl.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+
+        def step(count, rows):
+            loss = (model(rows) ** 2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            return count + 1, loss.detach()
+
+        return model, lambda xs: tl.scan(step, 0, xs)[1]
+
+    xs = tl.tensor(RNG.standard_normal((6, 8, 3)), dtype=tl.float32)
+    model, epoch = training()
+    expected = [epoch(xs), epoch(xs)], model.state_dict()
+    model, epoch = training()
+    compiled = tl.jit(epoch)
+    for x, y in zip(expected[0], [compiled(xs), compiled(xs)], strict=True):
+        assert_close(y, x, terms=TERMS)
+    for name, value in model.state_dict().items():
+        assert_close(value, expected[1][name], terms=TERMS)
