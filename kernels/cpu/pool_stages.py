@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from tensorlite.kernels import loops
+from tensorlite.kernels.cpu.movement_stages import copy_stage, plan_of
 from tensorlite.kernels.generated import pool_loops, unpool_loops
 from tensorlite.kernels.generated.pool_loops import SCRATCH, Pair, Windows, wide
 from tensorlite.kernels.stage import Array, Plan, Stage, pack
+
+DType = np.dtype[Any]
 
 _TASK = 4096  # windows
 _VECTOR_BYTES = 64
@@ -58,12 +61,14 @@ def plan_max_pool2d_scatter(
     """Each window's number where its maximum lay."""
     (g, winner), (out,) = inputs, outputs
     pooling = _Pooling(out, g, Slide(kernel, stride, dilation, padding))
-    if not _is_floating(g) or winner.dtype.kind not in "iu" or (g.dtype.itemsize == 2 and not pooling.is_disjoint):
+    if not _is_floating(g) or winner.dtype.kind not in "iu":
         return None
     windows = pooling.windows(inputs)
     if pooling.is_paired and g.dtype.itemsize < 8 and windows.unit:
         return _plan("in_pairs", (g.dtype, winner.dtype, windows), pooling, inputs)
-    return _plan("scattered", (g.dtype, winner.dtype, windows), pooling, inputs, whole=True)
+    target = g.dtype if pooling.is_disjoint else wide(g.dtype)
+    plan = _plan("scattered", (g.dtype, target, winner.dtype, windows), pooling, inputs, whole=True)
+    return _rounded(plan, out, target, 2)
 
 
 def plan_max_pool2d_gather(
@@ -102,9 +107,10 @@ def plan_avg_pool2d_spread(
     windows = pooling.windows(inputs, divides)
     if _is_floating(g) and pooling.is_paired and g.dtype.itemsize < 8 and windows.unit:
         return _plan("spread_in_pairs", (g.dtype, windows), pooling, inputs, (number,))
-    if not _is_floating(g) or g.dtype.itemsize == 2 or pooling.span > SCRATCH:
+    if not _is_floating(g) or pooling.span > SCRATCH:
         return None
-    return _plan("spread", (g.dtype, windows), pooling, inputs, (number,), whole=True)
+    plan = _plan("spread", (g.dtype, windows), pooling, inputs, (number,), whole=True)
+    return _rounded(plan, out, wide(g.dtype), 1)
 
 
 PLANS: dict[str, Callable[..., Plan | None]] = {
@@ -217,3 +223,12 @@ def _plan(
         work,
     )
     return Plan((stage,))
+
+
+def _rounded(plan: Plan, out: Array, dtype: DType, number: int) -> Plan | None:
+    """Return the plan whose only stage sums in ``dtype``, and then rounds to ``out``, which has that number."""
+    if dtype == out.dtype or not plan.stages:
+        return plan
+    (stage,) = plan.stages
+    rounding = copy_stage(Array(dtype, out.shape, out.strides), out, number + 1, number)
+    return plan_of(replace(stage, writes=(number + 1,)), rounding, scratch=(out.size * dtype.itemsize,))

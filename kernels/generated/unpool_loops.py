@@ -33,19 +33,19 @@ _PLANE, _FIRST, _ROW, _ROWS, _C = (s.Var(name) for name in ("plane", "first", "r
 _LANES = 16
 
 
-def scattered(dtype: DType, place: DType, windows: Windows) -> loops.Kernel:
-    """Return the loops that add each window's number where ``winner`` says; a task is a plane."""
+def scattered(dtype: DType, target: DType, place: DType, windows: Windows) -> loops.Kernel:
+    """Return the loops that add each window's number, as ``target``, where ``winner`` says; a task is a plane."""
     row, column = _DOWN - 1 - s.Var("below"), _ACROSS - 1 - s.Var("before")
     here = _PLANE * _HEIGHT * _WIDTH + s.Var("y") * _WIDTH + s.Var("z")
     add = (
         Load("g", "g_", at("g_", row, column, False)),
         Load("old", "out", here),
-        Store("out", here, s.Var("old") + s.Var("g")),
+        Store("out", here, s.Var("old") + s.cast(s.Var("g"), target)),
     )
     one = (*_place(windows, row, column), If(_is_inside(windows), add))
     walk = loops.serial("below", _DOWN, loops.serial("before", _ACROSS, *one))
-    buffers = (Buffer("g_", dtype), Buffer("winner", place), Buffer("out", dtype, writable=True))
-    return blocks_of_rows("unpool", buffers, [_clear(dtype), walk])
+    buffers = (Buffer("g_", dtype), Buffer("winner", place), Buffer("out", target, writable=True))
+    return blocks_of_rows("unpool", buffers, [_clear(target), walk])
 
 
 def gathered(dtype: DType, place: DType, windows: Windows) -> loops.Kernel:
