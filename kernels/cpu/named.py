@@ -69,31 +69,33 @@ def of_a_list(x: Array, at: Array) -> Named:
 
 
 def advanced(x: Array, indices: Sequence[Array], spec: Sequence[Any]) -> Named | None:
-    """What a spec with arrays names; None beside bools, and integers, which count as arrays too."""
+    """What a spec with arrays names; None beside bools.
+
+    The arrays' common dimensions take the place of the named axes, or come first where these are apart; integers count
+    as arrays in that, as in NumPy.
+    """
     if any(isinstance(part, str) and part != ARRAY for part in spec) or not indices:
         return None
     parts = list(spec) if Ellipsis in spec else [*spec, Ellipsis]
-    if any(isinstance(part, int) for part in parts):
-        return None
     ellipsis = parts.index(Ellipsis)
     missing = x.ndim - sum(part is not None and part is not Ellipsis for part in parts)
     parts[ellipsis : ellipsis + 1] = [slice(None)] * missing
-    named = [k for k, part in enumerate(parts) if isinstance(part, str)]
-    together = named == list(range(named[0], named[-1] + 1))
-    axes = [sum(part is not None for part in parts[:k]) for k in named]
-    view, start = sliced(x, tuple(slice(None) if isinstance(part, str) else part for part in parts))
+    view, start = sliced(x, tuple(slice(None) if part == ARRAY else part for part in parts))
     try:
         common = np.broadcast_shapes(*(at.shape for at in indices))
     except ValueError:
         return None
-    kept = [k for k in range(len(parts)) if k not in named]
-    first = named[0] if together else 0
-    before, after = [k for k in kept if k < first], [k for k in kept if k >= first]
-    shape = (*(view.shape[k] for k in before), *common, *(view.shape[k] for k in after))
-    strides = (*(view.strides[k] for k in before), *(0,) * len(common), *(view.strides[k] for k in after))
+    pointed = [k for k, part in enumerate(parts) if isinstance(part, str | int)]
+    together = pointed == list(range(pointed[0], pointed[-1] + 1))
+    seen = [k for k, part in enumerate(parts) if not isinstance(part, int)]  # what the dimensions of the view stand for
+    kept = [(d, k) for d, k in enumerate(seen) if parts[k] != ARRAY]
+    before = [d for d, k in kept if together and k < pointed[0]]
+    after = [d for d, _ in kept if d not in before]
+    shape = (*(view.shape[d] for d in before), *common, *(view.shape[d] for d in after))
+    strides = (*(view.strides[d] for d in before), *(0,) * len(common), *(view.strides[d] for d in after))
     places = tuple((*(0,) * len(before), *broadcast(at, common), *(0,) * len(after)) for at in indices)
-    sizes, along = tuple(x.shape[a] for a in axes), tuple(x.strides[a] for a in axes)
-    return Named(shape, strides, places, sizes, along, start)
+    axes = [sum(other is not None for other in parts[:k]) for k, part in enumerate(parts) if part == ARRAY]
+    return Named(shape, strides, places, tuple(x.shape[a] for a in axes), tuple(x.strides[a] for a in axes), start)
 
 
 def broadcast(x: Array, shape: tuple[int, ...]) -> Strides:

@@ -175,6 +175,10 @@ SPECS = [
     ((ARRAY, ARRAY, ARRAY), [(9,), (9,), (9,)]),
     ((slice(0, 0), ARRAY), [(2,)]),
     ((ARRAY,), [(0,)]),
+    ((0, ARRAY), [(3,)]),
+    ((-1, slice(None), ARRAY), [(3, 2)]),
+    ((slice(None), 0, ARRAY), [(3,)]),
+    ((ARRAY, None, 0), [(4,)]),
 ]
 
 
@@ -186,7 +190,7 @@ def test_advanced_indices(drawn, shape, dtype, layout, seed):
     if Ellipsis in axes:
         k = axes.index(Ellipsis)
         axes[k : k + 1] = [slice(None)] * (len(shape) - len(axes) + 1)
-    named = [n for n, part in zip(shape, axes, strict=False) if part == ARRAY]
+    named = [n for n, part in zip(shape, axes, strict=False) if isinstance(part, str)]
     at = [laid(places(n, own, np.int64, seed, -n), layout) for n, own in zip(named, shapes, strict=True)]
     x = laid(numbers(dtype, shape, seed), layout)
     check("take_at", x, *at, spec=spec)
@@ -208,9 +212,8 @@ def test_parts_are_replaced(shape, dtype, layout, seed):
 
 
 def test_what_has_no_native_form():
-    """Integers beside arrays, bools in a spec, sums of complex numbers and bools, places in an axis of no extent."""
+    """Bools in a spec, sums of complex numbers and bools, places in an axis of no extent."""
     x, at = np.zeros((3, 4), np.float32), np.zeros(2, np.int64)
-    assert planned(PLANS["take_at"], [x, at], x[1, at], spec=(1, ARRAY)) is None
     assert planned(PLANS["take_at"], [x, at], x[None, at], spec=("yes", ARRAY)) is None
     assert planned(PLANS["add_rows"], [x[:2] + 0j, at], x + 0j, axis=0, size=3) is None
     assert planned(PLANS["add_rows"], [x[:2] > 0, at], x > 0, axis=0, size=3) is None
