@@ -3,9 +3,9 @@
     before:  v2, v3, v4 = scan(v0, v1, body=(c, x) -> (c + x, c * x, c))   where v3 and v4 are not used
     after:   v2 = scan(v0, v1, body=(c, x) -> c + x)
 
-What is kept for a derivative that nobody takes goes this way. Requires a verified graph; ensures that every output of
-a loop or branch is used or carried to one that is, and, as in dead code elimination, that of every other equation.
-Tests: tests/jit/test_loop_passes.py.
+What is kept for a derivative that nobody takes goes this way, and a carry that no step changes becomes an operand.
+Requires a verified graph; ensures that every output of a loop or branch is used or carried to one that is, and, as in
+dead code elimination, that of every other equation. Tests: tests/jit/test_loop_passes.py.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from tensorlite.jit.graph import Equation, Graph, Operand, Value
+from tensorlite.jit.rewrite import substitute
 
 
 def trim_control_flow(graph: Graph) -> Graph:
     """Trims every equation of `scan`, `while_loop` and `cond`, from the last on."""
+    graph = _settle(graph)
     needed: set[Value] = set(graph.outputs)
     kept: list[Equation] = []
     for equation in reversed(graph.equations):
@@ -26,6 +28,33 @@ def trim_control_flow(graph: Graph) -> Graph:
             needed.update(equation.values)
             kept.append(equation)
     return graph.with_equations(kept[::-1])
+
+
+def _settle(graph: Graph) -> Graph:
+    """Makes operands of the carries of scans that no step changes."""
+    replaced: dict[Value, Value] = {}
+    equations = []
+    for equation in graph.equations:
+        equation = substitute(equation, replaced)
+        equations.append(_with_settled(equation, replaced) if equation.op.name == "scan" else equation)
+    return graph.with_equations(equations, [replaced.get(value, value) for value in graph.outputs])
+
+
+def _with_settled(equation: Equation, replaced: dict[Value, Value]) -> Equation:
+    facts, body, operands = equation.attributes, equation.attributes["body"], equation.inputs
+    carries = facts["carries"]
+    still = [i for i in range(carries) if body.outputs[i] is body.inputs[i]]
+    if not still:
+        return equation
+    moving = [i for i in range(carries) if i not in still]
+    order = [*moving, *range(carries, len(operands)), *still]
+    results = [*moving, *range(carries, len(body.outputs))]
+    replaced.update((equation.outputs[i], x) for i in still if isinstance(x := operands[i], Value))
+    inside = Graph(tuple(body.inputs[i] for i in order), body.equations, tuple(body.outputs[i] for i in results),
+                   body.constants)
+    return Equation(equation.op, _pick(operands, order), {**facts, "body": inside, "carries": len(moving),
+                                                          "kept": False},
+                    tuple(equation.outputs[i] for i in results), equation.line)
 
 
 def used(graph: Graph, outputs: Sequence[Value]) -> set[Value]:

@@ -34,7 +34,8 @@ def body0(v0: float32[2], v1: float32[2], v2: float32[2], v3: float32[2], v4: fl
     v8: float32[2] = multiply(v2, v4)
     v9: float32[2] = multiply(v3, v5)
     v10: float32[2] = exp(v6)
-    return v7, v1, v8, v9, v10, v0
+    v11: float32[2] = negative(v1)
+    return v7, v11, v8, v9, v10, v0
 
 def graph(v0: float32[2], v1: float32[3, 2]):
     v2, v3, v4, v5, v6, v7 = scan(v0, v0, v0, v1, v1, v0, v0, body=body0, carries=3, slices=2, length=3, reverse=False,\
@@ -44,7 +45,8 @@ def graph(v0: float32[2], v1: float32[3, 2]):
 def body0(v0: float32[2], v1: float32[2], v2: float32[2], v3: float32[2]):
     v4: float32[2] = add(v0, v1)
     v5: float32[2] = multiply(v2, v3)
-    return v4, v1, v5
+    v6: float32[2] = negative(v1)
+    return v4, v6, v5
 
 def graph(v0: float32[2], v1: float32[3, 2]):
     v2, v3, v4 = scan(v0, v0, v1, v0, body=body0, carries=2, slices=1, length=3, reverse=False, kept=False)\
@@ -222,3 +224,29 @@ def test_an_lstm_takes_one_product_a_step_each_way():
     bodies = [e.attributes["body"] for e in graph.equations if e.op.name == "scan"]
     assert [graph_text(body).count("linear(") for body in bodies] == [1, 1]
     assert ["matmul(" in graph_text(body) for body in bodies] == [False, False]
+
+
+def test_a_carry_that_no_step_changes_is_an_operand():
+    check(trim_control_flow, '''\
+def body0(v0: float32[3, 3], v1: float32[2, 3], v2: float32[2, 3]):
+    v3: float32[2, 3] = matmul(v2, v0)
+    v4: float32[2, 3] = add(v1, v3)
+    return v0, v4, v1
+
+def graph(v0: float32[3, 3], v1: float32[4, 2, 3], v2: float32[2, 3]):
+    v3, v4, v5 = scan(v0, v2, v1, body=body0, carries=2, slices=1, length=4, reverse=False, kept=False)\
+  # v3: float32[3, 3], v4: float32[2, 3], v5: float32[4, 2, 3]
+    v6: float32[2, 3] = matmul(v4, v3)
+    return v6, v3, v5
+''', '''\
+def body0(v0: float32[2, 3], v1: float32[2, 3], v2: float32[3, 3]):
+    v3: float32[2, 3] = matmul(v1, v2)
+    v4: float32[2, 3] = add(v0, v3)
+    return v4, v0
+
+def graph(v0: float32[3, 3], v1: float32[4, 2, 3], v2: float32[2, 3]):
+    v3, v4 = scan(v2, v1, v0, body=body0, carries=1, slices=1, length=4, reverse=False, kept=False)\
+  # v3: float32[2, 3], v4: float32[4, 2, 3]
+    v5: float32[2, 3] = matmul(v3, v0)
+    return v5, v0, v4
+''', ARRAYS[2], ARRAYS[1], ARRAYS[0])
