@@ -361,3 +361,30 @@ def test_an_epoch_of_training_steps_is_one_loop():
         assert_close(y, x, terms=TERMS)
     for name, value in model.state_dict().items():
         assert_close(value, expected[1][name], terms=TERMS)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("derivative", [lambda function: function, first, second], ids=["value", "first", "second"])
+def test_compiled_loops_give_the_eager_answer(name, derivative):
+    function = derivative(FUNCTIONS[name])
+    compiled = tl.jit(function)
+    for h in (H, -H):
+        for x, y in zip(leaves(function(h, X, W)), leaves(compiled(h, X, W)), strict=True):
+            assert_close(y, x, terms=TERMS)
+
+
+def test_compiled_while_loops_give_the_eager_answer():
+    def f(x, n):
+        return tl.while_loop(lambda c: (c[0].sum() < 50) & (c[1] < n), lambda c: (c[0] * 2 + H.sum(), c[1] + 1), (x, 0))
+
+    compiled, x = tl.jit(f), tl.tensor([0.01, 0.02], dtype=tl.float64)
+    for n in (tl.tensor(0), tl.tensor(3), tl.tensor(100)):
+        for a, b in zip(f(x, n), compiled(x, n), strict=True):
+            assert_close(b, a, terms=TERMS)
+
+
+def test_compiled_loops_over_nothing_give_the_carry():
+    compiled = tl.jit(lambda h, x: tl.scan(lambda c, r: (c + r, c * r), h, x))
+    last, ys = compiled(H, X[:0])
+    assert_same(last, H)
+    assert ys.shape == (0, 2, 3)
