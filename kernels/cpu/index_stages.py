@@ -293,13 +293,14 @@ def plan_one_hot(inputs: Sequence[Array], outputs: Sequence[Array], *, classes: 
     (x,), (out,) = inputs, outputs
     if not out.size:
         return Plan(())
-    flat = merge(Axis(n, (stride,)) for n, stride in zip(x.shape, x.strides, strict=True)) or (Axis(1, (1,)),)
-    if len(flat) > 1 or not _are_places(x):
+    if not _are_places(x):
         return None
-    block = max(1, rows.TASK // classes)
-    values = (x.size, classes, flat[0].strides[0], block, -(-x.size // block))
-    stage = Stage(f"one_hot {out.dtype.name} {x.dtype.name}", lambda: index_loops.one_hot(out.dtype, x.dtype), (0,),
-                  (1, 2), pack(*values), out.size * 0.3)  # fmt: skip
+    axes = [Axis(n, (a, b)) for n, a, b in zip(x.shape, x.strides, out.strides, strict=False)]
+    merged = (*merge(axes), Axis(classes, (0, 1)))
+    plan = rows.Rows(("at_", "out"), "bu", len(merged))
+    numbers = pack(*rows.numbers(plan, merged, [0, 0]), classes)
+    key, work = f"one_hot {out.dtype.name} {x.dtype.name} {plan}", out.size * _NANOSECONDS
+    stage = Stage(key, lambda: index_loops.one_hot(out.dtype, x.dtype, plan), (0,), (1, 2), numbers, work)
     return Plan((stage,), (8,), 2)
 
 

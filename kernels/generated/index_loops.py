@@ -160,23 +160,20 @@ def _turn(name: str, turns: int) -> s.Expr:
     return offset
 
 
-def one_hot(dtype: DType, place: DType) -> loops.Kernel:
-    """Return the loops of ``out[r, c] = at[r] == c``; a task is a block of rows."""
-    first, row, block = s.Var("first"), s.Var("r"), s.Var("block")
+def one_hot(dtype: DType, place: DType, rows: Rows) -> loops.Kernel:
+    """Return the loops of ``out[..., c] = at[...] == c``; ``rows`` has the classes as its columns."""
     at, classes = s.Var("at"), s.Var("classes")
-    outside = s.logical_or(s.less(at, 0), s.greater_equal(at, classes))
-    head = (
-        Load("loaded", "at_", (first + row) * s.Var("stride")),
+    row = (
+        Load("loaded", "at_", rows.place("at_", s.Const(0))),
         Let("at", s.cast(s.Var("loaded"), INDEX)),
-        Flag("fault", outside),
+        Flag("fault", s.logical_or(s.less(at, 0), s.greater_equal(at, classes))),
     )
-    store = Store("out", (first + row) * classes + _I, s.cast(s.equal(at, s.Var("column")), dtype))
-    columns = loops.vector("i", classes, _VECTOR_BYTES // dtype.itemsize, Let("column", index(_I)), store)
-    here = s.minimum(block, s.Var("rows") - first)
-    body = (Let("first", index(s.Var("task") * block)), loops.serial("r", here, *head, columns))
-    numbers = [Parameter(name) for name in ("rows", "classes", "stride", "block", "tasks")]
+    column = Let("column", index(s.Var("start") + _I))
+    store = Store("out", rows.place("out", _I), s.cast(s.equal(at, s.Var("column")), dtype))
+    columns = loops.vector("i", _COUNT, _VECTOR_BYTES // dtype.itemsize, column, store)
     buffers = (Buffer("at_", place), Buffer("out", dtype, writable=True), _fault())
-    return loops.build("one_hot", (*buffers, *numbers), (loops.parallel("task", s.Var("tasks"), *body),))
+    parameters: tuple[Buffer | Parameter, ...] = (*buffers, *rows.parameters, Parameter("classes"))
+    return loops.build("one_hot", parameters, (rows.loop((*row, columns)),))
 
 
 def from_the_front(dtype: DType, rows: Rows) -> loops.Kernel:
