@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import tensorlite as tl
+import tensorlite.jit
 from tensorlite import stubs
 
 
@@ -39,6 +40,7 @@ def lay_out_as_installed(folder):
     for path in Path(tl.__file__).parent.iterdir():
         (folder / "tensorlite" / path.name).symlink_to(path)
     (folder / "tensorlite" / "kernels").symlink_to(Path(tl.kernels.__file__).parent)
+    (folder / "tensorlite" / "jit").symlink_to(Path(sys.modules["tensorlite.jit"].__file__).parent)
 
 
 def test_type_checker_knows_functions_and_methods(tmp_path):
