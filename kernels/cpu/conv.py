@@ -17,7 +17,7 @@ from tensorlite.kernels import scalar as s
 from tensorlite.kernels.cpu.matmul import band, fitted, lowers
 from tensorlite.kernels.generated import conv_loops, gemm_loops
 from tensorlite.kernels.generated.conv_loops import Form, Pad
-from tensorlite.kernels.generated.gemm_loops import Epilogue
+from tensorlite.kernels.generated.gemm_loops import Epilogue, Schedule
 from tensorlite.kernels.stage import Array, Plan, Stage, pack
 
 Pair = tuple[int, int]
@@ -27,11 +27,15 @@ _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 _MACS_PER_NANOSECOND = 100.0
 _GATHERING, _TURNING = 10.0, 10.0  # packing a panel, in the time of so many rows of a product (measured)
 _LONGEST_LINE = 256
+_MOST_FILTERS = 516  # in a tile, so that windows are gathered once
 
 
 @dataclass(frozen=True)
 class Images:
-    """Where pixels of images are in array ``number``: strides, those of the phases, and where the first one begins."""
+    """Where pixels of images are in array ``number``: strides, those of the phases, and where the first one begins.
+
+    Of ``padded`` ones memory goes on for a panel's row beyond the last pixel.
+    """
 
     number: int
     base: int
@@ -39,6 +43,7 @@ class Images:
     channel: int
     phases: Pair
     line: int
+    padded: bool = False
 
     def runs(self, counts: Pair) -> Pair:
         """Return the length of a run of pixels that lie side by side, and how many runs an image has."""
@@ -144,8 +149,9 @@ def _source(
     work = 200.0 + copy.size * x.dtype.itemsize / 8
     stage = Stage(form.key(), lambda: conv_loops.pad_kernel(form), (number,), (scratch,), numbers, work)
     image, channel, *between, line, _ = copy.strides
-    images = Images(scratch, 0, image, channel, (between[0], between[1]), line)
-    return Source(images, (stage,), (copy.size * x.dtype.itemsize,))
+    images = Images(scratch, 0, image, channel, (between[0], between[1]), line, padded=True)
+    beyond = 4 * gemm_loops.schedule(x.dtype).square
+    return Source(images, (stage,), ((copy.size + beyond) * x.dtype.itemsize,))
 
 
 def _spans(kernel: Pair, dilation: Pair) -> Pair:
@@ -191,26 +197,38 @@ class Windows:
     places: tuple[tuple[int, ...], ...]
 
 
+def _fitted(schedule: Schedule, m: int, n: int) -> Schedule:
+    """Return the schedule with as many rows and lanes as there is use for, and a tile of many rows."""
+    schedule = fitted(schedule, m, n)
+    return replace(schedule, band=schedule.rows * (_MOST_FILTERS // schedule.rows) if m > 1 else 1)
+
+
+def _stretch(run: int, images: Images, schedule: Schedule) -> int:
+    """Return how many pixels of a run are copied at once, those beyond its end too; 0 if nothing may be read there."""
+    vectors = next((n for n in (1, 2) if run <= n * schedule.square), 4)
+    return vectors * schedule.square if images.padded else 0
+
+
 def _stage(windows: Windows, dtype: np.dtype[Any], finish: Finish) -> Stage:
     """Return the stage that computes a product of filters and windows."""
-    taps = windows.taps[0].count * windows.taps[1].count
-    n, depth = windows.count * prod(windows.pixels), windows.depth if taps else 0
-    schedule = fitted(gemm_loops.schedule(dtype, band=516), windows.m, n)
-    schedule = replace(schedule, band=schedule.rows * (516 // schedule.rows) if windows.m > 1 else 1)
+    images, (down, across), pixels = windows.images, windows.taps, windows.pixels
+    taps = down.count * across.count
+    n, depth = windows.count * prod(pixels), windows.depth if taps else 0
+    schedule = _fitted(gemm_loops.schedule(dtype), windows.m, n)
+    seen = images.runs(pixels)
     letters = [{1: "u", 0: "b"}.get(place[4], "s") for place in windows.places]
-    form = Form(schedule, finish.epilogue("".join(letters[1:])), "s" if letters[0] == "s" else "u")
+    stretch = _stretch(seen[0], images, schedule)
+    form = Form(schedule, finish.epilogue("".join(letters[1:])), "us"[letters[0] == "s"], stretch)
     panels = -(-n // schedule.lanes)
     rows = band(windows.m, panels * windows.groups, _GATHERING, schedule)
     bands = -(-windows.m // rows)
-    images, (down, across) = windows.images, windows.taps
-    flat = all(line == windows.pixels[1] * step for _, _, _, line, step in windows.places)
-    run, runs = (prod(windows.pixels), 1) if flat else windows.pixels[::-1]
-    base, part, row, channel = windows.filters
+    flat = all(place[3] == pixels[1] * place[4] for place in windows.places)
+    run, runs = (prod(pixels), 1) if flat else pixels[::-1]
     numbers = pack(
-        panels * bands * windows.groups, panels, bands, rows, windows.m, n, depth, schedule.depth // max(taps, 1),
-        down.count, across.count, *down.numbers, *across.numbers,
+        panels * bands * windows.groups, panels, bands, rows, windows.m, n, depth,
+        schedule.depth // max(taps, 1), down.count, across.count, *down.numbers, *across.numbers,
         images.base, images.image, images.channel * windows.depth, images.channel, images.line,
-        *images.runs(windows.pixels), base, part, row, channel, down.weight, across.weight, run, runs,
+        *seen, *windows.filters, down.weight, across.weight, run, runs,
         *(number for place in windows.places for number in place),
     )  # fmt: skip
     work = 200.0 + windows.groups * windows.m * n * (depth * taps + 16) / _MACS_PER_NANOSECOND

@@ -33,15 +33,20 @@ MOST_TAPS = 128
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a kernel is specialised to. ``step`` is "u" where neighbours in the result are neighbours in memory."""
+    """What a kernel is specialised to. ``step`` is "u" where neighbours in the result are neighbours in memory.
+
+    Windows are gathered run by run, ``stretch`` pixels at once, whatever lies beyond a run: the next one overwrites
+    it. If that is 0, nothing beyond a run is read.
+    """
 
     schedule: Schedule
     epilogue: Epilogue
     step: str = "u"
+    stretch: int = 0
 
     def key(self, name: str) -> str:
         """Return what names the kernel."""
-        return f"{name} {self.schedule} {self.step} {self.epilogue.text()}"
+        return f"{name} {self.schedule} {self.step} {self.stretch} {self.epilogue.text()}"
 
 
 def _operands(form: Form) -> list[str]:
@@ -55,8 +60,8 @@ _PLACES = ("base", "image", "channel", "line", "step")
 
 def parameters(form: Form) -> list[str]:
     """Return the names of the numbers of ``kernel``, in order."""
-    names = ["tasks", "panels", "bands", "band", "m", "n", "depth", "thickness", "taps_down", "taps_across", *_TAPS]
-    names += ["x_base", "x_image", "x_part", "x_channel", "x_line", "x_run", "x_runs"]
+    names = ["tasks", "panels", "bands", "band", "m", "n", "depth", "thickness", "taps_down", "taps_across"]
+    names += [*_TAPS, "x_base", "x_image", "x_part", "x_channel", "x_line", "x_run", "x_runs"]
     names += ["w_base", "w_part", "w_row", "w_channel", "w_down", "w_across", "run", "runs"]
     return names + [f"{name}_{what}" for name in ("out", *_operands(form)) for what in _PLACES]
 
@@ -87,27 +92,28 @@ def _build(name: str, form: Form, read: tuple[str, str], numbers: list[str], tas
 
 def _where(lanes: int) -> list[Statement]:
     """Name the part of the product that is the task's."""
-    rest = s.Var("task_rest")
+    panels, bands, rest = s.Var("panels"), s.Var("bands"), s.Var("task_rest")
     return [
-        Let("first_column", index(TASK % s.Var("panels") * lanes)),
-        Let("task_rest", index(TASK // s.Var("panels"))),
-        Let("first_row", index(rest % s.Var("bands") * s.Var("band"))),
-        Let("part", index(rest // s.Var("bands"))),
+        Let("first_column", index(TASK % panels * lanes)),
+        Let("task_rest", index(TASK // panels)),
+        Let("first_row", index(rest % bands * s.Var("band"))),
+        Let("part", index(rest // bands)),
         Let("height", index(s.minimum(s.Var("band"), s.Var("m") - FIRST_ROW))),
         Let("width", index(s.minimum(s.Const(lanes), s.Var("n") - FIRST_COLUMN))),
+        Let("taps", index(s.Var("taps_down") * s.Var("taps_across"))),
     ]
 
 
-def _tap_table(*more: Statement) -> list[Statement]:
-    """Tabulate where the taps are from the first one; ``more`` is done for tap ``tap``, (``i``, ``j``)."""
+def _each_tap(*body: Statement) -> loops.For:
+    """Run ``body`` for each tap, number ``tap``, which is (``i``, ``j``); it is ``tap_place`` from the first one."""
     place: s.Expr = s.Const(0)
     for axis, number in (("down", s.Var("i")), ("across", s.Var("j"))):
         divided, by = number * s.Var(f"{axis}_divided"), s.Var(f"{axis}_by")
         place = place + number * s.Var(f"{axis}_step")
         place = place + divided % by * s.Var(f"{axis}_phase") + divided // by * s.Var(f"{axis}_shift")
     tap = Let("tap", index(s.Var("i") * s.Var("taps_across") + s.Var("j")))
-    across = loops.serial("j", s.Var("taps_across"), tap, Store("tap_table", s.Var("tap"), index(place)), *more)
-    return [Scratch("tap_table", INDEX, MOST_TAPS), loops.serial("i", s.Var("taps_down"), across)]
+    across = loops.serial("j", s.Var("taps_across"), tap, Let("tap_place", index(place)), *body)
+    return loops.serial("i", s.Var("taps_down"), across)
 
 
 def _segments(
@@ -134,56 +140,88 @@ def _segments(
 
 
 def _windows(form: Form) -> loops.For:
-    schedule, taps, thickness = form.schedule, s.Var("taps"), s.Var("thickness")
-    w_tap = s.Var("c") * s.Var("w_channel") + s.Var("i") * s.Var("w_down") + s.Var("j") * s.Var("w_across")
-    w_row = loops.serial("c", thickness, Store("w_table", s.Var("c") * taps + s.Var("tap"), index(w_tap)))
-    w_start = s.Var("w_base") + s.Var("part") * s.Var("w_part") + s.Var("start") * s.Var("w_channel")
+    schedule, thickness, c = form.schedule, s.Var("thickness"), s.Var("c")
+    w_tap = c * s.Var("w_channel") + s.Var("i") * s.Var("w_down") + s.Var("j") * s.Var("w_across")
+    number = c * s.Var("taps") + s.Var("tap")
+    tables = loops.serial(
+        "c",
+        thickness,
+        Store("w_table", number, index(w_tap)),
+        Store("x_table", number, index(c * s.Var("x_channel") + s.Var("tap_place"))),
+    )
     left = gemm.Left(
         "w",
         lambda _, number: ([], s.Var("w_start") + (FIRST_ROW + number) * s.Var("w_row")),
         lambda p: ([Load("w_tap", "w_table", p)], s.Var("w_tap")),
     )
-    block: list[Statement] = [
-        Let("start", index(s.Var("block") * thickness)),
-        Let("channels", index(s.minimum(thickness, s.Var("depth") - s.Var("start")))),
-        Let("length", index(s.Var("channels") * taps)),
-        gemm.clear_panel(schedule),
-        *_segments("seen", FIRST_COLUMN, WIDTH, s.Var("x_run"), s.Var("x_runs"), *_gather(schedule)),
+    x_start = s.Var("x_base") + s.Var("part") * s.Var("x_part") + s.Var("start") * s.Var("x_channel")
+    w_start = s.Var("w_base") + s.Var("part") * s.Var("w_part") + s.Var("start") * s.Var("w_channel")
+    body = [
+        Let("length", index(s.Var("count") * s.Var("taps"))),
+        Let("x_start", index(x_start)),
         Let("w_start", index(w_start)),
-        gemm.multiply(schedule, left),
+        gemm.clear_panel(schedule),
+        *(_gather_stretches(form) if form.stretch else _gather(form)),
+        gemm.multiply(schedule, left, gemm.panel(schedule), *_store_windows(form)),
     ]
     return loops.parallel(
         "task",
         s.Var("tasks"),
-        *gemm.scratch(schedule),
+        *gemm.scratch(schedule, spare=form.stretch),
         *_where(schedule.lanes),
-        Let("taps", index(s.Var("taps_down") * s.Var("taps_across"))),
+        *(_stretches(form) if form.stretch else ()),
         Scratch("w_table", INDEX, schedule.depth),
-        *_tap_table(w_row),
+        Scratch("x_table", INDEX, schedule.depth),
+        _each_tap(tables),
         *gemm.clear_tile(schedule),
-        loops.serial("block", (s.Var("depth") + (thickness - 1)) // thickness, *block),
-        *_segments("done", FIRST_COLUMN, WIDTH, s.Var("run"), s.Var("runs"), _store_windows(form)),
+        *gemm.blocks(s.Var("depth"), thickness, *body),
     )
 
 
-def _gather(schedule: Schedule) -> list[Statement]:
-    """Copy what the taps see of a run of pixels to rows of the panel."""
-    c, t, i = s.Var("seen_channel"), s.Var("seen_tap"), s.Var("seen_i")
-    base = s.Var("x_base") + s.Var("seen_image") * s.Var("x_image") + s.Var("seen_line") * s.Var("x_line")
-    base = base + s.Var("seen_at") + s.Var("part") * s.Var("x_part") + s.Var("start") * s.Var("x_channel")
-    load = Load("seen", "x", s.Var("seen_place") + i)
-    store = Store("panel", s.Var("seen_row") + i, s.Var("seen"))
-    copy: list[Statement] = [
-        Load("seen_offset", "tap_table", t),
-        Let("seen_place", index(s.Var("seen_base") + c * s.Var("x_channel") + s.Var("seen_offset"))),
-        Let("seen_row", index((c * s.Var("taps") + t) * schedule.lanes + s.Var("seen_to"))),
-        loops.vector("seen_i", s.Var("seen_count"), schedule.square, load, store),
-    ]
-    channels = loops.serial("seen_channel", s.Var("channels"), loops.serial("seen_tap", s.Var("taps"), *copy))
-    return [Let("seen_base", index(base)), channels]
+def _seen(*body: Statement) -> list[Statement]:
+    """Run ``body`` for each run of pixels that the panel's columns see, first at ``seen_place`` in an image."""
+    place = s.Var("seen_image") * s.Var("x_image") + s.Var("seen_line") * s.Var("x_line") + s.Var("seen_at")
+    here = Let("seen_place", index(place))
+    return _segments("seen", FIRST_COLUMN, WIDTH, s.Var("x_run"), s.Var("x_runs"), here, *body)
 
 
-def _store_windows(form: Form) -> loops.For:
+def _gather(form: Form) -> list[Statement]:
+    """Copy what the taps see to the panel: run by run, row by row."""
+    p, i, lanes = s.Var("seen_row"), s.Var("seen_i"), form.schedule.lanes
+    start = Let("seen_start", index(s.Var("x_start") + s.Var("seen_place")))
+    load = Load("seen", "x", s.Var("seen_start") + s.Var("seen_tap") + i)
+    copy = loops.vector(
+        "seen_i", s.Var("seen_count"), lanes, load, Store("panel", p * lanes + s.Var("seen_to") + i, s.Var("seen"))
+    )
+    return _seen(start, loops.serial("seen_row", LENGTH, Load("seen_tap", "x_table", p), copy))
+
+
+def _stretches(form: Form) -> list[Statement]:
+    """Tabulate the runs: where they are in images, and where in the panel."""
+    places, number = [Scratch(f"{name}_table", INDEX, form.schedule.lanes + 1) for name in ("from", "to")], s.Var
+    stores = [Store(f"{name}_table", number("seen_segment"), number(f"seen_{of}"))
+              for name, of in (("from", "place"), ("to", "to"))]  # fmt: skip
+    runs = (s.Var("seen_before") + WIDTH + (s.Var("x_run") - 1)) // s.Var("x_run")
+    return [*places, *_seen(*stores), Let("stretches", index(runs))]
+
+
+def _gather_stretches(form: Form) -> list[Statement]:
+    """Copy what the taps see to the panel: row by row, run by run."""
+    p, run, i, lanes = s.Var("seen_row"), s.Var("stretch"), s.Var("seen_i"), form.schedule.lanes
+    copy = loops.vector(
+        "seen_i",
+        form.stretch,
+        form.stretch,
+        Load("seen", "x", s.Var("seen_start") + s.Var("x_from") + i),
+        Store("panel", p * lanes + s.Var("x_to") + i, s.Var("seen")),
+    )
+    start = Let("seen_start", index(s.Var("x_start") + s.Var("seen_tap")))
+    look_up = Load("x_from", "from_table", run), Load("x_to", "to_table", run)
+    runs = loops.serial("stretch", s.Var("stretches"), *look_up, copy)
+    return [loops.serial("seen_row", LENGTH, Load("seen_tap", "x_table", p), start, runs)]
+
+
+def _store_windows(form: Form) -> list[Statement]:
     channel = s.Var("part") * s.Var("m") + FIRST_ROW + s.Var("r")
 
     def place(name: str, step: s.Expr) -> s.Expr:
@@ -201,7 +239,8 @@ def _store_windows(form: Form) -> loops.For:
     step = letters.get(form.step, s.Var("out_step"))
     start = s.Var("r") * form.schedule.lanes + s.Var("done_to")
     row = gemm.Row("tile", start, s.Var("done_count"), place("out", step), operands, steps, step)
-    return loops.serial("r", HEIGHT, *gemm.store_row(form.schedule, form.epilogue, row))
+    store = gemm.store_row(form.schedule, form.epilogue, row)
+    return _segments("done", FIRST_COLUMN, WIDTH, s.Var("run"), s.Var("runs"), *store)
 
 
 def _sums(form: Form) -> loops.For:
@@ -211,39 +250,38 @@ def _sums(form: Form) -> loops.For:
         lambda name, number: ([Load(name, "row_table", number)], s.Var(name)),
         lambda p: ([Load("x_place", "pixel_table", p)], s.Var("x_place")),
     )
-    block: list[Statement] = [
-        Let("start", index(s.Var("block") * s.Var("thickness"))),
-        Let("count", index(s.minimum(s.Var("thickness"), s.Var("lines") - s.Var("start")))),
+    body = [
         Let("length", index(s.Var("count") * run)),
         gemm.clear_panel(schedule),
-        *_segments("seen", s.Var("start") * run, LENGTH, s.Var("g_run"), s.Var("g_runs"), *_turn(schedule)),
-        *_pixel_table(schedule),
-        gemm.multiply(schedule, table),
+        *_turn(schedule),
+        *_pixel_table(),
+        gemm.multiply(schedule, table, gemm.panel(schedule)),
     ]
     return loops.parallel(
         "task",
         s.Var("tasks"),
         *gemm.scratch(schedule),
         *_where(schedule.lanes),
-        Let("taps", index(s.Var("taps_down") * s.Var("taps_across"))),
-        *_tap_table(),
+        Scratch("tap_table", INDEX, MOST_TAPS),
+        _each_tap(Store("tap_table", s.Var("tap"), s.Var("tap_place"))),
         *_row_table(schedule),
         *gemm.clear_tile(schedule),
         Scratch("pixel_table", INDEX, schedule.depth),
-        loops.serial("block", (s.Var("lines") + (s.Var("thickness") - 1)) // s.Var("thickness"), *block),
+        *gemm.blocks(s.Var("lines"), s.Var("thickness"), *body),
         *_store_weights(form),
     )
 
 
 def _turn(schedule: Schedule) -> list[Statement]:
-    """Pack cotangents of a run of pixels: filters become the panel's columns."""
+    """Pack cotangents run by run: filters become the panel's columns."""
     base = s.Var("seen_image") * s.Var("g_image") + s.Var("seen_line") * s.Var("g_line") + s.Var("seen_at")
     base = base + s.Var("part") * s.Var("g_part") + FIRST_COLUMN * s.Var("g_filter")
     stride, start = s.Var("g_filter"), s.Var("seen_base")
     turn = gemm.pack_columns(
         schedule, "g", lambda p, column: start + p + column * stride, stride, s.Var("seen_count"), s.Var("seen_to")
     )
-    return [Let("seen_base", index(base)), turn]
+    first, run = s.Var("start") * s.Var("run"), s.Var("g_run")
+    return _segments("seen", first, LENGTH, run, s.Var("g_runs"), Let("seen_base", index(base)), turn)
 
 
 def _row_table(schedule: Schedule) -> list[Statement]:
@@ -255,7 +293,7 @@ def _row_table(schedule: Schedule) -> list[Statement]:
     return [Scratch("row_table", INDEX, schedule.band), loops.serial("h", HEIGHT, find, store)]
 
 
-def _pixel_table(schedule: Schedule) -> list[Statement]:
+def _pixel_table() -> list[Statement]:
     """Tabulate where the pixels of a block are from the first one."""
     line, pixel = s.Var("start") + s.Var("l"), s.Var("pixel")
     base = line // s.Var("runs") * s.Var("x_image") + line % s.Var("runs") * s.Var("x_line")

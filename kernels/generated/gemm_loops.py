@@ -76,11 +76,11 @@ def zero(schedule: Schedule) -> s.Typed:
     return loops.constant(0.0, schedule.dtype)
 
 
-def scratch(schedule: Schedule, panel: bool = True) -> list[Statement]:
-    """Declare the tile and, if it is used, the panel."""
+def scratch(schedule: Schedule, panel: bool = True, spare: int = 0) -> list[Statement]:
+    """Declare the tile and, if it is used, the panel; it may be written ``spare`` elements beyond its end."""
     dtype = np.dtype(schedule.dtype)
     tile = -(-schedule.band // schedule.rows) * schedule.rows * schedule.lanes
-    panels = [Scratch("panel", dtype, schedule.depth * schedule.lanes)] if panel else []
+    panels = [Scratch("panel", dtype, schedule.depth * schedule.lanes + spare)] if panel else []
     return [Scratch("tile", dtype, tile), *panels]
 
 
@@ -94,11 +94,12 @@ def clear_tile(schedule: Schedule) -> list[Statement]:
     ]
 
 
-def blocks(schedule: Schedule, k: s.Expr, *body: Statement) -> loops.For:
-    """Run ``body`` for each block along k, of ``length`` terms from ``start`` on."""
-    start = Let("start", index(BLOCK * schedule.depth))
-    length = Let("length", index(s.minimum(s.Const(schedule.depth), k - s.Var("start"))))
-    return loops.serial("block", (k + (schedule.depth - 1)) // schedule.depth, start, length, *body)
+def blocks(terms: s.Expr, thickness: s.Expr, *body: Statement) -> list[Statement]:
+    """Run ``body`` for each block of the sum: ``count`` of ``terms``, from ``start`` on; once if there are none."""
+    start = Let("start", index(BLOCK * thickness))
+    count = Let("count", index(s.minimum(thickness, terms - s.Var("start"))))
+    number = s.maximum(s.Const(1), (terms + (thickness - 1)) // thickness)
+    return [Let("blocks", index(number)), loops.serial("block", s.Var("blocks"), start, count, *body)]
 
 
 def clear_panel(schedule: Schedule) -> If:
@@ -161,18 +162,28 @@ class Left:
     step: Callable[[s.Expr], tuple[list[Statement], s.Expr]]
 
 
-def table(name: str) -> Callable[[str, s.Expr], tuple[list[Statement], s.Expr]]:
-    """Return the way to find an index in a table, by a number."""
-    return lambda found, number: ([Load(found, name, number)], s.Var(found))
+@dataclass(frozen=True, slots=True)
+class Right:
+    """How the micro-kernel reads the right operand: element (p, lane) of a block is at ``step + lane`` in ``buffer``.
+
+    ``extent`` is the number of lanes that exist there.
+    """
+
+    buffer: str
+    step: Callable[[s.Expr], tuple[list[Statement], s.Expr]]
+    extent: s.Expr
 
 
-def multiply(
-    schedule: Schedule, left: Left, straight: tuple[str, Callable[[s.Expr, s.Expr], s.Expr]] | None = None
-) -> loops.For:
+def panel(schedule: Schedule) -> Right:
+    """Return the way to read a panel."""
+    return Right("panel", lambda p: ([], p * schedule.lanes), s.Const(schedule.lanes))
+
+
+def multiply(schedule: Schedule, left: Left, right: Right, *finish: Statement) -> loops.For:
     """Add the products of a panel and the rows of the left operand to the tile: the micro-kernel.
 
-    Rows beyond the height are the last one again: their sums are in the tile's rows that nobody reads. ``straight``
-    gives a buffer and places in it that are read instead of the panel: only where columns exist.
+    Rows beyond the height are the last one again: their sums are in the tile's rows that nobody reads. ``finish`` is
+    done for each row ``r`` after the last block: stores among the arithmetic wait less than all at the end.
     """
     group, numbers = s.Var("group"), range(schedule.rows)
     lane, p = LANE, PANEL_ROW
@@ -181,9 +192,9 @@ def multiply(
         found, place = left.row(f"row_found{r}", s.minimum(group * schedule.rows + r, HEIGHT - 1))
         starts += [*found, Let(f"row{r}", index(place))]
     sums = [Local(f"sum{r}", zero(schedule)) for r in numbers]
-    source, where = straight or ("panel", lambda p, lane: p * schedule.lanes + lane)
     found, step = left.step(p)
-    body: list[Statement] = [*found, Load("right", source, where(p, lane))]
+    sought, where = right.step(p)
+    body: list[Statement] = [*found, *sought, Load("right", right.buffer, where + lane)]
     for r in numbers:
         body.append(Load(f"left{r}", left.buffer, s.Var(f"row{r}") + step))
         body.append(Assign(f"sum{r}", s.fma(s.Var(f"left{r}"), s.Var("right"), s.Var(f"sum{r}"))))
@@ -191,9 +202,12 @@ def multiply(
     for r in numbers:
         here = (group * schedule.rows + r) * schedule.lanes + lane
         added += [Load(f"before{r}", "tile", here), Store("tile", here, s.Var(f"before{r}") + s.Var(f"sum{r}"))]
-    extent = WIDTH if straight else schedule.lanes
-    lanes = loops.vector("lane", extent, schedule.lanes, *sums, loops.serial("p", LENGTH, *body), *added)
-    return loops.serial("group", GROUPS, *starts, lanes)
+    lanes = loops.vector("lane", right.extent, schedule.lanes, *sums, loops.serial("p", LENGTH, *body), *added)
+    if not finish:
+        return loops.serial("group", GROUPS, *starts, lanes)
+    height = s.minimum(s.Const(schedule.rows), HEIGHT - group * schedule.rows)
+    row = loops.serial("row", height, Let("r", index(group * schedule.rows + s.Var("row"))), *finish)
+    return loops.serial("group", GROUPS, *starts, lanes, If(s.equal(BLOCK, s.Var("blocks") - 1), (row,)))
 
 
 def dot(

@@ -60,35 +60,37 @@ def _task(form: Form) -> loops.For:
     start = s.Var("r") * schedule.lanes
     to = (s.Var("matrix") * s.Var("m") + row) * s.Var("n") + FIRST_COLUMN
     stored = gemm.Row("tile", start, gemm.WIDTH, to, places, steps)
+    finish = gemm.store_row(schedule, form.epilogue, gemm.Row("tile", start, gemm.WIDTH, to, places, steps))
+    every = loops.serial("r", gemm.HEIGHT, *finish)
     return loops.parallel(
         "task",
         s.Var("tasks"),
         *gemm.scratch(schedule, panel=form.right not in ("straight", "dot")),
         *_where(form),
-        *(_dots(form) if form.right == "dot" else _blocks(form)),
-        loops.serial("r", gemm.HEIGHT, *gemm.store_row(schedule, form.epilogue, stored)),
+        *((_dots(form), every) if form.right == "dot" else _blocks(form, finish)),
     )
 
 
-def _blocks(form: Form) -> list[Statement]:
-    start, row = s.Var("b_start"), s.Var("b_row")
-    straight = ("b", lambda p, lane: start + p * row + lane) if form.right == "straight" else None
-
+def _blocks(form: Form, finish: list[Statement]) -> list[Statement]:
+    start, row, straight = s.Var("b_start"), s.Var("b_row"), form.right == "straight"
     left = gemm.Left(
         "a",
         lambda _, number: ([], s.Var("a_start") + number * s.Var("a_row")),
         lambda p: ([], p * s.Var("a_step")),
     )
+    right = gemm.Right("b", lambda p: ([], start + p * row), gemm.WIDTH) if straight else gemm.panel(form.schedule)
     body = [
+        Let("length", index(s.Var("count"))),
         Let("a_start", index(s.Var("a_base") + s.Var("start") * s.Var("a_step"))),
         Let("b_start", index(s.Var("b_base") + s.Var("start") * row)),
         *(() if straight else (gemm.clear_panel(form.schedule), _pack(form))),
-        gemm.multiply(form.schedule, left, straight),
+        gemm.multiply(form.schedule, left, right, *finish),
     ]
-    return [*gemm.clear_tile(form.schedule), gemm.blocks(form.schedule, s.Var("k"), *body)]
+    depth = s.Const(form.schedule.depth)
+    return [*gemm.clear_tile(form.schedule), *gemm.blocks(s.Var("k"), depth, *body)]
 
 
-def _dots(form: Form) -> list[Statement]:
+def _dots(form: Form) -> loops.For:
     """Take four columns at a time with four rows, or eight with one."""
     columns = 8 if form.schedule.rows == 1 else 4
     group = s.Var("group")
@@ -97,7 +99,7 @@ def _dots(form: Form) -> list[Statement]:
     across = [s.minimum(group * columns + c, gemm.WIDTH - 1) for c in range(columns)]
     starts = [s.Var("b_base") + column * s.Var("b_step") for column in across]
     body = gemm.dot(form.schedule, rows, starts, s.Var("k"), group)
-    return [loops.serial("group", (gemm.WIDTH + (columns - 1)) // columns, *body)]
+    return loops.serial("group", (gemm.WIDTH + (columns - 1)) // columns, *body)
 
 
 def _where(form: Form) -> list[Statement]:
