@@ -39,12 +39,19 @@ class Compiled:
     def __init__(self, traced: Traced, guards: Guards, recording: bool) -> None:
         self.traced, self.guards, self.recording = traced, guards, recording
         self.arguments = len(traced.graph.inputs) - len(traced.state)
-        numbers = {id(tensor): k for k, tensor in enumerate(traced.state)}
-        self.over = {change.output: self.arguments + numbers[id(change.tensor)] for change in traced.changes
-                     if change.slot == "array" and id(change.tensor) in numbers and change.output is not None}
+        numbers = {("array", id(tensor)): k for k, tensor in enumerate(traced.state)}
+        numbers |= {("grad", id(tensor)): k for k, tensor in traced.owners.items()}
+        self.over = {change.output: self.arguments + numbers[change.slot, id(change.tensor)]
+                     for change in traced.changes
+                     if (change.slot, id(change.tensor)) in numbers and change.output is not None}
         self.executable: Executable = quietly(executable, traced.graph, self.over, optimize)
         self.shapes = [(value.shape, value.dtype) for value in traced.graph.outputs]
-        self.state = [_State(tensor) for tensor in traced.state]
+        self.state = [_Gradient(traced.owners[k]) if k in traced.owners else _State(tensor)
+                      for k, tensor in enumerate(traced.state)]
+        self.changed = {id(change.tensor) for change in traced.changes if change.slot == "array"}
+        self.rebinds = any(change.slot == "array" and isinstance(change.tensor, int) for change in traced.changes)
+        if self.rebinds:
+            self.changed.update(map(id, traced.state))
         donated = self.executable.over
         self.donated = {given - self.arguments for given in donated.values()}
         self.fresh = [k for k in range(len(self.shapes)) if k not in donated]
@@ -55,6 +62,11 @@ class Compiled:
 
     def call(self, tensors: Sequence[Tensor]) -> Any:
         """Runs; raises `Stale` before anything has changed where the state is not what was traced."""
+        if self.changed and not self.changed.isdisjoint(map(id, tensors)):
+            raise Stale  # an argument that the function also meets otherwise, and changes
+        for tensor, had_grad in self.traced.grads:
+            if (tensor.grad is not None) is not had_grad:
+                raise Stale
         inputs = [_contiguous(x.array) for x in tensors]
         for number, kept in enumerate(self.state):
             inputs.append(kept.donate() if number in self.donated else kept.array())
@@ -86,7 +98,7 @@ class Compiled:
         """Puts gradients where the last ones are, if nobody else holds these."""
         for change in self.written:
             if change.slot == "grad" and change.output is not None and type(change.tensor) is not int:
-                if _is_own_gradient(change.tensor, *self.shapes[change.output]):
+                if outputs[change.output] is None and _is_own_gradient(change.tensor, *self.shapes[change.output]):
                     outputs[change.output] = change.tensor.grad.array  # type: ignore[union-attr]
 
     def _write(self, tensors: Sequence[Tensor], outputs: Sequence[Any]) -> None:
@@ -144,6 +156,35 @@ class _State:
             self.tensor.array = own
             self.seen = weakref.ref(own)
         return self.tensor.array
+
+
+class _Gradient:
+    """The gradient of a tensor that the function met."""
+
+    __slots__ = ("tensor", "type")
+
+    def __init__(self, tensor: Tensor) -> None:
+        assert tensor.grad is not None
+        self.tensor, self.type = tensor, tensor.grad.type
+
+    def array(self) -> Any:
+        """The gradient's array; raises `Stale` where there is none, or one of another kind."""
+        grad = self.tensor.grad
+        if grad is None or grad.type != self.type or grad.node is not None:
+            raise Stale
+        if not grad.array.flags.c_contiguous:
+            grad.array = np.ascontiguousarray(grad.array).reshape(grad.array.shape)
+        return grad.array
+
+    def donate(self) -> Any:
+        """The gradient's array, which may be overwritten: in a gradient of its own where somebody else sees it."""
+        array = self.array()
+        del array
+        if sys.getrefcount(self.tensor.grad) > _HELD - 1 or not owns_alone(self.tensor.grad.array):  # type: ignore[union-attr]
+            own = allocator.empty(self.type.shape, self.type.dtype)
+            np.copyto(own, self.tensor.grad.array)  # type: ignore[union-attr]
+            self.tensor.grad = Tensor(own)
+        return self.tensor.grad.array  # type: ignore[union-attr]
 
 
 def _contiguous(array: Any) -> Any:

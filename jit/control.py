@@ -202,7 +202,7 @@ def _run(outer: Trace, user: str, function: Callable[..., Sequence[Tensor]], typ
                 x.array, x.node = place.array, x.node if type(x.node) is Leaf else place.node
             nodes = [x.node for x in states]
             made = function(*given)
-            _check_tape(user, closure, made)
+            check_tape(user, made, closure.start)
             results = tuple(child.operand(user, y) for y in made)
             after = tuple(child.operand(user, x) for x in states)
         recorded = tuple(None if x.node is node else x.node is not None for x, node in zip(states, nodes, strict=True))
@@ -223,14 +223,14 @@ def _values(tensors: Sequence[Tensor]) -> tuple[Value, ...]:
 @contextmanager
 def _within(closure: Closure) -> Iterator[None]:
     """Runs ops as equations of a body's trace."""
-    before = state.interpreter, state.met, state.control
-    trace = closure.trace
+    before = state.interpreter, state.met, state.control, state.grad
+    trace, state.grad = closure.trace, None
     state.interpreter, state.met = trace.apply, closure.about_to_rebind
     state.control = lambda *arguments, **kwargs: close(trace, *arguments, **kwargs)
     try:
         yield
     finally:
-        state.interpreter, state.met, state.control = before
+        state.interpreter, state.met, state.control, state.grad = before
 
 
 def _check_pure(user: str, body: Body) -> None:
@@ -249,21 +249,22 @@ def _check_grads(user: str, met: Sequence[Met]) -> None:
                                    "take gradients by tl.grad inside the body, and return them")
 
 
-def _check_tape(user: str, closure: Closure, made: Sequence[Tensor]) -> None:
-    """Raises `TraceError` where a body's tape holds what its graph cannot: custom derivatives and hooks."""
+def check_tape(user: str, made: Sequence[Tensor], start: int = 0) -> None:
+    """Raises `TraceError` where a tape holds what a graph cannot: custom derivatives and hooks."""
+    where = "a body" if start else "the function"
     stack = [y.node for y in made if y.node is not None]
     seen = set(stack)
     while stack:
         node = stack.pop()
         op = node.plan.op if node.plan is not None else None
         if op is not None and op.type_rule is None:
-            raise errors.complaint(errors.TraceError, user, f"a body uses {op.name}, which has its own derivative",
-                                   None, "write it in ops of tl, or apply it outside the body")
+            raise errors.complaint(errors.TraceError, user, f"{where} uses {op.name}, which has its own derivative",
+                                   None, f"write it in ops of tl, or apply it outside {where}")
         if node.hooks:
-            raise errors.complaint(errors.TraceError, user, "a body registers a hook on a tensor", None,
-                                   "register it on what the loop returns")
+            raise errors.complaint(errors.TraceError, user, f"{where} registers a hook on a tensor", None,
+                                   "register it on what is returned")
         for parent in node.parents:
-            if parent is not None and parent not in seen and parent.order >= closure.start:
+            if parent is not None and parent not in seen and parent.order >= start:
                 seen.add(parent)
                 stack.append(parent)
 

@@ -22,9 +22,9 @@ from tensorlite.transforms import vjp
 class Differentiable:
     """A graph as a function of tensors: compiled at its first call, and its derivative another one."""
 
-    def __init__(self, graph: Graph, run: Callable[[Sequence[Any]], Sequence[Any]] | None = None) -> None:
+    def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self._run = run
+        self._run: Callable[[Sequence[Any]], Sequence[Any]] | None = None
         self._derivatives: dict[tuple[bool, ...], Differentiable] = {}
 
     def run(self, arrays: Sequence[Any]) -> Sequence[Any]:
@@ -60,22 +60,23 @@ class _Call(Function):
     """One call of a graph, on the tape."""
 
     @staticmethod
-    def forward(context: Any, differentiable: Differentiable, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """The outputs."""
+    def forward(context: Any, differentiable: Differentiable, run: Callable[..., Any] | None,
+                *inputs: Tensor) -> tuple[Tensor, ...]:
+        """The outputs, computed by ``run`` where that is given."""
         context.differentiable = differentiable
         context.save_for_backward(*inputs)
-        return tuple(map(Tensor, differentiable.run([x.array for x in inputs])))
+        return tuple(map(Tensor, (run or differentiable.run)([x.array for x in inputs])))
 
     @staticmethod
     def backward(context: Any, *cotangents: Tensor) -> tuple[Any, ...]:
         """The inputs' cotangents, by a call that is on the tape where that is recorded."""
         inputs = context.saved_tensors
-        wanted = context.needs_input_grad[1:]
+        wanted = context.needs_input_grad[2:]
         given = [g for g, y in zip(cotangents, context.differentiable.graph.outputs, strict=True)
                  if y.dtype in DIFFERENTIABLE]
         derivative = context.differentiable.derivative(wanted, [*map(_plain, inputs), *map(_plain, given)])
-        found = iter(_Call.apply(derivative, *inputs, *given))
-        return (None, *(next(found) if is_wanted else None for is_wanted in wanted))
+        found = iter(_Call.apply(derivative, None, *inputs, *given))
+        return (None, None, *(next(found) if is_wanted else None for is_wanted in wanted))
 
 
 def _plain(x: Tensor) -> Tensor:
@@ -97,6 +98,5 @@ def call_recorded(compiled: Compiled, tensors: Sequence[Tensor]) -> list[Tensor]
     def run(_: Sequence[Any]) -> Sequence[Any]:
         return compiled.call(tensors)[: len(differentiable.graph.outputs)]
 
-    differentiable._run = run
-    made = _Call.apply(differentiable, *before)
+    made = _Call.apply(differentiable, run, *before)
     return [y if k in compiled.traced.tracked else Tensor(y.array) for k, y in enumerate(made)]

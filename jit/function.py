@@ -14,7 +14,7 @@ from tensorlite.errors import TraceError
 from tensorlite.jit.compiled import Compiled, Stale
 from tensorlite.jit.differentiate import call_recorded
 from tensorlite.jit.guards import guarding
-from tensorlite.jit.key import key_of
+from tensorlite.jit.key import key_of, pattern_of
 from tensorlite.jit.trace import Output, trace_call
 from tensorlite.nn.module import Module
 from tensorlite.state import state
@@ -55,6 +55,7 @@ class Jitted:
         tensors: list[Tensor] = []
         parts: list[Any] = [state.recording, state.device]
         key_of((arguments, kwargs) if kwargs else arguments, tensors, parts)
+        parts.append(pattern_of(tensors))
         key = tuple(parts)
         for compiled in self.variants.get(key, ()):
             if compiled.guards.hold():
@@ -83,7 +84,7 @@ class Jitted:
         return result
 
     def _specialize(self, key: Any, arguments: Any, kwargs: Any) -> Compiled:
-        with guarding(self.function) as guards:
+        with guarding(self.function, (arguments, kwargs)) as guards:
             traced = trace_call(self.function, arguments, kwargs)
         if traced.kept:
             if key in self.escaped:
@@ -103,6 +104,9 @@ class Jitted:
         return Jitted, (self.function,)
 
 
+_OWN = frozenset({"function", "variants", "escaped", "_lock", "_warned"})
+
+
 class JittedModule(Jitted):
     """A module whose calls are compiled; everything else is the module's own."""
 
@@ -110,6 +114,25 @@ class JittedModule(Jitted):
         if name == "function":
             raise AttributeError(name)
         return getattr(self.function, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        own = name in _OWN or (name.startswith("__") and name.endswith("__"))
+        (object.__setattr__ if own else setattr)(self if own else self.function, name, value)
+
+    def __len__(self) -> int:
+        return len(self.function)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Any:
+        return iter(self.function)  # type: ignore[call-overload]
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.function[key]  # type: ignore[index]
+
+    def __contains__(self, key: Any) -> bool:
+        return key in self.function  # type: ignore[operator]
+
+    def __bool__(self) -> bool:
+        return True
 
     def __repr__(self) -> str:
         return f"jit({self.function!r})"

@@ -1,8 +1,9 @@
 """Guards: what a traced function read from Python, and whether it is still so.
 
-While a function is traced, every function of the user's that runs is noted with the globals and closures that its code
-names, and every module and optimizer with its attributes. Numbers, strings and flat containers of them must be equal
-later, functions and tensors the same object. What nobody has told `versions` of costs one comparison a call.
+While a function is traced, every function of the user's that runs is noted with what its code names: globals, closures,
+attributes of modules and classes. So are the containers and objects found there, a few levels deep, and the modules and
+optimizers that run. Later each must hold the same things, or numbers and strings that are equal. What modules of `nn`
+and optimizers hold is only looked at where `versions` says that one of them has changed.
 """
 
 from __future__ import annotations
@@ -10,13 +11,17 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from operator import is_
 from pathlib import Path
-from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, ModuleType
+from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
+
+import numpy as np
 
 from tensorlite import versions
 from tensorlite.kernels import scalar
@@ -24,100 +29,223 @@ from tensorlite.nn.module import Module
 from tensorlite.optim.optimizer import Optimizer
 from tensorlite.state import state
 from tensorlite.tensor import Tensor
+from tensorlite.tree import flatten
 
 _SCALARS = (bool, int, float, complex, str, bytes, type(None))
-_MOST = 64  # elements of a container that is compared
+_DEPTH = 6  # levels of containers that are followed
+_MOST = 4096  # elements of a container; of a larger one nobody can say that it is the same
 _OURS = (str(Path(sys.modules["tensorlite"].__file__ or "").parent) + os.sep,
          str(Path(__file__).parent) + os.sep, str(Path(scalar.__file__ or "").parents[1]) + os.sep,
-         *(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platlib", "purelib")), "<")
+         *(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platlib", "purelib")))
+_MISSING: Any = object()
+
+
+@dataclass(eq=False)
+class Place:
+    """Something that holds things, and what it held: `read` gives these now, in order."""
+
+    read: Callable[[], Sequence[Any]]
+    held: list[Any]
+
+    def is_same(self) -> bool:
+        """Whether it holds the very same things."""
+        now = self.read()
+        return len(now) == len(self.held) and all(map(is_, now, self.held))
+
+    def is_equal(self) -> bool:
+        """Whether it holds the same things, or equal numbers and strings, which it then is known to hold."""
+        now = list(self.read())
+        if len(now) != len(self.held) or not all(map(_alike, now, self.held)):
+            return False
+        self.held = now
+        return True
+
+
+def _alike(now: Any, before: Any) -> bool:
+    if now is before:
+        return True
+    if type(now) is not type(before) or not isinstance(now, _SCALARS):
+        return False
+    return repr(now) == repr(before)  # so that 0.0 differs from -0.0, and NaN is equal to itself
 
 
 @dataclass
 class Guards:
-    """What was read: names of dicts, contents of cells, and snapshots of objects' attributes."""
+    """What was read."""
 
-    names: dict[tuple[int, str], tuple[dict[str, Any], str, Any]] = field(default_factory=dict)
-    cells: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    places: dict[int, Place] = field(default_factory=dict)
     objects: dict[int, tuple[Any, tuple[Any, ...]]] = field(default_factory=dict)
     version: int = -1
-    _globals: list[tuple[dict[str, Any], str, Any]] = field(default_factory=list)
+    knowable: bool = True
+    _noted: dict[tuple[int, str], Any] = field(default_factory=dict)
+    _list: list[Place] = field(default_factory=list)
 
     def hold(self) -> bool:
         """Whether all is as it was."""
-        for values, name, value in self._globals:
-            if values.get(name, _MISSING) is not value:
-                return self._look()
-        return versions.latest == self.version or self._look()
+        for place in self._list:
+            if not place.is_same() and not place.is_equal():
+                return False
+        return self.knowable and (versions.latest == self.version or self._look())
 
     def _look(self) -> bool:
         version = versions.latest
-        for values, name, value in self.names.values():
-            if not _same(values.get(name, _MISSING), value):
-                return False
-        for cell, value in self.cells.values():
-            if not _same(_contents(cell), value):
-                return False
         for thing, snapshot in self.objects.values():
             if _snapshot(thing) != snapshot:
                 return False
         self.version = version
-        self._globals = [(values, name, values.get(name, _MISSING)) for values, name, _ in self.names.values()]
         return True
 
     def finish(self) -> None:
         """Ends the recording."""
-        self.version = versions.latest
-        self._globals = [(values, name, values.get(name, _MISSING)) for values, name, _ in self.names.values()]
+        self._list = list(self.places.values())
+        if self.version == -1:
+            self.version = versions.latest
 
     # --- recording ---
 
-    def object(self, thing: Any) -> None:
-        """Notes a module or an optimizer, once."""
-        if id(thing) not in self.objects:
-            self.objects[id(thing)] = thing, _snapshot(thing)
+    def place(self, holder: Any, read: Callable[[], Sequence[Any]], depth: int) -> None:
+        """Notes something that holds things, and what these hold in turn."""
+        if id(holder) in self.places:
+            return
+        held = list(read())
+        if len(held) > _MOST:
+            self.knowable = False
+            return
+        self.places[id(holder)] = Place(read, held)
+        for value in held:
+            self.value(value, depth + 1)
 
-    def function(self, function: Any) -> None:
-        """Notes the closure of a function, and what is called in it."""
-        function = getattr(function, "__func__", getattr(function, "__wrapped__", function))
-        if isinstance(getattr(function, "__self__", None), Module):
-            self.object(function.__self__)
-        for cell in getattr(function, "__closure__", None) or ():
-            if id(cell) not in self.cells:
-                value = _contents(cell)
-                self.cells[id(cell)] = cell, _kept(value)
-                self.value(value)
-
-    def value(self, value: Any) -> None:
+    def value(self, value: Any, depth: int = 0) -> None:
         """Notes what hangs on a value that was read."""
+        if isinstance(value, _SCALARS) or isinstance(value, Tensor | type | ModuleType | BuiltinFunctionType):
+            return
         if isinstance(value, Module | Optimizer):
             self.object(value)
-        elif isinstance(value, FunctionType) and not value.__code__.co_filename.startswith(_OURS):
+        elif isinstance(value, MethodType):
+            self.value(value.__self__, depth)
+            self.function(value.__func__)
+        elif isinstance(value, FunctionType):
             self.function(value)
+        elif isinstance(value, np.ndarray):
+            self.array(value)
+        elif depth < _DEPTH:
+            self.container(value, depth)
+        elif isinstance(value, list | tuple | dict | set | deque):
+            self.knowable = False
+
+    def container(self, value: Any, depth: int) -> None:
+        """Notes a container, or an object with attributes."""
+        if isinstance(value, dict):
+            self.place(value, lambda: [*value, *value.values()], depth)
+        elif isinstance(value, list | tuple | deque):
+            self.place(value, lambda: value, depth)
+        elif isinstance(value, set | frozenset):
+            self.place(value, lambda: list(value), depth)
+        elif not type(value).__module__.startswith(("tensorlite", "numpy")) and not _is_callable_of_ours(value):
+            attributes = getattr(value, "__dict__", None)
+            if attributes is not None:
+                self.place(value, lambda: [*attributes, *attributes.values()], depth)
+            slots = tuple(name for base in type(value).__mro__ for name in _slots_of(base))
+            if slots:
+                self.place(slots, lambda: [getattr(value, name, _MISSING) for name in slots], depth)
+            self.methods(type(value))
+
+    def array(self, value: Any) -> None:
+        """Notes an array that code may read numbers of."""
+        if value.size <= _MOST:
+            self.place(value, lambda: (value.tobytes(),), _DEPTH)
+
+    def object(self, thing: Any) -> None:
+        """Notes a module or an optimizer, once; and the containers among its attributes."""
+        if id(thing) in self.objects:
+            return
+        self.objects[id(thing)] = thing, _snapshot(thing)
+        if isinstance(thing, Module):
+            named = _names_read(type(thing))
+            for name, value in list(vars(thing).items()):
+                if name in named and not isinstance(value, _SCALARS):
+                    self.value(value, 1)
+            self.methods(type(thing))
+
+    def methods(self, kind: type) -> None:
+        """Notes what the methods of a user's class name."""
+        for base in kind.__mro__:
+            for function in vars(base).values():
+                function = getattr(function, "__func__", getattr(function, "fget", function))
+                if isinstance(function, FunctionType):
+                    self.function(function)
+
+    def function(self, function: Any) -> None:
+        """Notes what a user's function names, its closure and defaults."""
+        if isinstance(function, MethodType):
+            self.value(function)
+            return
+        function = getattr(function, "function", function)
+        if not isinstance(function, FunctionType):
+            self.value(function)
+            return
+        if function.__code__.co_filename.startswith(_OURS) or (id(function), "") in self._noted:
+            return
+        self._noted[id(function), ""] = function
+        self.place(function, lambda: (function.__code__, function.__defaults__, function.__kwdefaults__), 1)
+        for cell in function.__closure__ or ():
+            self.place(cell, lambda cell=cell: (_contents(cell),), 0)  # type: ignore[misc]
+        self.code(function.__code__, function.__globals__)
 
     def frame(self, frame: FrameType, event: str, _: Any) -> None:
         """What the interpreter tells of calls."""
-        if event == "call":
-            code = frame.f_code
-            if not code.co_filename.startswith(_OURS) or _is_notebook(code):
-                self.code(code, frame.f_globals)
+        if event == "call" and not frame.f_code.co_filename.startswith(_OURS):
+            self.code(frame.f_code, frame.f_globals)
 
     def code(self, code: CodeType, values: dict[str, Any]) -> None:
-        """Notes the globals that code names."""
-        for name in code.co_names:
-            key = (id(values), name)
-            if key in self.names or name not in values:
-                continue
-            value = values[name]
-            self.names[key] = values, name, _kept(value)
-            self.value(value)
+        """Notes the globals that code names, and what it may read of those that are modules or classes."""
+        if (id(code), "") in self._noted:
+            return
+        self._noted[id(code), ""] = code
+        names = tuple(name for name in code.co_names if name in values)
+        if names:
+            self.place(code, lambda: [values.get(name, _MISSING) for name in names], 0)
+        for name in names:
+            if isinstance(values[name], ModuleType | type):
+                self.attributes(values[name], code.co_names)
+        for inner in code.co_consts:
+            if isinstance(inner, CodeType):
+                self.code(inner, values)
+
+    def attributes(self, owner: Any, names: Sequence[str]) -> None:
+        """Notes attributes of a user's module or class."""
+        if (getattr(owner, "__file__", None) or _file_of(owner)).startswith(_OURS):
+            return
+        held: Any = vars(owner)
+        read = tuple(name for name in names if name in held)
+        if read:
+            key = (id(owner), " ".join(read))
+            self._noted[key] = _Key()
+            self.place(self._noted[key], lambda: [vars(owner).get(name, _MISSING) for name in read], 0)
+        if isinstance(owner, type):
+            self.methods(owner)
 
 
-def _is_notebook(code: CodeType) -> bool:
-    """Whether code was typed in: into a notebook, a console or a test."""
-    return code.co_filename.startswith("<") and "tensorlite" not in code.co_filename
+class _Key:
+    """Something to know a place by."""
 
 
-_MISSING: Any = object()
+def _is_callable_of_ours(value: Any) -> bool:
+    return isinstance(value, MappingProxyType) or (callable(value) and not hasattr(value, "__dict__"))
+
+
+def _slots_of(kind: type) -> tuple[str, ...]:
+    slots = vars(kind).get("__slots__", ())
+    names = (slots,) if isinstance(slots, str) else tuple(slots)
+    return tuple(name for name in names if not name.startswith("__"))
+
+
+def _file_of(owner: Any) -> str:
+    """The file that a class is defined in; that of built-in ones counts as ours."""
+    module = sys.modules.get(getattr(owner, "__module__", ""), None)
+    if isinstance(owner, ModuleType):
+        return _OURS[0]
+    return getattr(module, "__file__", None) or ("" if getattr(owner, "__module__", "") == "__main__" else _OURS[0])
 
 
 def _contents(cell: Any) -> Any:
@@ -127,62 +255,25 @@ def _contents(cell: Any) -> Any:
         return _MISSING
 
 
-@dataclass(frozen=True)
-class _Copy:
-    """A flat container as it was, or attributes of an object."""
-
-    value: Any
-    copy: Any
-
-
-def _kept(value: Any) -> Any:
-    """What a value is compared with later."""
-    if isinstance(value, list | tuple | set | frozenset) and len(value) <= _MOST:
-        return _Copy(value, (type(value), *map(_atom, value)))
-    if isinstance(value, dict) and len(value) <= _MOST:
-        return _Copy(value, (dict, *((key, _atom(item)) for key, item in value.items())))
-    if _has_attributes(value) and len(vars(value)) <= _MOST:
-        return _Copy(value, (type(value), *((key, _atom(item)) for key, item in vars(value).items())))
-    return value
-
-
-def _has_attributes(value: Any) -> bool:
-    known = (Tensor, Module, Optimizer, ModuleType, FunctionType, BuiltinFunctionType, type)
-    return hasattr(value, "__dict__") and not isinstance(value, known) and not callable(value)
-
-
 def _atom(value: Any) -> Any:
-    """A number or a string as it is, anything else by identity."""
-    return (type(value), value) if isinstance(value, _SCALARS) and value == value else id(value)
-
-
-def _same(value: Any, before: Any) -> bool:
-    if isinstance(before, _Copy):
-        if value is not before.value and type(value) is not type(before.value):
-            return False
-        now = _kept(value)
-        return isinstance(now, _Copy) and now.copy == before.copy
-    if value is before:
-        return True
-    return type(value) is type(before) and isinstance(before, _SCALARS) and (value == before or value != value)
+    """A number or a string by its value, a flat container by its elements, anything else by identity."""
+    if isinstance(value, _SCALARS):
+        return type(value), repr(value)
+    return tuple(map(_atom, value)) if isinstance(value, list | tuple) else id(value)
 
 
 def _snapshot(thing: Any) -> tuple[Any, ...]:
     """What code reads of a module's attributes, or the options of an optimizer's groups."""
     if isinstance(thing, Optimizer):
-        return tuple((name, _atom(value) if not isinstance(value, list | tuple) else tuple(map(_atom, value)))
-                     for group in thing.param_groups for name, value in group.items() if name != "lr")
+        return tuple((name, _atom(value)) for group in thing.param_groups for name, value in group.items()
+                     if name != "lr")
     values = vars(thing)
     named = _names_read(type(thing))
-    own = tuple((name, _deep(value)) for name, value in values.items() if name in named)
+    own = tuple((name, _atom(value)) for name, value in values.items() if name in named)
     tables = tuple((name, id(x)) for table in ("_modules", "_parameters", "_buffers")
                    for name, x in values[table].items())
     hooks = tuple(id(hook) for table in ("_forward_pre_hooks", "_forward_hooks") for hook in values[table])
     return own, tables, hooks
-
-
-def _deep(value: Any) -> Any:
-    return tuple(map(_atom, value)) if isinstance(value, list | tuple) else _atom(value)
 
 
 @cache
@@ -199,16 +290,23 @@ def _names_read(kind: type) -> frozenset[str]:
 
 
 @contextmanager
-def guarding(function: Callable[..., Any]) -> Iterator[Guards]:
+def guarding(function: Callable[..., Any], arguments: Any = ()) -> Iterator[Guards]:
     """Records what a function reads while it is traced within."""
     guards = Guards()
     before, profile = state.read, sys.getprofile()
     state.read = guards.object
+    guards.value(function)
     guards.function(function)
-    sys.setprofile(guards.frame)
+    for leaf in flatten(arguments)[0]:
+        if not isinstance(leaf, Tensor):
+            guards.value(leaf)
+    guards.version = versions.latest
+    if profile is None:  # a profiler of the user's goes on instead
+        sys.setprofile(guards.frame)
     try:
         yield guards
     finally:
-        sys.setprofile(profile)
+        if profile is None:
+            sys.setprofile(None)
         state.read = before
         guards.finish()

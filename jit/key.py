@@ -21,6 +21,8 @@ def key_of(tree: Any, tensors: list[Tensor], parts: list[Any]) -> None:
         array = tree.array
         tensors.append(tree)
         parts += (array.dtype, array.shape, tree.node is None)
+        if tree.node is not None:
+            _key_of_grad(tree, tensors, parts)
     elif kind is tuple or kind is list:
         parts += (kind, len(tree))
         for child in tree:
@@ -37,10 +39,26 @@ def key_of(tree: Any, tensors: list[Tensor], parts: list[Any]) -> None:
         _key_of_other(tree, tensors, parts)
 
 
+def _key_of_grad(tree: Tensor, tensors: list[Tensor], parts: list[Any]) -> None:
+    parts.append(tree.grad is None)
+    if tree.grad is not None:
+        tensors.append(tree.grad)
+
+
+def pattern_of(tensors: list[Tensor]) -> tuple[int, ...] | None:
+    """Which of some tensors are the same; None if none are."""
+    first: dict[int, int] = {}
+    for number, x in enumerate(tensors):
+        first.setdefault(id(x), number)
+    return None if len(first) == len(tensors) else tuple(first[id(x)] for x in tensors)
+
+
 def _key_of_other(tree: Any, tensors: list[Tensor], parts: list[Any]) -> None:
     if isinstance(tree, Tensor):
         tensors.append(tree)
         parts += (type(tree), tree.dtype, tree.shape, tree.node is None)
+        if tree.node is not None:
+            _key_of_grad(tree, tensors, parts)
     elif isinstance(tree, np.ndarray):
         raise errors.complaint(errors.TraceError, "jit", "an argument is a NumPy array, of which only the values at the "
                                "first call would count", {"argument": tree}, "pass a tensor: tl.asarray(x)")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -12,8 +12,8 @@ from tensorlite.jit.program import Place
 from tensorlite.jit.space import expression
 from tensorlite.jit.views import reshaped
 from tensorlite.kernels import scalar as s
-from tensorlite.kernels.cpu.planned import matmul
-from tensorlite.kernels.stage import Array
+from tensorlite.kernels.cpu.planned import conv, matmul
+from tensorlite.kernels.stage import Array, Plan
 
 
 def plan_contraction(body: Graph, places: Mapping[Value, Place], constants: Mapping[Value, Any],
@@ -26,21 +26,45 @@ def plan_contraction(body: Graph, places: Mapping[Value, Place], constants: Mapp
     epilogue, operands = _epilogue(body, product, constants)
     if any(x not in places for x in operands):
         return None
-    left, right = places[a].array, places[b].array
-    if product.op.name == "linear":
-        right = Array(right.dtype, right.shape[::-1], right.strides[::-1])
-    if left.ndim < 2 or right.ndim < 2:
-        return None
     arrays, results = [places[x].array for x in operands], [place.array for place in outputs]
-    flat = _as_one_matrix(left, right, arrays, results)
-    if flat is not None:
-        left, arrays, results = flat
-    plan = matmul.plan(left, right, results, epilogue, arrays)
+    family = _FAMILIES[product.op.name]
+    plan = family(places[a].array, places[b].array, results, epilogue, arrays, product.attributes)
     if plan is None:
         return None
     matched = frozenset(places[x].buffer for x in operands if places[x].array == outputs[0].array
                         and not places[x].offset) - {places[a].buffer, places[b].buffer}
     return plan, [places[x] for x in (a, b, *operands)], matched
+
+
+def _product(left: Array, right: Array, results: list[Array], epilogue: Sequence[s.Expr], operands: list[Array],
+             _: Mapping[str, Any]) -> Plan | None:
+    if left.ndim < 2 or right.ndim < 2:
+        return None
+    flat = _as_one_matrix(left, right, operands, results)
+    if flat is not None:
+        left, operands, results = flat
+    return matmul.plan(left, right, results, epilogue, operands)
+
+
+def _linear(left: Array, right: Array, *others: Any) -> Plan | None:
+    return _product(left, Array(right.dtype, right.shape[::-1], right.strides[::-1]), *others)
+
+
+def _convolution(plan: Callable[..., Plan | None]) -> Callable[..., Plan | None]:
+    def family(left: Array, right: Array, results: list[Array], epilogue: Sequence[s.Expr], operands: list[Array],
+               attributes: Mapping[str, Any]) -> Plan | None:
+        geometry = {name: attributes[name] for name in ("stride", "padding", "dilation", "groups")}
+        return plan(left, right, results, **geometry, epilogue=epilogue, operands=operands)
+    return family
+
+
+_FAMILIES: dict[str, Callable[..., Plan | None]] = {
+    "matmul": _product,
+    "linear": _linear,
+    "conv2d": _convolution(conv.plan_conv2d),
+    "conv2d_data": _convolution(conv.plan_conv2d_data),
+    "conv2d_weight": _convolution(conv.plan_conv2d_weight),
+}
 
 
 def _epilogue(body: Graph, product: Equation, constants: Mapping[Value, Any]) -> tuple[list[s.Expr], list[Value]]:

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 from tensorlite import errors
 from tensorlite.errors import TraceError
-from tensorlite.jit.control import Closure, close
+from tensorlite.jit.control import Closure, check_tape, close
 from tensorlite.jit.graph import Equation, Graph, Value
-from tensorlite.op import Op
+from tensorlite.op import OPS, Op
 from tensorlite.state import state
 from tensorlite.tape import Leaf, record
 from tensorlite.tape import Output as TapeOutput
@@ -28,29 +28,39 @@ from tensorlite.tree import flatten
 
 @dataclass
 class Capture:
-    """A concrete tensor that a trace met: what it held and which gradient it had when it was met."""
+    """A concrete tensor that a trace met: what it held and which gradient it had when it was met.
+
+    `reads_grad`: whether what the function did depends on that gradient being there.
+    """
 
     tensor: Tensor
     array: Any
     grad: Tensor | None
     value: Value | None = None
+    reads_grad: bool = False
+    forgot_grad: bool = False
 
 
 @dataclass
 class Trace:
     """The equations of one run of a function, and the tensors it captured. `line` is given where there is no user's.
 
-    The trace of a body of control flow has a `closure`, which takes what is outside from the trace around it.
+    The trace of a body of control flow has a `closure`, which takes what is outside from the trace around it. Values
+    that a derivative knows of are `tracked`; one that is used as a constant is `stopped` there.
     """
 
     line: str = ""
+    closure: Closure | None = None
     equations: list[Equation] = field(default_factory=list)
     values: set[Value] = field(default_factory=set)
     captures: dict[int, Capture] = field(default_factory=dict)
     by_array: dict[int, Capture] = field(default_factory=dict)
     aliases: list[tuple[weakref.ref[Tensor], weakref.ref[Tensor]]] = field(default_factory=list)
     made: list[weakref.ref[Tensor]] = field(default_factory=list)
-    closure: Closure | None = None
+    arguments: dict[int, Tensor] = field(default_factory=dict)
+    tracked: set[Value] = field(default_factory=set)
+    stopped: dict[Value, Value] = field(default_factory=dict)
+    taken: list[Tensor] = field(default_factory=list)
 
     def new_value(self, type: TensorType) -> Value:
         """A value that belongs to this trace."""
@@ -72,6 +82,8 @@ class Trace:
             made = record(op, inputs, attributes, out)
             if self.closure is not None:
                 self.closure.note(made)
+            else:
+                self.tracked.update(x.array for x in (made if several else (made,)) if x.node is not None)
         else:
             made = tuple(map(Tensor, outputs)) if several else Tensor(out)
         self.made += map(weakref.ref, made if several else (made,))
@@ -86,7 +98,16 @@ class Trace:
         if not isinstance(x, Tensor):
             return x if isinstance(x, bool | int | float | complex) else self.operand(user, Tensor(x))
         value = self.value_of(user, x)
-        return value if self.closure is None else self.closure.used(x, value)
+        return self.used(x, value) if self.closure is None else self.closure.used(x, value)
+
+    def used(self, x: Tensor, value: Value) -> Value:
+        """What an operand is: a value that has a derivative stops where it is used as a constant."""
+        if value not in self.tracked or (x.node is not None and state.recording):
+            return value
+        if value not in self.stopped:
+            self.stopped[value] = self.new_value(value.type)
+            self.equations.append(Equation(OPS["stop_gradient"], (value,), {}, (self.stopped[value],), self.line))
+        return self.stopped[value]
 
     def value_of(self, user: str, x: Tensor) -> Value:
         """The value that stands for a tensor in this trace."""
@@ -110,6 +131,9 @@ class Trace:
         capture = self.met(holder)
         capture.value = self.new_value(holder.type)
         self.by_array[id(capture.array)] = capture
+        self.taken.append(holder)
+        if holder.node is not None:
+            self.tracked.add(capture.value)
         return capture
 
     def met(self, x: Tensor) -> Capture:
@@ -121,11 +145,23 @@ class Trace:
         if not isinstance(x.array, Value):
             self.met(x)
 
-    def restore(self) -> list[tuple[Tensor, str, Any]]:
+    def about_grad(self, x: Tensor, event: str) -> None:
+        """What is told of gradients: whether the first thing that happens to one is that it is forgotten."""
+        if id(x) in self.arguments:
+            return
+        capture = self.met(x)
+        if event == "forgotten":
+            capture.forgot_grad = True
+        elif not capture.forgot_grad and x.grad is capture.grad:
+            capture.reads_grad = True
+
+    def restore(self) -> list[tuple[Tensor | int, str, Any]]:
         """Puts back what tensors held before; returns what the function had made of each: (tensor, slot, new)."""
-        changes: list[tuple[Tensor, str, Any]] = []
+        changes: list[tuple[Tensor | int, str, Any]] = []
         for capture in self.captures.values():
             tensor = capture.tensor
+            if id(tensor) in self.arguments:
+                continue
             if tensor.array is not capture.array:
                 changes.append((tensor, "array", tensor.array))
                 tensor.array = capture.array
@@ -136,8 +172,8 @@ class Trace:
 
 
 class Change(NamedTuple):
-    """What a function did to a tensor: a slot of an argument (by number) or of a tensor met, and the output that it
-    holds then; None for a gradient that is gone."""
+    """What a function did to a tensor: a slot of an argument's tensor, by number, or of a tensor met, and the output
+    that it holds then; None for a gradient that is gone."""
 
     tensor: Tensor | int
     slot: str
@@ -148,9 +184,11 @@ class Change(NamedTuple):
 class Traced:
     """A graph, and how its inputs and outputs belong to the function's arguments, result and state.
 
-    Inputs are the arguments' tensors, then `state`; outputs are the result's tensors, then those of `changes`.
-    `results` gives the result's leaves, an output's number for each tensor; `tracked` are the outputs that depend on
-    what requires gradients; `kept` are tensors of the trace that something outside still holds.
+    Inputs are the arguments' tensors, as `key.key_of` gives them, then `state`, where ``owners[k]`` is the tensor of
+    which number k is the gradient. Outputs are the result's tensors, then those of `changes`. `results` gives the
+    result's leaves, an output's number for each tensor; `tracked` are the outputs that depend on what requires
+    gradients; `kept` are tensors of the trace that something outside still holds. ``grads`` says of tensors whether they
+    had a gradient, where that made a difference.
     """
 
     graph: Graph
@@ -161,6 +199,8 @@ class Traced:
     tracked: frozenset[int]
     aliases: tuple[tuple[weakref.ref[Tensor], weakref.ref[Tensor]], ...]
     kept: tuple[tuple[Tensor, int], ...]
+    owners: Mapping[int, Tensor]
+    grads: tuple[tuple[Tensor, bool], ...]
 
 
 @dataclass(frozen=True)
@@ -191,51 +231,92 @@ def trace(function: Callable[..., Any], *arguments: Any, **kwargs: Any) -> Graph
 @contextmanager
 def tracing(trace: Trace) -> Iterator[None]:
     """Runs ops as equations of a trace."""
-    before = state.interpreter, state.met, state.control
+    before = state.interpreter, state.met, state.control, state.grad
     state.interpreter, state.met, state.control = trace.apply, trace.about_to_rebind, functools.partial(close, trace)
+    state.grad = trace.about_grad
     try:
         yield
     finally:
-        state.interpreter, state.met, state.control = before
+        state.interpreter, state.met, state.control, state.grad = before
 
 
 def trace_call(function: Callable[..., Any], arguments: Sequence[Any], kwargs: Mapping[str, Any]) -> Traced:
     """Traces one call, and says how the graph's inputs and outputs belong to arguments, result and state."""
     tracer = Trace()
     leaves, rebuild = flatten((tuple(arguments), dict(kwargs)))
-    inputs: list[Value] = []
-    given: list[Tensor] = []
-    replaced = []
-    for leaf in leaves:
-        if isinstance(leaf, Tensor):
-            value = tracer.new_value(leaf.type)
-            inputs.append(value)
-            given.append(_stand_in(leaf, value))
-            replaced.append(given[-1])
-        else:
-            replaced.append(leaf)
-    positional, named = rebuild(iter(replaced))
+    given = _Arguments(tracer)
+    replaced = [given.stand_in(leaf) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+    containers = rebuild(iter(replaced))
+    positional, named = containers
     try:
         with tracing(tracer):
             result = function(*positional, **named)
     finally:
         changes = tracer.restore()
-    for number, (tensor, value) in enumerate(zip(given, inputs, strict=True)):
-        if tensor.array is not value:
-            changes.append((number, "array", tensor.array))
-        if tensor.grad is not None:
-            changes.append((number, "grad", tensor.grad))
+    _check_containers(containers, replaced)
+    changes += given.changes()
+    inputs, leaves_met = given.values, {id(leaf): leaf for leaf in leaves if isinstance(leaf, Tensor)}
+    _check_both(tracer, leaves_met, changes)
     ended = [(result, changes)]  # nothing of the call is held here when it is asked what else holds its tensors
-    del positional, named, replaced, given, leaves, rebuild, result, changes
+    del containers, positional, named, replaced, given, leaves, rebuild, result, changes, leaves_met
     return _finish(tracer, inputs, ended)
 
 
-def _stand_in(leaf: Tensor, value: Value) -> Tensor:
-    """What the function gets for an argument; it requires gradients where that does."""
-    tensor = Tensor(value)
-    if leaf.node is not None:
-        tensor.node = Leaf(tensor)
-    return tensor
+@dataclass
+class _Arguments:
+    """The tensors of a call, and what the function gets in their places."""
+
+    trace: Trace
+    values: list[Value] = field(default_factory=list)
+    made: dict[int, tuple[int, Tensor, Tensor | None]] = field(default_factory=dict)
+
+    def stand_in(self, leaf: Tensor) -> Tensor:
+        """What the function gets for an argument, the same for the same one; it requires gradients where that does."""
+        number, value = len(self.values), self.value(leaf)
+        grad = Tensor(self.value(leaf.grad)) if leaf.node is not None and leaf.grad is not None else None
+        if id(leaf) in self.made:
+            return self.made[id(leaf)][1]
+        tensor = Tensor(value)
+        if leaf.node is not None:
+            tensor.node, tensor.grad = Leaf(tensor), grad
+            self.trace.tracked.add(value)
+        self.made[id(leaf)] = number, tensor, grad
+        self.trace.arguments[id(tensor)] = tensor
+        return tensor
+
+    def value(self, leaf: Tensor) -> Value:
+        """The next input."""
+        self.values.append(self.trace.new_value(leaf.type))
+        return self.values[-1]
+
+    def changes(self) -> list[tuple[Tensor | int, str, Any]]:
+        """What the function did to them."""
+        found: list[tuple[Tensor | int, str, Any]] = []
+        for number, tensor, grad in self.made.values():
+            if tensor.array is not self.values[number]:
+                found.append((number, "array", tensor.array))
+            if tensor.grad is not grad:
+                found.append((number, "grad", tensor.grad))
+        return found
+
+
+def _check_containers(containers: Any, replaced: Sequence[Any]) -> None:
+    """Raises `TraceError` where a function changes a list or dict that it was given: the caller's would not change."""
+    now = flatten(containers)[0]
+    if len(now) != len(replaced) or any(x is not y for x, y in zip(now, replaced, strict=True)):
+        raise errors.complaint(TraceError, "jit", "a list or dict that was given as an argument is changed", None,
+                               "return what is new, and let the caller put it there")
+
+
+def _check_both(trace: Trace, leaves: Mapping[int, Tensor], changes: Sequence[tuple[Tensor | int, str, Any]]) -> None:
+    """Raises `TraceError` where one tensor is met as an argument and otherwise, and changed."""
+    changed = {id(tensor) for tensor, slot, _ in changes if slot == "array"}
+    if any(slot == "array" and isinstance(tensor, int) for tensor, slot, _ in changes):
+        changed.update(leaves)
+    both = next((x for x in trace.taken if id(x) in leaves and id(x) in changed), None)
+    if both is not None:
+        raise errors.complaint(TraceError, "jit", "a tensor is an argument, is also used directly, and is changed",
+                               {"tensor": both}, "use the argument throughout")
 
 
 def _finish(tracer: Trace, inputs: list[Value], ended: list[tuple[Any, Any]]) -> Traced:
@@ -243,25 +324,43 @@ def _finish(tracer: Trace, inputs: list[Value], ended: list[tuple[Any, Any]]) ->
     outputs: list[Value] = []
 
     def place(x: Any) -> int:
-        outputs.append(tracer.operand("return", x))
+        outputs.append(tracer.value_of("return", x))
         return len(outputs) - 1
 
     leaves, rebuild = flatten(result)
     results = tuple(Output(place(leaf)) if isinstance(leaf, Tensor) else leaf for leaf in leaves)
     tracked = frozenset(to.number for to, leaf in zip(results, leaves, strict=True)
                         if isinstance(leaf, Tensor) and _is_differentiable(leaf))
+    if tracked:
+        check_tape("jit", [leaf for leaf in leaves if isinstance(leaf, Tensor)])
+        _check_rebound(tracer, changes)
     written = tuple([Change(tensor, slot, None if new is None else place(new if slot == "grad" else Tensor(new)))
                      for tensor, slot, new in changes])
-    captures = [capture for capture in tracer.captures.values() if capture.value is not None]
+    captures = [tracer.captures[id(x)] for x in tracer.taken]
     taken = [capture.value for capture in captures if capture.value is not None]
+    grads = {id(c.grad): c.tensor for c in tracer.captures.values() if c.grad is not None}
+    owners = {k: grads[id(c.tensor)] for k, c in enumerate(captures) if id(c.tensor) in grads}
+    had = tuple([(c.tensor, c.grad is not None) for c in tracer.captures.values() if c.reads_grad])
     del leaves, result, changes
     kept = tuple((x, place(x)) for x in tracer.still_held() if x.array in tracer.values)
     graph = Graph((*inputs, *taken), tuple(tracer.equations), tuple(outputs))
-    return Traced(graph, tuple(c.tensor for c in captures), written, rebuild, results, tracked,
-                  tuple(tracer.aliases), kept)
+    return Traced(graph, tuple(c.tensor for c in captures), written, rebuild, results, tracked, tuple(tracer.aliases),
+                  kept, owners, had)
 
 
 def _is_differentiable(x: Tensor) -> bool:
     """Whether a tensor depends on what requires gradients, and its tape was not walked and freed."""
     node = x.node.parents[0] if type(x.node) is TapeOutput else x.node
     return node is not None and (isinstance(node, Leaf) or node.saved is not None)
+
+
+def _check_rebound(trace: Trace, changes: Sequence[tuple[Tensor | int, str, Any]]) -> None:
+    """Raises `TraceError` for a derivative of what the function computes after it changed what that depends on."""
+    arguments = list(trace.arguments.values())
+    for tensor, slot, _ in changes:
+        leaf = tensor if isinstance(tensor, Tensor) else None
+        changed = [leaf] if leaf is not None else arguments
+        if slot == "array" and any(isinstance(x.node, Leaf) for x in changed):
+            raise errors.complaint(TraceError, "jit", "a tensor that requires gradients is changed, and a result still "
+                                   "has a derivative by it", {"tensor": leaf} if leaf is not None else None,
+                                   "return the result without its derivative: result.detach()")

@@ -30,6 +30,8 @@ def views(equation: Equation, place: Place) -> list[Place] | None:
         return None
     found = []
     for part in seen if isinstance(seen, tuple) else (seen,):
+        if type(part) is not np.ndarray or not np.may_share_memory(part, stand_in):
+            return None  # of an array without dimensions NumPy makes a number
         offset = _address(part) - _address(stand_in)
         strides = tuple(stride // array.dtype.itemsize for stride in part.strides)
         found.append(Place(place.buffer, place.offset + offset, Array(array.dtype, part.shape, strides)))

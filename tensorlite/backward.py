@@ -201,6 +201,8 @@ class Keep:
 
 def add_to_grad(tensor: Tensor, g: Tensor) -> None:
     """Adds to a ``.grad``, which other threads' walks may do at the same time."""
+    if state.grad is not None:
+        state.grad(tensor, "read")
     with _adding:
         tensor.grad = own(g) if tensor.grad is None else apply(OPS["add"], tensor.grad, g)
 

@@ -26,7 +26,7 @@ from tensorlite.op import OPS, Op
 from tensorlite.tensor import Tensor
 
 #: Contractions whose kernels apply expressions to their results.
-EPILOGUES = frozenset({"matmul", "linear"})
+EPILOGUES = frozenset({"matmul", "linear", "conv2d", "conv2d_data", "conv2d_weight"})
 MOST_OPERANDS = 24  # arrays of one kernel: more addresses than registers only cost time
 LONG_ROW = 1 << 16  # elements: rows from here on are cut in chunks when they are few, which takes a plain reduction
 FEW_ROWS = 16
@@ -121,7 +121,7 @@ class _Grouping:
             if _is_long(group.space):
                 group.closed = True
             for other in makers.values():
-                if other is not group and not (other.contract or other.closed or group.closed):
+                if other is not group and not (other.contract or other.closed or group.contract or group.closed):
                     self.absorb(group, other)
             return group
         return None

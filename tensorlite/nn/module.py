@@ -379,6 +379,8 @@ def indented(text: str) -> str:
 
 def clear_grad(parameter: Tensor, set_to_none: bool) -> None:
     """Forgets a gradient, or makes it zero."""
+    if thread.grad is not None:
+        thread.grad(parameter, "forgotten" if set_to_none else "read")
     if parameter.grad is not None:
         parameter.grad = None if set_to_none else zeros_like(parameter.grad.detach())
 

@@ -116,6 +116,8 @@ class Optimizer:
         """Forgets the gradients, or makes them zero."""
         for group in self.param_groups:
             for p in group["params"]:
+                if thread.grad is not None:
+                    thread.grad(p, "forgotten" if set_to_none else "read")
                 if p.grad is not None:
                     p.grad = None if set_to_none else zeros_like(p.grad.detach())
 
@@ -131,6 +133,8 @@ class Optimizer:
             self.begin()
             for group in self.param_groups:
                 for p in group["params"]:
+                    if thread.grad is not None:
+                        thread.grad(p, "read")
                     if p.grad is not None:
                         self._step_one(p, p.grad, group)
             self.begin()
