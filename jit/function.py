@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import threading
 import warnings
 from collections.abc import Callable
@@ -13,8 +14,10 @@ from tensorlite import errors
 from tensorlite.errors import TraceError
 from tensorlite.jit.compiled import Compiled, Stale
 from tensorlite.jit.differentiate import call_recorded
+from tensorlite.jit.explain import Explanation, explain, memory
 from tensorlite.jit.guards import guarding
 from tensorlite.jit.key import key_of, pattern_of
+from tensorlite.jit.profile import Profile
 from tensorlite.jit.trace import Output, trace_call
 from tensorlite.nn.module import Module
 from tensorlite.state import state
@@ -99,6 +102,57 @@ class Jitted:
             warnings.warn(f"{self!r} was compiled {count} times: its arguments' shapes, numbers or strings, or what it "
                           "reads from Python, keep changing; pass numbers that change as tensors",
                           RecompileWarning, stacklevel=4)
+
+    def explain(self, *arguments: Any, graphs: bool = False, kernels: bool = False) -> Explanation:
+        """What became of the function, to print or to show in a notebook: kernels, memory, and what each costs.
+
+        For each kind of arguments that it was called with: a summary, and a table of kernels with the time that each
+        takes, measured on copies, beside what this machine could do. ``graphs`` adds the graph after each pass,
+        ``kernels`` every kernel with its loops. With arguments, what these run is explained, and measured with them;
+        without, with made-up ones. The result's ``kernels[i]`` have ``loops``, ``llvm`` and ``assembly``. Raises
+        `TraceError` before the first call.
+
+        >>> import tensorlite as tl
+        >>> step = tl.jit(lambda x: tl.exp(x) * 2 + 1)
+        >>> y = step(tl.ones((8, 4)))
+        >>> step.explain().kernels
+        (<kernel 0: exp multiply add>,)
+        >>> step.explain().kernels[0].flops
+        96
+        """
+        return explain(self, arguments, graphs, kernels)
+
+    def memory(self) -> dict[str, int]:
+        """The bytes that calls need, known before any runs, by what they are for; of the specialisation with most.
+
+        ``arena`` is for all that lives during a call only, ``bound`` the least that any plan for it needs;
+        ``constants``, ``state`` that the function met (parameters, moments), and ``results`` that calls return or give
+        fresh memory to. Raises `TraceError` before the first call.
+
+        >>> import tensorlite as tl
+        >>> step = tl.jit(lambda x: (x @ x) @ x)
+        >>> y = step(tl.ones((64, 64)))
+        >>> step.memory()
+        {'arena': 16384, 'bound': 16384, 'constants': 0, 'state': 0, 'results': 16384}
+        """
+        return memory(self)
+
+    def profile(self, path: str | os.PathLike[str] | None = None) -> Profile:
+        """Records the calls within ``with``, and writes them as a trace that Perfetto and Chrome open.
+
+        A row for each thread, and on it a slice for each kernel with its bytes, operations and line; Python edges, and
+        what a call spends before and after, are slices too. It is used as PyTorch's and JAX's profilers are. What is
+        recorded gives the same results, and takes a little longer. Calls within other jitted functions are part of
+        those.
+
+        >>> import tensorlite as tl
+        >>> step = tl.jit(lambda x: tl.exp(x) * 2 + 1)
+        >>> with step.profile() as profile:  # step.profile("trace.json") writes the file
+        ...     y = step(tl.ones((8, 4)))
+        >>> [event["name"] for event in profile.trace["traceEvents"] if event.get("cat") == "kernel"]
+        ['exp multiply add']
+        """
+        return Profile(self, path)
 
     def __reduce__(self) -> Any:
         return Jitted, (self.function,)
