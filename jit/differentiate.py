@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tensorlite.autograd import Function
+from tensorlite.errors import GradientError, complaint
 from tensorlite.jit.compiled import Compiled, run_graph
 from tensorlite.jit.evaluate import evaluate
 from tensorlite.jit.graph import Graph
@@ -22,8 +23,8 @@ from tensorlite.transforms import vjp
 class Differentiable:
     """A graph as a function of tensors: compiled at its first call, and its derivative another one."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, rebound: bool = False) -> None:
+        self.graph, self.rebound = graph, rebound
         self._run: Callable[[Sequence[Any]], Sequence[Any]] | None = None
         self._derivatives: dict[tuple[bool, ...], Differentiable] = {}
 
@@ -70,6 +71,9 @@ class _Call(Function):
     @staticmethod
     def backward(context: Any, *cotangents: Tensor) -> tuple[Any, ...]:
         """The inputs' cotangents, by a call that is on the tape where that is recorded."""
+        if context.differentiable.rebound:
+            raise complaint(GradientError, "jit", "the function changes a tensor that requires gradients, and then has a "
+                            "derivative by it", None, "take the gradient inside of the function")
         inputs = context.saved_tensors
         wanted = context.needs_input_grad[2:]
         given = [g for g, y in zip(cotangents, context.differentiable.graph.outputs, strict=True)
@@ -91,7 +95,7 @@ def call_recorded(compiled: Compiled, tensors: Sequence[Tensor]) -> list[Tensor]
         graph = compiled.traced.graph
         results = len({x.number for x in compiled.traced.results if hasattr(x, "number")})
         pure = graph.with_equations(graph.equations, graph.outputs[: max(count, results)])
-        differentiable = compiled.differentiable = Differentiable(pure)
+        differentiable = compiled.differentiable = Differentiable(pure, compiled.traced.rebound)
     given = [*tensors, *compiled.traced.state]
     before = [Tensor(x.array, x.node) for x in given]  # as they are before the call changes some of them
 

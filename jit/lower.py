@@ -15,6 +15,7 @@ from tensorlite.jit.control import CONTROL_FLOW
 from tensorlite.jit.graph import Equation, Graph, Value
 from tensorlite.jit.lower_contraction import plan_contraction
 from tensorlite.jit.lower_control import lower_control
+from tensorlite.jit.copies import copying, whole
 from tensorlite.jit.lower_loops import plan_loops
 from tensorlite.jit.passes.fuse import EPILOGUES, FUSED
 from tensorlite.jit.program import Buffer, Edge, Home, Lowered, Native, Place, Step
@@ -96,7 +97,7 @@ class _Lowering:
                 return
         outputs = [self.materialize(y) for y in equation.outputs]
         if equation.op.name in CONTROL_FLOW:
-            steps = lower_control(self, equation, inputs, outputs)
+            steps = lower_control(lower_body, self.constants, equation, inputs, outputs)
             self.steps += steps or [Edge(equation, tuple(inputs), tuple(outputs))]
             return
         if any(y.type.device != "cpu" for y in equation.outputs) or not self.native(equation, inputs, outputs):
@@ -197,18 +198,6 @@ class _Lowering:
             self.steps.append(Edge(Equation(OPS["copy"], (), {}, (), equation.line), (source,), (target,)))
             return
         self.steps.append(copying(equation, source, target))
-
-
-def copying(equation: Equation, source: Place, target: Place) -> Native:
-    """The step that copies an array."""
-    plan = plan_body(Body((source.array.dtype,), ((s.Var("x0"), target.array.dtype),)), source.array.shape,
-                     [source.array.strides, target.array.strides])
-    return Native(plan.stages[0], (source,), (target,), equation)
-
-
-def whole(buffer: Buffer, value: Value) -> Place:
-    """The place of a value that is all of a buffer."""
-    return Place(buffer, 0, Array.contiguous(value.dtype, value.shape))
 
 
 def _size(value: Value) -> int:

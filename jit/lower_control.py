@@ -7,11 +7,12 @@ goes along, and rows of what it stacks, are addresses that move. A body with an 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from tensorlite.jit import lower as lowering
+from tensorlite.jit.copies import copying
 from tensorlite.jit.graph import Equation, Graph, Value
 from tensorlite.jit.memory import plan_memory
 from tensorlite.jit.program import (
@@ -21,6 +22,7 @@ from tensorlite.jit.program import (
     Edge,
     Home,
     Loop,
+    Lowered,
     Place,
     Region,
     Step,
@@ -31,26 +33,34 @@ from tensorlite.jit.program import (
 from tensorlite.jit.schedule import Schedule, fault_of, schedule
 from tensorlite.kernels.stage import Array
 
-if TYPE_CHECKING:
-    from tensorlite.jit.lower import _Lowering
+#: Lowers a body: its graph, how its inputs lie, which outputs lie over which inputs, and the program's constants.
+LowerBody = Callable[[Graph, Mapping[Value, Array], Mapping[int, int], list[Any]], Lowered]
+
+
+@dataclass(frozen=True)
+class _Outer:
+    """What surrounds a body: how it is lowered, and the constants of the whole program."""
+
+    lower_body: LowerBody
+    constants: list[Any]
 
 
 class _NotNative(Exception):
     """A body that has an edge, or an index that must be checked."""
 
 
-def lower_control(outer: _Lowering, equation: Equation, inputs: Sequence[Place],
+def lower_control(lower_body: LowerBody, constants: list[Any], equation: Equation, inputs: Sequence[Place],
                   outputs: Sequence[Place]) -> list[Step] | None:
     """The steps of an equation of control flow; None where it must run from Python."""
-    count = len(outer.constants)
+    count = len(constants)
     try:
-        return _LOWERINGS[equation.op.name](outer, equation, inputs, outputs)
+        return _LOWERINGS[equation.op.name](_Outer(lower_body, constants), equation, inputs, outputs)
     except _NotNative:
-        del outer.constants[count:]
+        del constants[count:]
         return None
 
 
-def _scan(outer: _Lowering, equation: Equation, inputs: Sequence[Place], outputs: Sequence[Place]) -> list[Step]:
+def _scan(outer: _Outer, equation: Equation, inputs: Sequence[Place], outputs: Sequence[Place]) -> list[Step]:
     options = equation.attributes
     body, carries, length = options["body"], options["carries"], options["length"]
     if length == 0 or any(place.array.size == 0 for place in (*inputs, *outputs)):
@@ -78,7 +88,7 @@ def _row(place: Place, last: int) -> Bound:
                  -step if last else step)
 
 
-def _while(outer: _Lowering, equation: Equation, inputs: Sequence[Place], outputs: Sequence[Place]) -> list[Step]:
+def _while(outer: _Outer, equation: Equation, inputs: Sequence[Place], outputs: Sequence[Place]) -> list[Step]:
     options = equation.attributes
     carries = options["carries"]
     given = [Bound(outputs[k] if k < carries else place) for k, place in enumerate(inputs)]
@@ -90,7 +100,7 @@ def _while(outer: _Lowering, equation: Equation, inputs: Sequence[Place], output
                            (*outputs, flag, test.scratch, body.scratch))]
 
 
-def _cond(outer: _Lowering, equation: Equation, inputs: Sequence[Place], outputs: Sequence[Place]) -> list[Step]:
+def _cond(outer: _Outer, equation: Equation, inputs: Sequence[Place], outputs: Sequence[Place]) -> list[Step]:
     flag, *given = inputs
     bound = list(map(Bound, given))
     true, false = (_region(outer, equation, equation.attributes[name], bound, list(map(Bound, outputs)), {})
@@ -104,14 +114,14 @@ _LOWERINGS: dict[str, Callable[..., list[Step]]] = {"scan": _scan, "while_loop":
 def _copies(equation: Equation, sources: Sequence[Place], targets: Sequence[Place]) -> list[Step]:
     if any(place.array.dtype.kind == "c" or place.array.size == 0 for place in sources):
         raise _NotNative
-    return [lowering.copying(equation, source, target) for source, target in zip(sources, targets, strict=True)]
+    return [copying(equation, source, target) for source, target in zip(sources, targets, strict=True)]
 
 
-def _region(outer: _Lowering, equation: Equation, graph: Graph, given: Sequence[Bound], made: Sequence[Bound],
+def _region(outer: _Outer, equation: Equation, graph: Graph, given: Sequence[Bound], made: Sequence[Bound],
             over: Mapping[int, int]) -> Region:
     """A graph as a region: its inputs and outputs are bound; outputs that cannot be made in place are copied at last."""
     arrays: dict[Value, Array] = {value: bound.place.array for value, bound in zip(graph.inputs, given, strict=True)}
-    lowered = lowering.lower_body(graph, arrays, over, outer.constants)
+    lowered = outer.lower_body(graph, arrays, over, outer.constants)
     planned = schedule(lowered)
     bound: dict[Buffer, Bound] = dict(zip(lowered.inputs, given, strict=True))
     late: list[Step] = []
@@ -121,7 +131,7 @@ def _region(outer: _Lowering, equation: Equation, graph: Graph, given: Sequence[
             renamed[buffer] = Buffer(Home.ARENA, buffer.size)
             if place.place.array.size:
                 source = Place(renamed[buffer], 0, place.place.array)
-                late.append(lowering.copying(equation, source, Place(buffer, 0, place.place.array)))
+                late.append(copying(equation, source, Place(buffer, 0, place.place.array)))
         bound[buffer] = place
     phases = [tuple(_renamed(step, renamed) for step in phase) for phase in planned.phases]
     phases += [tuple(late)] if late else []

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from tensorlite import errors
 from tensorlite.errors import TraceError
 from tensorlite.jit.control import Closure, check_tape, close
@@ -95,6 +97,8 @@ class Trace:
 
     def operand(self, user: str, x: Any) -> Any:
         """What an equation takes for a tensor or a number."""
+        if isinstance(x, np.generic):
+            x = x.item()
         if not isinstance(x, Tensor):
             return x if isinstance(x, bool | int | float | complex) else self.operand(user, Tensor(x))
         value = self.value_of(user, x)
@@ -187,8 +191,8 @@ class Traced:
     Inputs are the arguments' tensors, as `key.key_of` gives them, then `state`, where ``owners[k]`` is the tensor of
     which number k is the gradient. Outputs are the result's tensors, then those of `changes`. `results` gives the
     result's leaves, an output's number for each tensor; `tracked` are the outputs that depend on what requires
-    gradients; `kept` are tensors of the trace that something outside still holds. ``grads`` says of tensors whether they
-    had a gradient, where that made a difference.
+    gradients; `kept` are tensors of the trace that something outside still holds. `grads` says of tensors whether they
+    had a gradient, where that made a difference, and `rebound` whether what requires gradients was changed.
     """
 
     graph: Graph
@@ -201,6 +205,7 @@ class Traced:
     kept: tuple[tuple[Tensor, int], ...]
     owners: Mapping[int, Tensor]
     grads: tuple[tuple[Tensor, bool], ...]
+    rebound: bool
 
 
 @dataclass(frozen=True)
@@ -333,19 +338,19 @@ def _finish(tracer: Trace, inputs: list[Value], ended: list[tuple[Any, Any]]) ->
                         if isinstance(leaf, Tensor) and _is_differentiable(leaf))
     if tracked:
         check_tape("jit", [leaf for leaf in leaves if isinstance(leaf, Tensor)])
-        _check_rebound(tracer, changes)
     written = tuple([Change(tensor, slot, None if new is None else place(new if slot == "grad" else Tensor(new)))
                      for tensor, slot, new in changes])
     captures = [tracer.captures[id(x)] for x in tracer.taken]
     taken = [capture.value for capture in captures if capture.value is not None]
     grads = {id(c.grad): c.tensor for c in tracer.captures.values() if c.grad is not None}
     owners = {k: grads[id(c.tensor)] for k, c in enumerate(captures) if id(c.tensor) in grads}
+    rebound = _is_rebound(tracer, changes)
     had = tuple([(c.tensor, c.grad is not None) for c in tracer.captures.values() if c.reads_grad])
     del leaves, result, changes
     kept = tuple((x, place(x)) for x in tracer.still_held() if x.array in tracer.values)
     graph = Graph((*inputs, *taken), tuple(tracer.equations), tuple(outputs))
     return Traced(graph, tuple(c.tensor for c in captures), written, rebuild, results, tracked, tuple(tracer.aliases),
-                  kept, owners, had)
+                  kept, owners, had, rebound)
 
 
 def _is_differentiable(x: Tensor) -> bool:
@@ -354,13 +359,8 @@ def _is_differentiable(x: Tensor) -> bool:
     return node is not None and (isinstance(node, Leaf) or node.saved is not None)
 
 
-def _check_rebound(trace: Trace, changes: Sequence[tuple[Tensor | int, str, Any]]) -> None:
-    """Raises `TraceError` for a derivative of what the function computes after it changed what that depends on."""
+def _is_rebound(trace: Trace, changes: Sequence[tuple[Tensor | int, str, Any]]) -> bool:
+    """Whether a function changes what derivatives are taken by: these are no longer those of a graph's inputs."""
     arguments = list(trace.arguments.values())
-    for tensor, slot, _ in changes:
-        leaf = tensor if isinstance(tensor, Tensor) else None
-        changed = [leaf] if leaf is not None else arguments
-        if slot == "array" and any(isinstance(x.node, Leaf) for x in changed):
-            raise errors.complaint(TraceError, "jit", "a tensor that requires gradients is changed, and a result still "
-                                   "has a derivative by it", {"tensor": leaf} if leaf is not None else None,
-                                   "return the result without its derivative: result.detach()")
+    return any(slot == "array" and any(isinstance(x.node, Leaf) for x in (
+        [tensor] if isinstance(tensor, Tensor) else arguments)) for tensor, slot, _ in changes)

@@ -12,10 +12,13 @@ import numpy as np
 from tensorlite import errors
 from tensorlite.interop import numpy
 from tensorlite.tensor import Tensor
+from tensorlite.traced import is_traced
 from tensorlite.tensor_type import DEFAULT_FLOAT, DEFAULT_INTEGER, bfloat16
 
 
 def _repr(self: Tensor) -> str:
+    if is_traced(self):
+        return f"tensor({self.type}, traced)"
     array = numpy(self)
     if array.dtype == bfloat16:
         array = array.astype(np.float32)

@@ -16,6 +16,7 @@ from tensorlite.ops.creation import asarray, imported, in_dtype
 from tensorlite.ops.index import get_item
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import bfloat16
+from tensorlite.traced import require_elements
 
 
 def numpy(self: Tensor) -> np.ndarray:
@@ -25,6 +26,7 @@ def numpy(self: Tensor) -> np.ndarray:
     >>> tl.tensor([1.0, 2.0]).numpy().copy()
     array([1., 2.], dtype=float32)
     """
+    require_elements(self, "numpy")
     view = devices.of(self.array).to_numpy(self.array).view()
     view.flags.writeable = False
     return view
@@ -35,11 +37,13 @@ def item(self: Tensor) -> Any:
     if self.size != 1:
         raise errors.complaint(errors.ShapeError, "item", "only a tensor of one element is a number", {"x": self},
                                "index it, or use x.tolist()")
+    require_elements(self, "item")
     return numpy(self).item()
 
 
 def tolist(self: Tensor) -> Any:
     """The elements as nested Python lists."""
+    require_elements(self, "tolist")
     return numpy(self).tolist()
 
 
@@ -47,11 +51,13 @@ def _bool(self: Tensor) -> bool:
     if self.size != 1:
         raise errors.complaint(errors.ShapeError, "bool", "the truth of several elements or none is ambiguous",
                                {"x": self}, "use x.any() or x.all()")
+    require_elements(self, "bool")
     return bool(item(self))
 
 
 def _number(kind: type) -> Any:
     def convert(self: Tensor) -> Any:
+        require_elements(self, kind.__name__)
         number = item(self)
         if isinstance(number, complex) and kind is not complex:
             raise errors.complaint(errors.DTypeError, kind.__name__, "a complex number is no real one", {"x": self},
@@ -64,6 +70,7 @@ def _index(self: Tensor) -> int:
     if self.dtype.kind not in "iu" or self.ndim != 0:
         raise errors.complaint(errors.DTypeError, "index", "only a 0-dimensional integer tensor is an index",
                                {"x": self})
+    require_elements(self, "index")
     return int(item(self))
 
 

@@ -24,6 +24,7 @@ from tensorlite.tensor_type import (
     dtype_of,
     float64,
 )
+from tensorlite.traced import is_traced, require_elements
 
 
 def place(array: Any, device: str | None) -> Any:
@@ -66,7 +67,10 @@ def _plain(data: Any) -> Any:
     """Nested sequences with every tensor in them as an array."""
     if isinstance(data, list | tuple):
         return [_plain(item) for item in data]
-    return data.array if isinstance(data, Tensor) else data
+    if isinstance(data, Tensor):
+        require_elements(data, "asarray")
+        return data.array
+    return data
 
 
 def in_dtype(array: np.ndarray, wanted: np.dtype | None, copy: bool | None) -> np.ndarray:
@@ -149,7 +153,7 @@ def tensor(data: Any, dtype: Any = None, device: str | None = None, requires_gra
     >>> tl.tensor([[1.0, 2.0]], requires_grad=True)
     tensor([[1., 2.]], requires_grad=True)
     """
-    source = data.array if isinstance(data, Tensor) else data
+    source = data.array if isinstance(data, Tensor) and not is_traced(data) else data
     made = Tensor(asarray(source, dtype=dtype, device=device, copy=None if isinstance(data, list) else True).array)
     return require_grad(made) if requires_grad else made
 

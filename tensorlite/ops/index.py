@@ -22,6 +22,7 @@ from tensorlite.ops.reduce import accumulator
 from tensorlite.ops.shape import _reshape, retype, sum_to
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType
+from tensorlite.traced import require_elements
 
 ARRAY, YES, NO = "array", "yes", "no"
 
@@ -63,7 +64,7 @@ def _read(part: Any, x: Tensor) -> Any:
     if isinstance(part, list | np.ndarray | bool | np.bool_):
         array = from_python(part, None)
         array = array.astype(np.int64) if isinstance(part, list) and not array.size else array
-        part = Tensor(devices.of(x.array).asarray(array))
+        part = Tensor(devices.get(x.device).asarray(array))
     if isinstance(part, Tensor):
         if part.dtype.kind not in "biu":
             raise errors.IndexingError(f"a tensor that indexes must be integer or bool, not {part.dtype.name}",
@@ -88,6 +89,7 @@ def _axes_taken(part: Any) -> int:
 
 
 def _add_mask(mask: Tensor, x: Tensor, axis: int, spec: list[Any], tensors: list[Tensor]) -> None:
+    require_elements(mask, "mask", "index")
     if mask.ndim == 0:
         spec.append(YES if mask.array else NO)
         return
@@ -254,7 +256,7 @@ def _set_at(xp: Any, x: Any, value: Any, *indices: Any, spec: Spec) -> Any:
 def set_item_at(x: Tensor, value: Any, indices: Sequence[Tensor], spec: Spec) -> Tensor:
     """The value that ``x`` has after an assignment to what a split index names."""
     if not isinstance(value, Tensor):
-        value = Tensor(devices.of(x.array).asarray(np.asarray(value, dtype=x.dtype)))
+        value = Tensor(devices.get(x.device).asarray(np.asarray(value, dtype=x.dtype)))
     try:
         return _set_at(x, value, *indices, spec=spec)
     except errors.TensorliteError as error:

@@ -18,6 +18,7 @@ from tensorlite.ops.join import along
 from tensorlite.ops.shape import _broadcast_to, _permute_dims, _reshape
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import INTEGERS, TensorType
+from tensorlite.traced import require_elements
 
 Axis = int | Sequence[int]
 
@@ -179,7 +180,9 @@ def repeat(x: Tensor, repeats: int | Tensor, /, *, axis: int | None = None) -> T
     if axis is None:
         x, axis = _reshape(x, shape=(x.size,)), 0
     axis = one_axis("repeat", x, axis)
-    device = devices.of(x.array)
+    device = devices.get(x.device)
+    if isinstance(repeats, Tensor):
+        require_elements(repeats, "index", "repeat")
     counts = device.to_numpy(repeats.array) if isinstance(repeats, Tensor) else np.asarray(repeats)
     if counts.size and counts.dtype not in INTEGERS:
         raise complaint(DTypeError, "repeat", "repeats must be integers", {"x": x, "repeats": repeats})

@@ -16,6 +16,7 @@ from tensorlite.ops import shape as shapes
 from tensorlite.ops.axes import one_axis
 from tensorlite.tensor import Tensor, link_view
 from tensorlite.tensor_type import TensorType, dtype_of
+from tensorlite.traced import is_traced, require_elements
 
 #: The same function by the name that PyTorch gives it.
 ALIASES = {"mul": "multiply", "sub": "subtract", "div": "divide", "true_divide": "divide", "neg": "negative"}
@@ -40,6 +41,7 @@ def _seen_as(self: Tensor, dtype: np.dtype) -> Tensor:
     if dtype.itemsize != self.dtype.itemsize:
         raise errors.complaint(errors.DTypeError, "view", f"{dtype.name} is not as wide as {self.dtype.name}",
                                {"x": self}, f"cast it: x.to(tl.{dtype.name})")
+    require_elements(self, "view")
     made = Tensor(self.array.view(dtype))
     link_view(made, self)
     return made
@@ -153,7 +155,7 @@ def contiguous(self: Tensor) -> Tensor:
 
 def is_contiguous(self: Tensor) -> bool:
     """Whether the elements lie in memory in the order of their indices."""
-    return bool(self.array.flags.c_contiguous)
+    return is_traced(self) or bool(self.array.flags.c_contiguous)
 
 
 def numel(self: Tensor) -> int:

@@ -1,0 +1,31 @@
+"""What a tensor cannot do while a function is traced: give its elements to Python, which has none of them yet."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tensorlite import errors
+from tensorlite.tensor import Tensor
+
+_TURN = "use tl.where(condition, a, b), tl.cond(condition, f, g) or tl.while_loop; or decide outside of the function"
+_KEEP = "keep computing with the tensor, or return it and ask outside of the function"
+_SAYS = {
+    "bool": ("a value that is only known when the function runs decides in Python", _TURN),
+    "index": ("an index or a size of Python must be known when the function is traced", "pass it as a Python int"),
+    "mask": ("how many elements a mask picks is only known when the function runs",
+             "use tl.where(mask, x, 0), which keeps the shape"),
+    "asarray": ("a traced tensor is inside of a list", "use tl.stack([...])"),
+}
+_OTHER = ("the elements are only known when the function runs", _KEEP)
+
+
+def is_traced(x: Tensor) -> bool:
+    """Whether a tensor stands for elements that are not known yet."""
+    return type(x.array) is not np.ndarray and hasattr(x.array, "type")
+
+
+def require_elements(x: Tensor, asked: str, user: str = "") -> None:
+    """Raises `TraceError` where a function that is being traced asks for elements."""
+    if is_traced(x):
+        problem, fix = _SAYS.get(asked, _OTHER)
+        raise errors.complaint(errors.TraceError, user or asked, problem, {"x": x}, fix)
