@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from tensorlite.dispatch import quietly
 from tensorlite.errors import TensorliteError
 from tensorlite.jit.compiled import Compiled
 from tensorlite.jit.executable import Fault
@@ -37,11 +36,11 @@ def measure(compiled: Compiled, placed: Sequence[Placed], arguments: Sequence[An
     if not has_cycles():
         return Measured(reason="this machine's cycle counter may not be read")
     if arguments:
-        return quietly(_measure, compiled, placed, arguments)
+        return _measure(compiled, placed, arguments)
     if any(map(_has_while, compiled.traced.graph.equations)):
         return Measured(reason="how long a while_loop runs depends on the arguments: explain(x, y) measures with them")
     try:
-        return quietly(_measure, compiled, placed, arguments)
+        return _measure(compiled, placed, arguments)
     except (Fault, TensorliteError, ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
         return Measured(reason=f"made-up arguments fail ({type(error).__name__}): explain(x, y) measures with them")
 
