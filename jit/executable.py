@@ -100,15 +100,14 @@ class _Frame:
                                                                          executable.faults)]
 
     def run(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
-        address, executable = launch.address, self.executable
-        count = len(inputs) + len(outputs)
-        middle = np.fromiter(map(address, (*inputs, *outputs)), np.int64, count).tobytes()
-        bases = self.start + middle + self.end
+        """Computes outputs from inputs."""
+        executable = self.executable
         for fault in self.faults:
             fault[0] = 0
+        arrays = (self.arena, *inputs, *outputs, *executable.constants)
         for segment, program in zip(executable.segments, self.programs, strict=True):
             if program is not None:
-                program.run(bases, executable.threads)
+                program.run_on(arrays, executable.threads)
             elif segment.edge is not None:
                 self.edge(segment.edge, inputs, outputs)
             for fault in self.faults:

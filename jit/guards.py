@@ -46,6 +46,7 @@ class Place:
 
     read: Callable[[], Sequence[Any]]
     held: list[Any]
+    code: CodeType | None = None  # the only one that reads it, as far as is known
 
     def is_same(self) -> bool:
         """Whether it holds the very same things."""
@@ -79,6 +80,8 @@ class Guards:
     knowable: bool = True
     _noted: dict[tuple[int, str], Any] = field(default_factory=dict)
     _list: list[Place] = field(default_factory=list)
+    _kept: list[Any] = field(default_factory=list)  # so that no other object has the same id
+    _ran: set[CodeType] = field(default_factory=set)
 
     def hold(self) -> bool:
         """Whether all is as it was."""
@@ -95,15 +98,16 @@ class Guards:
         self.version = version
         return True
 
-    def finish(self) -> None:
-        """Ends the recording."""
-        self._list = list(self.places.values())
+    def finish(self, executed: bool) -> None:
+        """Ends the recording; with ``executed``, what only functions read that did not run is forgotten."""
+        self._list = [place for place in self.places.values()
+                      if not executed or place.code is None or place.code in self._ran]
         if self.version == -1:
             self.version = versions.latest
 
     # --- recording ---
 
-    def place(self, holder: Any, read: Callable[[], Sequence[Any]], depth: int) -> None:
+    def place(self, holder: Any, read: Callable[[], Sequence[Any]], depth: int, code: CodeType | None = None) -> None:
         """Notes something that holds things, and what these hold in turn."""
         if id(holder) in self.places:
             return
@@ -111,7 +115,8 @@ class Guards:
         if len(held) > _MOST:
             self.knowable = False
             return
-        self.places[id(holder)] = Place(read, held)
+        self.places[id(holder)] = Place(read, held, code)
+        self._kept.append(holder)
         for value in held:
             self.value(value, depth + 1)
 
@@ -187,14 +192,18 @@ class Guards:
         if function.__code__.co_filename.startswith(_OURS) or (id(function), "") in self._noted:
             return
         self._noted[id(function), ""] = function
-        self.place(function, lambda: (function.__code__, function.__defaults__, function.__kwdefaults__), 1)
-        for cell in function.__closure__ or ():
-            self.place(cell, lambda cell=cell: (_contents(cell),), 0)  # type: ignore[misc]
-        self.code(function.__code__, function.__globals__)
+        code = function.__code__
+        if function.__defaults__ or function.__kwdefaults__:
+            self.place(function, lambda: (function.__defaults__, function.__kwdefaults__), 1, code)
+        cells = function.__closure__ or ()
+        if cells:
+            self.place(cells, lambda: [_contents(cell) for cell in cells], 0, code)
+        self.code(code, function.__globals__)
 
     def frame(self, frame: FrameType, event: str, _: Any) -> None:
         """What the interpreter tells of calls."""
         if event == "call" and not frame.f_code.co_filename.startswith(_OURS):
+            self._ran.add(frame.f_code)
             self.code(frame.f_code, frame.f_globals)
 
     def code(self, code: CodeType, values: dict[str, Any]) -> None:
@@ -204,7 +213,7 @@ class Guards:
         self._noted[id(code), ""] = code
         names = tuple(name for name in code.co_names if name in values)
         if names:
-            self.place(code, lambda: [values.get(name, _MISSING) for name in names], 0)
+            self.place(code, lambda: [values.get(name, _MISSING) for name in names], 0, code)
         for name in names:
             if isinstance(values[name], ModuleType | type):
                 self.attributes(values[name], code.co_names)
@@ -309,4 +318,4 @@ def guarding(function: Callable[..., Any], arguments: Any = ()) -> Iterator[Guar
         if profile is None:
             sys.setprofile(None)
         state.read = before
-        guards.finish()
+        guards.finish(executed=profile is None)

@@ -17,20 +17,22 @@ _PLAIN = frozenset({int, bool, str, type(None), bytes, complex})
 def key_of(tree: Any, tensors: list[Tensor], parts: list[Any]) -> None:
     """Adds to ``parts`` what must be equal for two calls to share a specialisation, and to ``tensors`` the tensors."""
     kind = type(tree)
-    if kind is Tensor or kind is Parameter:
-        array = tree.array
-        tensors.append(tree)
-        parts += (array.dtype, array.shape, tree.node is None)
-        if tree.node is not None:
-            _key_of_grad(tree, tensors, parts)
-    elif kind is tuple or kind is list:
-        parts += (kind, len(tree))
+    if kind is tuple or kind is list:
+        parts.append(kind)
+        parts.append(len(tree))
         for child in tree:
-            key_of(child, tensors, parts)
+            if type(child) is Tensor and child.node is None:  # most of what there is
+                array = child.array
+                tensors.append(child)
+                parts.append(array.dtype)
+                parts.append(array.shape)
+            else:
+                key_of(child, tensors, parts)
+    elif kind is Tensor or kind is Parameter:
+        _key_of_tensor(tree, tensors, parts)
     elif kind is dict:
         parts += (kind, *tree)
-        for child in tree.values():
-            key_of(child, tensors, parts)
+        key_of(tuple(tree.values()), tensors, parts)
     elif kind in _PLAIN:
         parts += (kind, tree)
     elif kind is float:
@@ -39,37 +41,37 @@ def key_of(tree: Any, tensors: list[Tensor], parts: list[Any]) -> None:
         _key_of_other(tree, tensors, parts)
 
 
-def _key_of_grad(tree: Tensor, tensors: list[Tensor], parts: list[Any]) -> None:
-    parts.append(tree.grad is None)
-    if tree.grad is not None:
-        tensors.append(tree.grad)
+def _key_of_tensor(x: Tensor, tensors: list[Tensor], parts: list[Any]) -> None:
+    tensors.append(x)
+    parts += (type(x), x.dtype, x.shape, x.node is None)
+    if x.node is not None:
+        parts.append(x.grad is None)
+        if x.grad is not None:
+            tensors.append(x.grad)
 
 
 def pattern_of(tensors: list[Tensor]) -> tuple[int, ...] | None:
     """Which of some tensors are the same; None if none are."""
+    if len(set(map(id, tensors))) == len(tensors):
+        return None
     first: dict[int, int] = {}
     for number, x in enumerate(tensors):
         first.setdefault(id(x), number)
-    return None if len(first) == len(tensors) else tuple(first[id(x)] for x in tensors)
+    return tuple(first[id(x)] for x in tensors)
 
 
 def _key_of_other(tree: Any, tensors: list[Tensor], parts: list[Any]) -> None:
     if isinstance(tree, Tensor):
-        tensors.append(tree)
-        parts += (type(tree), tree.dtype, tree.shape, tree.node is None)
-        if tree.node is not None:
-            _key_of_grad(tree, tensors, parts)
+        _key_of_tensor(tree, tensors, parts)
     elif isinstance(tree, np.ndarray):
         raise errors.complaint(errors.TraceError, "jit", "an argument is a NumPy array, of which only the values at the "
                                "first call would count", {"argument": tree}, "pass a tensor: tl.asarray(x)")
     elif isinstance(tree, dict):
         parts += (type(tree), *tree)
-        for child in tree.values():
-            key_of(child, tensors, parts)
+        key_of(tuple(tree.values()), tensors, parts)
     elif isinstance(tree, list | tuple):
-        parts += (type(tree), len(tree))
-        for child in tree:
-            key_of(child, tensors, parts)
+        parts.append(type(tree))
+        key_of(tuple(tree), tensors, parts)
     elif dataclasses.is_dataclass(tree) and not isinstance(tree, type):
         parts.append(type(tree))
         for field in dataclasses.fields(tree):

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from tensorlite.kernels.cpu import team
+from tensorlite.kernels.generated import launch
 from tensorlite.kernels.stage import pack
 
 #: Every thread takes part in such a step; a step of another number is run by that thread alone.
@@ -58,6 +59,29 @@ body:
   %next = add i64 %i, 1
   br label %head
 done:
+  ret void
+}
+
+; Reads the bases from NumPy arrays, given by the addresses of the Python objects, and binds.
+define void @bind_arrays(ptr %frame, ptr %arrays, i64 %count) nounwind {
+  %bases.at = getelementptr %frame, ptr %frame, i64 0, i32 4
+  %bases = load ptr, ptr %bases.at
+  br label %head
+head:
+  %i = phi i64 [0, %0], [%next, %body]
+  %more = icmp ult i64 %i, %count
+  br i1 %more, label %body, label %done
+body:
+  %array.at = getelementptr ptr, ptr %arrays, i64 %i
+  %array = load ptr, ptr %array.at
+  %data.at = getelementptr i8, ptr %array, i64 16
+  %data = load i64, ptr %data.at
+  %base.at = getelementptr i64, ptr %bases, i64 %i
+  store i64 %data, ptr %base.at
+  %next = add i64 %i, 1
+  br label %head
+done:
+  call void @bind(ptr %frame)
   ret void
 }
 
@@ -274,10 +298,12 @@ _CODES = {Meet: 0, Begin: 1, Again: 2, Check: 3, Jump: 4}
 
 
 @cache
-def _driver() -> tuple[Callable[[int], None], int]:
+def _driver() -> tuple[Callable[[int], None], Callable[[int, int, int], None], int]:
     native = importlib.import_module("tensorlite.kernels.cpu.native")  # 10 ms that an import need not take
-    bind, program = native.compile_all(_DRIVER, "program", ("bind", "program"), speed=1)
-    return ctypes.PYFUNCTYPE(None, ctypes.c_int64)(bind), program
+    bind, bind_arrays, program = native.compile_all(_DRIVER, "program", ("bind", "bind_arrays", "program"), speed=1)
+    number = ctypes.c_int64
+    return (ctypes.PYFUNCTYPE(None, number)(bind), ctypes.PYFUNCTYPE(None, number, number, number)(bind_arrays),
+            program)  # fmt: skip
 
 
 class Frame:
@@ -303,7 +329,11 @@ class Frame:
         self.address = _at(self.head)
         self._bases_address = memoryview(self.bases).cast("B")
         self._last = b""
-        self._bind, self._program = _driver()
+        self._bind, self._bind_arrays, self._program = _driver()
+        self._pack = struct.Struct(f"{bases}q").pack_into
+        self._arrays = bytearray(8 * bases)
+        self._arrays_at = ctypes.addressof(ctypes.c_char.from_buffer(self._arrays))
+        self._count = bases
 
     def _fill(self, record: Record, number: int, position: int) -> None:
         entry = record.entry if isinstance(record, Step) else 0
@@ -326,6 +356,16 @@ class Frame:
                 offset = int(self.table[number, 1]) - _at(self.blocks)
                 self.blocks[offset + 24 : offset + 40].view(np.int64)[:] = (
                     _at(steps[record.loop]), len(steps[record.loop]))  # fmt: skip
+
+    def run_on(self, arrays: Sequence[Any], threads: int | None) -> None:
+        """Run the program on arrays, one for each base, which nothing else may free meanwhile."""
+        if not launch.READS_OBJECTS:
+            self.run(struct.pack(f"{self._count}q", *map(launch.address, arrays)), threads)
+            return
+        self._pack(self._arrays, 0, *map(id, arrays))
+        self._bind_arrays(self.address, self._arrays_at, self._count)
+        self._last = b""
+        team.run(self._program, self.address, threads)
 
     def run(self, bases: bytes, threads: int | None) -> None:
         """Run the program with its arrays at these addresses (int64 in native order)."""

@@ -38,6 +38,9 @@ def _find_address() -> Callable[[npt.NDArray[Any]], int]:
 address = _find_address()
 """Return the address of the first element of an array; of nothing else."""
 
+READS_OBJECTS = address.__name__ == "fast"
+"""Whether that address stands where it is looked for, 16 bytes into an array's object."""
+
 
 def threads_for(nanoseconds: float) -> int | None:
     """Return how many threads work of that size is worth; None is all of them."""
