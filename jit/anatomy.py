@@ -226,9 +226,9 @@ class Specialisation:
     @property
     def in_place(self) -> tuple[list[str], list[str]]:
         """The types of state that is updated where it is, and of what gets memory of its own at each call."""
-        changed = {c.output: type_text(self.graph.outputs[c.output].type) for c in self.compiled.traced.changes
-                   if c.slot == "array" and c.output is not None}
         over = self.executable.over
+        changed = {c.output: type_text(self.graph.outputs[c.output].type) for c in self.compiled.traced.changes
+                   if c.output is not None and (c.slot == "array" or c.output in over)}
         return [t for k, t in changed.items() if k in over], [t for k, t in changed.items() if k not in over]
 
     def equation_text(self, step: Native | Edge) -> str:

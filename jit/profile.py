@@ -1,7 +1,8 @@
 """Profile: the calls of a jitted function as a trace that Perfetto and Chrome open (ui.perfetto.dev).
 
 Each Python thread that calls has a row with the call, what it spends on its arguments and results, native programs and
-edges; kernels are slices on the rows of the threads that ran them. The format is Chrome's "Trace Event Format".
+edges; kernels are slices on the rows of the threads that ran them, where the cycle counter may be read. The format is
+Chrome's "Trace Event Format".
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from tensorlite.errors import TraceError
 from tensorlite.jit.anatomy import Kernel, Specialisation
 from tensorlite.jit.compiled import Compiled
 from tensorlite.jit.executable import Executable
-from tensorlite.jit.timing import Clock, NotedFrame, Part, busy
+from tensorlite.jit.timing import Clock, NotedFrame, Part, busy, has_cycles
 
 if TYPE_CHECKING:
     from tensorlite.jit.function import Jitted
@@ -93,7 +94,7 @@ class Profile:
         if hasattr(kind, "recorded_by"):
             raise errors.complaint(TraceError, "profile", f"{self.jitted!r} is being profiled already",
                                    fix="leave the other `with` block first")
-        self._clock = Clock()
+        self._clock = Clock() if has_cycles() else None
         for variants in self.jitted.variants.values():
             for compiled in variants:
                 self._record(compiled)
@@ -107,7 +108,8 @@ class Profile:
             executable.frames = frames.before
             for frame in frames.made:  # a call on another thread may still hold one
                 frame.stop()
-        self._clock.settle()
+        if self._clock is not None:
+            self._clock.settle()
         self.trace = {"traceEvents": list(self._events()), "displayTimeUnit": "ns"}
         if self.path is not None and kind is None:
             self.save(self.path)
@@ -185,6 +187,7 @@ class Profile:
 
     def _kernels(self, caller: int, part: Part, kernels: Sequence[Kernel]) -> Iterator[dict[str, Any]]:
         """Slices by thread, one after the other: of a kernel in a loop all its iterations as one."""
+        assert self._clock is not None
         spent = busy(part.cycles)
         for thread, row in enumerate(part.cycles):
             end = float(part.start)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from html import escape
-from textwrap import wrap
+from textwrap import indent, wrap
 from typing import TYPE_CHECKING
 
 from tensorlite.jit.graph import graph_text
@@ -22,7 +22,7 @@ def text(explanation: Explanation, graphs: bool, kernels: bool) -> str:
     count = len(explanation.specialisations)
     parts = [f"{explanation.name}: {_count(count, 'specialisation')}"]
     for each in explanation.specialisations:
-        parts += ["", each.signature, *summary(each), "", *table(each)]
+        parts += ["", each.signature, *summary(each), *([""] if each.steps else []), *table(each)]
         if graphs:
             parts += ["", *_graphs(each)]
         if kernels:
@@ -56,7 +56,7 @@ def _time(of: Specialisation) -> str:
     native = sum(k.seconds or 0 for k in of.kernels)
     edges = sum(k.seconds or 0 for k in of.edges)
     flops, moved = sum(k.flops for k in of.steps), sum(k.bytes for k in of.steps)
-    shares = [("kernels", native), ("edges", edges), ("barriers and driver", measured.call - native - edges)]
+    shares = [("kernels", native), ("edges", edges), ("barriers and calls", measured.call - native - edges)]
     return (f"{duration(measured.call)} a call, the fastest of {measured.runs}: "
             + ", ".join(f"{name} {share / measured.call:.0%}" for name, share in shares)
             + f"; {si(flops)}FLOP at {si(flops / measured.call)}FLOP/s, {size(moved)} at "
@@ -107,7 +107,7 @@ def table(of: Specialisation) -> list[str]:
         ordered.sort(key=lambda group: -_seconds(group))
     rows = [_row(of, group) for group in ordered[:_MOST_LINES]]
     rest = [kernel for group in ordered[_MOST_LINES:] for kernel in group]
-    lines = _aligned(rows)
+    lines = _aligned(rows) if rows else []
     if rest:
         share = f", {_seconds(rest) / of.measured.call:.1%} of the time" if of.measured.seconds else ""
         lines.append(f"  and {len(rest)} more{share}: explain(kernels=True) shows all")
@@ -190,7 +190,7 @@ def detail(kernel: Kernel) -> str:
             costs += f", {kernel.roofline / kernel.seconds:.0%} of the roofline"
     lines = "".join(f"\n  at {line}" for line in kernel.lines)
     return (f"{kernel!r} phase {kernel.phase}, {who}{often}: {costs}{lines}\n"
-            + "\n".join(f"  {line}" for line in kernel.equation.splitlines()))
+            + indent(kernel.equation, "  ").rstrip())
 
 
 # --- HTML ---------------------------------------------------------------------------------------------------------

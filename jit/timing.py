@@ -6,6 +6,7 @@ nanoseconds of Python's clock.
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -87,14 +88,19 @@ def has_cycles() -> bool:
 
 
 class _Noted:
-    """A native program that notes its cycles when it runs."""
+    """A native program that notes when it runs, and its cycles where these may be read."""
 
     def __init__(self, program: Frame, segment: int, note: Callable[[Part], None]) -> None:
-        self.program, self.segment, self.note = program, segment, note
+        self.program, self.segment, self.note, self.timed = program, segment, note, has_cycles()
 
-    def run(self, bases: bytes, threads: int | None) -> None:
+    def run_on(self, arrays: Sequence[Any], threads: int | None) -> None:
+        bases = struct.pack(f"{len(arrays)}q", *map(launch.address, arrays))
         start = time.perf_counter_ns()
-        cycles = self.program.timed(bases, threads)
+        cycles = None
+        if self.timed:
+            cycles = self.program.timed(bases, threads)
+        else:
+            self.program.run(bases, threads)
         self.note(Part(self.segment, None, start, time.perf_counter_ns(), cycles))
 
     def forget(self) -> None:
@@ -108,8 +114,7 @@ class NotedFrame(_Frame):
         super().__init__(executable)
         self.note = note
         self.segments = {id(s.edge): k for k, s in enumerate(executable.segments) if s.edge is not None}
-        if has_cycles():
-            self.programs: Any = [None if p is None else _Noted(p, k, note) for k, p in enumerate(self.programs)]
+        self.programs: Any = [None if p is None else _Noted(p, k, note) for k, p in enumerate(self.programs)]
 
     def stop(self) -> None:
         """Notes no more: the frame is like any other."""

@@ -228,6 +228,33 @@ def test_a_while_loop_is_measured_with_arguments_only():
     assert step.explain(tl.ones(4)).measured.call > 0
 
 
+def test_where_cycles_may_not_be_read_all_else_is_told(monkeypatch):
+    for module in ("measure", "timing", "profile"):
+        monkeypatch.setattr(f"tensorlite.jit.{module}.has_cycles", lambda: False)
+    step = called(lambda x: tl.exp(x) + 1, tl.ones((64, 64)))
+    text = str(step.explain())
+    assert "time      not measured: this machine's cycle counter may not be read" in text
+    assert "machine" not in text.replace("this machine", "")
+    assert "0  1  exp add  elementwise  float32[64, 64]" in text
+    with step.profile() as profile:
+        step(tl.ones((64, 64)))
+    names = {event.get("cat") for event in profile.trace["traceEvents"]}
+    assert "program" in names
+    assert "kernel" not in names
+
+
+def test_gradients_that_are_accumulated_where_they_are_count_as_in_place():
+    w = tl.tensor(np.ones((4, 4), np.float32), requires_grad=True)
+
+    @tl.jit
+    def accumulate(x):
+        (x @ w).sum().backward()
+
+    for _ in range(3):
+        accumulate(tl.ones((4, 4)))
+    assert ["float32[4, 4]"] in [each.in_place[0] for each in accumulate.explain().specialisations]
+
+
 def test_the_machine_copies_and_multiplies():
     found = machine()
     assert found is machine()
