@@ -101,7 +101,8 @@ class Kernel:
         if self.times is None:
             return 0.0
         dtype = max((p.array.dtype for p in self.step.writes), key=lambda dtype: dtype.itemsize)
-        return machine().seconds(self.bytes, self.flops, "float64" if dtype.name in _DOUBLE else "float32")
+        once = self.bytes / self.times, self.flops / self.times
+        return machine().seconds(*once, "float64" if dtype.name in _DOUBLE else "float32") * self.times
 
     @property
     def key(self) -> Any:

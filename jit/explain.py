@@ -64,7 +64,7 @@ def explain(jitted: Jitted, arguments: Sequence[Any] = (), graphs: bool = False,
 
 def known(jitted: Jitted, asked: str) -> list[Compiled]:
     """The specialisations of a function, newest kind of arguments first; an error where there are none."""
-    found = [compiled for variants in reversed(jitted.variants.values()) for compiled in variants]
+    found = [compiled for variants in reversed(list(jitted.variants.values())) for compiled in variants]
     if not found and jitted.escaped:
         raise errors.complaint(TraceError, asked, f"{jitted!r} is compiled at its second call: the first one made "
                                "tensors that are kept", fix="call it once more")

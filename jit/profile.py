@@ -95,7 +95,7 @@ class Profile:
             raise errors.complaint(TraceError, "profile", f"{self.jitted!r} is being profiled already",
                                    fix="leave the other `with` block first")
         self._clock = Clock() if has_cycles() else None
-        for variants in self.jitted.variants.values():
+        for variants in list(self.jitted.variants.values()):
             for compiled in variants:
                 self._record(compiled)
         self._kind = kind

@@ -270,6 +270,16 @@ def test_the_roofline_is_the_slower_of_moving_and_computing():
     assert model.seconds(8, 0) == 0.2
 
 
+@timed
+def test_the_roofline_of_a_kernel_in_a_loop_is_that_of_every_time():
+    def loop(x):
+        return tl.scan(lambda carry, row: (tl.tanh(carry + row), None), tl.zeros(8), x)[0]
+
+    short, long = (next(k for k in called(loop, tl.ones((n, 8))).explain().kernels if k.times == n) for n in (5, 10))
+    assert long.roofline == pytest.approx(2 * short.roofline)
+    assert long.flops == 2 * short.flops
+
+
 # --- memory -------------------------------------------------------------------------------------------------------
 
 
