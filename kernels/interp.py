@@ -220,5 +220,6 @@ _STATEMENTS: dict[type, Callable[[_Thread, Any], None]] = {
     loops.Load: _Thread.load,
     loops.Store: _Thread.store,
     loops.Flag: _Thread.flag,
+    loops.Prefetch: lambda thread, prefetch: None,
     loops.Scratch: _Thread.scratch,
 }

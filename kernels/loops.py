@@ -98,6 +98,14 @@ class Flag:
 
 
 @dataclass(frozen=True, slots=True)
+class Prefetch:
+    """Say that memory round ``buffer[index]`` will be written soon; the place need not exist. It changes nothing."""
+
+    buffer: str
+    index: Value
+
+
+@dataclass(frozen=True, slots=True)
 class Local:
     """Declare a variable that ``Assign`` may change, and its first value."""
 
@@ -177,7 +185,9 @@ def right(name: str) -> str:
     return f"{name}_right"
 
 
-Statement: TypeAlias = Let | Load | Store | Transpose | Flag | Local | Assign | Scratch | If | Barrier | For | Reduce
+Statement: TypeAlias = (
+    Let | Load | Store | Transpose | Flag | Prefetch | Local | Assign | Scratch | If | Barrier | For | Reduce
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +348,7 @@ _TYPERS: dict[type, Callable[..., Statement]] = {
     Load: _type_load,
     Store: _type_store,
     Transpose: _type_transpose,
+    Prefetch: lambda prefetch, *_: replace(prefetch, index=index(prefetch.index)),
     Flag: _type_flag,
     Local: _type_local,
     Assign: _type_assign,

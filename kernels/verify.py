@@ -156,6 +156,11 @@ def _verify_transpose(statement: loops.Transpose, scope: _Scope) -> None:
         _value(getattr(statement, what), scope, loops.INDEX, what.replace("_", " "))
 
 
+def _verify_prefetch(prefetch: loops.Prefetch, scope: _Scope) -> None:
+    _require(prefetch.buffer in scope.buffers, scope, f"prefetch of {prefetch.buffer}, which is not a buffer")
+    _require_uniform(_value(prefetch.index, scope, loops.INDEX, "index"), scope, "the place of a prefetch")
+
+
 def _verify_flag(flag: loops.Flag, scope: _Scope) -> None:
     buffer = scope.buffers.get(flag.buffer)
     usable = buffer is not None and buffer.writable and buffer.dtype == loops.INDEX and flag.buffer not in scope.scratch
@@ -280,6 +285,7 @@ _VERIFIERS: dict[type, Callable[[Any, _Scope], None]] = {
     loops.Store: _verify_store,
     loops.Transpose: _verify_transpose,
     loops.Flag: _verify_flag,
+    loops.Prefetch: _verify_prefetch,
     loops.Local: _verify_local,
     loops.Assign: _verify_assign,
     loops.Scratch: _verify_scratch,

@@ -19,6 +19,7 @@ from tensorlite.kernels.loops import (
     Load,
     Local,
     Parameter,
+    Prefetch,
     Reduce,
     Scratch,
     Store,
@@ -233,10 +234,10 @@ def bools(size: int) -> Sample:
 
 
 def squares(size: int) -> Sample:
-    """Squares of a matrix through scratch memory, transposed; a vector loop of as many iterations as lanes."""
+    """Squares of a matrix through scratch memory, transposed; a vector loop of as many iterations as lanes; a hint."""
     turn = Transpose("square", V("half") * 8, 16, "a", C * 64 + V("half") * (8 * N), N, 8)
     move = vector("i", 16, 16, Load("x", "square", V("k") * 16 + I), Store("out", C * 128 + V("k") * 16 + I, V("x")))
-    body = (Scratch("square", F32, 128), serial("half", 2, turn), serial("k", 8, move))
+    body = (Scratch("square", F32, 128), serial("half", 2, turn), Prefetch("out", N + C), serial("k", 8, move))
     kernel = loops.build("squares", (Buffer("a", F32), Buffer("out", F32, True), Parameter("n"), Parameter("count")),
                          (parallel("c", V("count"), *body),))  # fmt: skip
     a = rng().normal(0, 3, 16 * (size + 8) + size * 64).astype(F32)

@@ -27,6 +27,7 @@ _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 _MACS_PER_NANOSECOND = 100.0
 _GATHERING, _TURNING = 10.0, 10.0  # packing a panel, in the time of so many rows of a product (measured)
 _LONGEST_LINE = 256
+_FEW_PIXELS, _FEW_FILTERS, _FEW_TERMS = 8, 16, 64  # pixels of each filter; for fewer, filters are rows (measured)
 _MOST_FILTERS = 516  # in a tile, so that windows are gathered once
 
 
@@ -144,7 +145,8 @@ def _source(
         base = -top * x.strides[2] - left
         return Source(Images(number, base, x.strides[0], x.strides[1], (0, 0), x.strides[2]))
     copy = Array.contiguous(x.dtype, (*x.shape[:2], *phases, *size))
-    form = Pad(x.dtype.name, "u" if x.strides[3] == 1 and stride[1] == 1 else "s")
+    apart = x.strides[3] * stride[1]
+    form = Pad(x.dtype.name, apart if apart in (1, 2) else 0)
     numbers = pack(x.shape[0] * x.shape[1], x.shape[1], *phases, *size, *stride, *border, *x.shape[2:], *x.strides)
     work = 200.0 + copy.size * x.dtype.itemsize / 8
     stage = Stage(form.key(), lambda: conv_loops.pad_kernel(form), (number,), (scratch,), numbers, work)
@@ -209,31 +211,83 @@ def _stretch(run: int, images: Images, schedule: Schedule) -> int:
     return vectors * schedule.square if images.padded else 0
 
 
-def _stage(windows: Windows, dtype: np.dtype[Any], finish: Finish) -> Stage:
-    """Return the stage that computes a product of filters and windows."""
+def _stages(windows: Windows, dtype: np.dtype[Any], finish: Finish, scratch: int) -> tuple[list[Stage], list[int]]:
+    """Return the stages that compute a product of filters and windows, and the sizes of their scratch arrays."""
+    many = windows.count * prod(windows.pixels) >= _FEW_PIXELS * windows.m
+    terms = windows.depth * windows.taps[0].count * windows.taps[1].count
+    if many and windows.m >= _FEW_FILTERS and terms >= _FEW_TERMS:
+        return _by_pixels(windows, dtype, finish, scratch)
+    return [_gathering(windows, dtype, finish)], []
+
+
+def _form(windows: Windows, schedule: Schedule, finish: Finish, stretch: int = 0) -> Form:
+    letters = [{1: "u", 0: "b"}.get(place[4], "s") for place in windows.places]
+    return Form(schedule, finish.epilogue("".join(letters[1:])), "us"[letters[0] == "s"], stretch)
+
+
+def _runs(windows: Windows) -> Pair:
+    """Return how long runs of pixels are that lie side by side in all results and operands, and how many there are."""
+    flat = all(place[3] == windows.pixels[1] * place[4] for place in windows.places)
+    return (prod(windows.pixels), 1) if flat else windows.pixels[::-1]
+
+
+def _work(windows: Windows, taps: int) -> float:
+    macs = windows.groups * windows.m * windows.count * prod(windows.pixels) * (windows.depth * taps + 16)
+    return 200.0 + macs / _MACS_PER_NANOSECOND
+
+
+def _gathering(windows: Windows, dtype: np.dtype[Any], finish: Finish) -> Stage:
+    """Return the stage that gathers windows: pixels are columns."""
     images, (down, across), pixels = windows.images, windows.taps, windows.pixels
     taps = down.count * across.count
     n, depth = windows.count * prod(pixels), windows.depth if taps else 0
     schedule = _fitted(gemm_loops.schedule(dtype), windows.m, n)
     seen = images.runs(pixels)
-    letters = [{1: "u", 0: "b"}.get(place[4], "s") for place in windows.places]
-    stretch = _stretch(seen[0], images, schedule)
-    form = Form(schedule, finish.epilogue("".join(letters[1:])), "us"[letters[0] == "s"], stretch)
+    form = _form(windows, schedule, finish, _stretch(seen[0], images, schedule))
     panels = -(-n // schedule.lanes)
     rows = band(windows.m, panels * windows.groups, _GATHERING, schedule)
     bands = -(-windows.m // rows)
-    flat = all(place[3] == pixels[1] * place[4] for place in windows.places)
-    run, runs = (prod(pixels), 1) if flat else pixels[::-1]
     numbers = pack(
         panels * bands * windows.groups, panels, bands, rows, windows.m, n, depth,
         schedule.depth // max(taps, 1), down.count, across.count, *down.numbers, *across.numbers,
         images.base, images.image, images.channel * windows.depth, images.channel, images.line,
-        *seen, *windows.filters, down.weight, across.weight, run, runs,
+        *seen, *windows.filters, down.weight, across.weight, *_runs(windows),
         *(number for place in windows.places for number in place),
     )  # fmt: skip
-    work = 200.0 + windows.groups * windows.m * n * (depth * taps + 16) / _MACS_PER_NANOSECOND
     reads = (images.number, 1, *finish.reads)
+    work = _work(windows, taps)
     return Stage(form.key("conv2d"), lambda: conv_loops.kernel(form), reads, finish.writes, numbers, work)
+
+
+def _by_pixels(
+    windows: Windows, dtype: np.dtype[Any], finish: Finish, scratch: int
+) -> tuple[list[Stage], list[int]]:
+    """Return the stages that turn filters and then multiply windows by them: pixels are rows, filters columns."""
+    images, (down, across), pixels = windows.images, windows.taps, windows.pixels
+    taps = down.count * across.count
+    n, depth = windows.count * prod(pixels), windows.depth if taps else 0
+    schedule = fitted(gemm_loops.schedule(dtype, band=144), 2, windows.m)
+    form = _form(windows, schedule, finish)
+    panels = -(-windows.m // schedule.lanes)
+    rows = band(n, panels * windows.groups, 0.0, schedule)
+    bands = -(-n // rows)
+    tasks = depth * panels * windows.groups
+    turned = Stage(
+        f"conv2d filters {schedule}", lambda: conv_loops.filter_kernel(schedule), (1,), (scratch,),
+        pack(tasks, depth, panels, windows.m, down.count, across.count, *windows.filters, down.weight, across.weight),
+        200.0 + tasks * taps * schedule.lanes / 2,
+    )  # fmt: skip
+    numbers = pack(
+        panels * bands * windows.groups, panels, bands, rows, windows.m, n, depth,
+        schedule.depth // max(taps, 1), down.count, across.count, *down.numbers, *across.numbers,
+        images.base, images.image, images.channel * windows.depth, images.channel, images.line,
+        *images.runs(pixels), *_runs(windows), *(number for place in windows.places for number in place),
+    )  # fmt: skip
+    reads, work = (images.number, scratch, *finish.reads), _work(windows, taps)
+    stage = Stage(
+        form.key("conv2d pixels"), lambda: conv_loops.pixel_kernel(form), reads, finish.writes, numbers, work
+    )
+    return [turned, stage], [tasks * taps * schedule.lanes * dtype.itemsize]
 
 
 def plan_conv2d(
@@ -259,7 +313,8 @@ def plan_conv2d(
         groups, filters, weight.shape[1], x.shape[0], counts, source.images, taps,
         (0, filters * weight.strides[0], weight.strides[0], weight.strides[1]), _places(finish, (1, 1), (0, 0)),
     )  # fmt: skip
-    return Plan((*source.stages, _stage(windows, x.dtype, finish)), source.scratch)
+    stages, scratch = _stages(windows, x.dtype, finish, finish.count + len(source.scratch))
+    return Plan((*source.stages, *stages), (*source.scratch, *scratch))
 
 
 def _pair(numbers: Sequence[int]) -> Pair:
@@ -334,7 +389,7 @@ def plan_conv2d_data(
     top, left = (-min((p.windows[0] for p in axis if p.taps), default=0) for axis in (down, across))
     bottom, right = (max((p.windows[1] for p in axis if p.taps), default=0) for axis in (down, across))
     source = _source(g, 0, finish.count, (top, left), (bottom + top + 1, right + left + 1))
-    stages = list(source.stages)
+    stages, scratch = list(source.stages), list(source.scratch)
     for y in down:
         for x in across:
             images = source.images
@@ -349,8 +404,9 @@ def plan_conv2d_data(
                 (base, filters * weight.strides[0], weight.strides[1], weight.strides[0]),
                 _places(finish, stride, (y.start, x.start)),
             )  # fmt: skip
-            stages.append(_stage(windows, g.dtype, finish))
-    return Plan(tuple(stages), source.scratch)
+            more, sizes = _stages(windows, g.dtype, finish, finish.count + len(scratch))
+            stages, scratch = stages + more, scratch + sizes
+    return Plan(tuple(stages), tuple(scratch))
 
 
 # The transpose in the weight

@@ -90,7 +90,7 @@ def _build(name: str, form: Form, read: tuple[str, str], numbers: list[str], tas
     return loops.build(name, (*buffers, *map(Parameter, numbers)), (task,))
 
 
-def _where(lanes: int) -> list[Statement]:
+def _where(lanes: int, across: str = "n", down: str = "m") -> list[Statement]:
     """Name the part of the product that is the task's."""
     panels, bands, rest = s.Var("panels"), s.Var("bands"), s.Var("task_rest")
     return [
@@ -98,8 +98,8 @@ def _where(lanes: int) -> list[Statement]:
         Let("task_rest", index(TASK // panels)),
         Let("first_row", index(rest % bands * s.Var("band"))),
         Let("part", index(rest // bands)),
-        Let("height", index(s.minimum(s.Var("band"), s.Var("m") - FIRST_ROW))),
-        Let("width", index(s.minimum(s.Const(lanes), s.Var("n") - FIRST_COLUMN))),
+        Let("height", index(s.minimum(s.Var("band"), s.Var(down) - FIRST_ROW))),
+        Let("width", index(s.minimum(s.Const(lanes), s.Var(across) - FIRST_COLUMN))),
         Let("taps", index(s.Var("taps_down") * s.Var("taps_across"))),
     ]
 
@@ -156,13 +156,14 @@ def _windows(form: Form) -> loops.For:
     )
     x_start = s.Var("x_base") + s.Var("part") * s.Var("x_part") + s.Var("start") * s.Var("x_channel")
     w_start = s.Var("w_base") + s.Var("part") * s.Var("w_part") + s.Var("start") * s.Var("w_channel")
+    store = _store_windows(form, "tile", schedule.lanes, FIRST_ROW, FIRST_COLUMN, WIDTH)
     body = [
         Let("length", index(s.Var("count") * s.Var("taps"))),
         Let("x_start", index(x_start)),
         Let("w_start", index(w_start)),
         gemm.clear_panel(schedule),
         *(_gather_stretches(form) if form.stretch else _gather(form)),
-        gemm.multiply(schedule, left, gemm.panel(schedule), *_store_windows(form)),
+        gemm.multiply(schedule, left, gemm.panel(schedule), *store),
     ]
     return loops.parallel(
         "task",
@@ -221,8 +222,11 @@ def _gather_stretches(form: Form) -> list[Statement]:
     return [loops.serial("seen_row", LENGTH, Load("seen_tap", "x_table", p), start, runs)]
 
 
-def _store_windows(form: Form) -> list[Statement]:
-    channel = s.Var("part") * s.Var("m") + FIRST_ROW + s.Var("r")
+def _store_windows(
+    form: Form, source: str, pitch: int, channel: s.Expr, first: s.Expr, count: s.Expr
+) -> list[Statement]:
+    """Apply the epilogue to row ``r`` of ``source``: ``count`` pixels from ``first`` on of channel ``channel + r``."""
+    channel = s.Var("part") * s.Var("m") + channel + s.Var("r")
 
     def place(name: str, step: s.Expr) -> s.Expr:
         place = s.Var(f"{name}_base") + s.Var("done_image") * s.Var(f"{name}_image")
@@ -237,10 +241,93 @@ def _store_windows(form: Form) -> list[Statement]:
         for name, letter in zip(names, form.epilogue.letters, strict=True)
     ]
     step = letters.get(form.step, s.Var("out_step"))
-    start = s.Var("r") * form.schedule.lanes + s.Var("done_to")
-    row = gemm.Row("tile", start, s.Var("done_count"), place("out", step), operands, steps, step)
+    start = s.Var("r") * pitch + s.Var("done_to")
+    row = gemm.Row(source, start, s.Var("done_count"), place("out", step), operands, steps, step, form.schedule.square)
     store = gemm.store_row(form.schedule, form.epilogue, row)
-    return _segments("done", FIRST_COLUMN, WIDTH, s.Var("run"), s.Var("runs"), *store)
+    return _segments("done", first, count, s.Var("run"), s.Var("runs"), *store)
+
+
+def pixel_parameters(form: Form) -> list[str]:
+    """Return the names of the numbers of ``pixel_kernel``, in order."""
+    names = ["tasks", "panels", "bands", "band", "m", "n", "depth", "thickness", "taps_down", "taps_across", *_TAPS]
+    names += ["x_base", "x_image", "x_part", "x_channel", "x_line", "x_run", "x_runs", "run", "runs"]
+    return names + [f"{name}_{what}" for name in ("out", *_operands(form)) for what in _PLACES]
+
+
+def pixel_kernel(form: Form) -> loops.Kernel:
+    """Return the loops of a product of windows and filters: pixels are rows, the filters turned and padded before."""
+    return _build("conv2d", form, ("x", "turned_w"), pixel_parameters(form), _pixels(form))
+
+
+def _pixels(form: Form) -> loops.For:
+    schedule, thickness, c = form.schedule, s.Var("thickness"), s.Var("c")
+    number = c * s.Var("taps") + s.Var("tap")
+    table = Store("x_table", number, index(c * s.Var("x_channel") + s.Var("tap_place")))
+    left = gemm.Left(
+        "x",
+        lambda name, number: ([Load(name, "pixel_table", number)], s.Var(name) + s.Var("x_start")),
+        lambda p: ([Load("x_tap", "x_table", p)], s.Var("x_tap")),
+    )
+    right = gemm.Right("turned_w", lambda p: ([], s.Var("w_start") + p * schedule.lanes), s.Const(schedule.lanes))
+    x_start = s.Var("x_base") + s.Var("part") * s.Var("x_part") + s.Var("start") * s.Var("x_channel")
+    w_panel = (s.Var("part") * s.Var("panels") + TASK % s.Var("panels")) * s.Var("depth") + s.Var("start")
+    body: list[Statement] = [
+        Let("length", index(s.Var("count") * s.Var("taps"))),
+        Let("x_start", index(x_start)),
+        Let("w_start", index(w_panel * s.Var("taps") * schedule.lanes)),
+        gemm.multiply(schedule, left, right, announce=_announce(form)),
+    ]
+    place = s.Var("seen_image") * s.Var("x_image") + s.Var("seen_line") * s.Var("x_line") + s.Var("seen_at")
+    i = s.Var("seen_i")
+    tabulate = Store("pixel_table", s.Var("seen_to") + i, index(s.Var("seen_place") + i))
+    seen: list[Statement] = [Let("seen_place", index(place)), loops.vector("seen_i", s.Var("seen_count"), 8, tabulate)]
+    return loops.parallel(
+        "task",
+        s.Var("tasks"),
+        *gemm.scratch(schedule, panel=False),
+        *_where(schedule.lanes, across="m", down="n"),
+        Scratch("x_table", INDEX, schedule.depth),
+        Scratch("pixel_table", INDEX, schedule.band),
+        _each_tap(loops.serial("c", thickness, table)),
+        *_segments("seen", FIRST_ROW, HEIGHT, s.Var("x_run"), s.Var("x_runs"), *seen),
+        *gemm.clear_tile(schedule),
+        *gemm.blocks(s.Var("depth"), thickness, *body),
+        *_turn_tile(schedule),
+        loops.serial("r", WIDTH, *_store_windows(form, "turned", schedule.band, FIRST_COLUMN, FIRST_ROW, HEIGHT)),
+    )
+
+
+FILTER_PARAMETERS = (
+    *("tasks", "depth", "panels", "m", "taps_down", "taps_across"),
+    *("w_base", "w_part", "w_row", "w_channel", "w_down", "w_across"),
+)
+
+
+def filter_kernel(schedule: Schedule) -> loops.Kernel:
+    """Return the loops that turn filters: [parts, panels, channels, taps, lanes], zeros where there is no filter."""
+    dtype, lanes, lane = np.dtype(schedule.dtype), schedule.lanes, s.Var("lane")
+    rest, taps = s.Var("task_rest"), s.Var("taps_down") * s.Var("taps_across")
+    base = s.Var("w_base") + rest // s.Var("panels") * s.Var("w_part") + TASK % s.Var("depth") * s.Var("w_channel")
+    source = s.Var("channel_base") + s.Var("i") * s.Var("w_down") + s.Var("j") * s.Var("w_across")
+    to = Let("to", index((TASK * taps + s.Var("i") * s.Var("taps_across") + s.Var("j")) * lanes))
+    clear = loops.vector("z", lanes, lanes, Store("turned_w", s.Var("to") + s.Var("z"), loops.constant(0.0, dtype)))
+    load = Load("moved", "w", s.Var("from") + lane * s.Var("w_row"))
+    copy = loops.vector(
+        "lane", s.Var("width"), schedule.square, load, Store("turned_w", s.Var("to") + lane, s.Var("moved"))
+    )
+    tap = loops.serial("j", s.Var("taps_across"), to, Let("from", index(source)), clear, copy)
+    first = rest % s.Var("panels") * lanes
+    task = loops.parallel(
+        "task",
+        s.Var("tasks"),
+        Let("task_rest", index(TASK // s.Var("depth"))),
+        Let("first", index(first)),
+        Let("width", index(s.minimum(s.Const(lanes), s.Var("m") - s.Var("first")))),
+        Let("channel_base", index(base + s.Var("first") * s.Var("w_row"))),
+        loops.serial("i", s.Var("taps_down"), tap),
+    )
+    buffers = (Buffer("w", dtype), Buffer("turned_w", dtype, writable=True))
+    return loops.build("filters", (*buffers, *map(Parameter, FILTER_PARAMETERS)), (task,))
 
 
 def _sums(form: Form) -> loops.For:
@@ -302,15 +389,41 @@ def _pixel_table() -> list[Statement]:
     return [loops.serial("l", s.Var("count"), Let("line_base", index(base)), across)]
 
 
-def _store_weights(form: Form) -> list[Statement]:
-    """Turn the tile, so that a filter's places lie along memory, and store it."""
-    schedule, size, r = form.schedule, form.schedule.square, s.Var("r")
-    high, wide = s.Var("high"), s.Var("wide")
+def _announce(form: Form) -> list[Statement]:
+    """Fetch the lines that the task will write, those of some channels for each group of rows."""
+    image, at, line = FIRST_ROW // s.Var("run") // s.Var("runs"), FIRST_ROW % s.Var("run"), s.Var("soon_line")
+    channel, group = s.Var("soon"), s.Var("group")
+    step = s.Const(1) if form.step == "u" else s.Var("out_step")
+    place = s.Var("out_base") + image * s.Var("out_image")
+    place = place + FIRST_ROW // s.Var("run") % s.Var("runs") * s.Var("out_line")
+    place = place + (s.Var("part") * s.Var("m") + FIRST_COLUMN + s.Var("soon_first")) * s.Var("out_channel") + at * step
+    elements = 64 // np.dtype(form.epilogue.outputs[0]).itemsize
+    fetch = loops.Prefetch("out0", s.Var("soon_place") + channel * s.Var("out_channel") + line * (elements * step))
+    lines = loops.serial("soon_line", (HEIGHT + (elements - 1)) // elements, fetch)
+    return [
+        Let("soon_first", index(group * WIDTH // gemm.GROUPS)),
+        Let("soon_place", index(place)),
+        loops.serial("soon", (group + 1) * WIDTH // gemm.GROUPS - s.Var("soon_first"), lines),
+    ]
+
+
+def _turn_tile(schedule: Schedule) -> list[Statement]:
+    """Turn the tile, so that its columns lie along memory."""
+    high, wide, size = s.Var("high"), s.Var("wide"), schedule.square
     turn = Transpose(
         "turned", wide * (size * schedule.band) + high * size, schedule.band, "tile",
         high * (size * schedule.lanes) + wide * size, schedule.lanes, size,
     )  # fmt: skip
     squares = loops.serial("wide", (WIDTH + (size - 1)) // size, turn)
+    return [
+        Scratch("turned", np.dtype(schedule.dtype), schedule.band * schedule.lanes),
+        loops.serial("high", (HEIGHT + (size - 1)) // size, squares),
+    ]
+
+
+def _store_weights(form: Form) -> list[Statement]:
+    """Store the tile, so that a filter's places lie along memory."""
+    schedule, r = form.schedule, s.Var("r")
     filter_number, names = s.Var("part") * s.Var("n") + FIRST_COLUMN + r, _operands(form)
     letters = {"u": s.Const(1), "b": s.Const(0)}
     places = [
@@ -319,19 +432,15 @@ def _store_weights(form: Form) -> list[Statement]:
     ]
     to = filter_number * s.Var("m") + FIRST_ROW
     row = gemm.Row("turned", r * schedule.band, HEIGHT, to, places, [s.Var(f"{name}_step") for name in names])
-    return [
-        Scratch("turned", np.dtype(schedule.dtype), schedule.band * schedule.lanes),
-        loops.serial("high", (HEIGHT + (size - 1)) // size, squares),
-        loops.serial("r", WIDTH, *gemm.store_row(schedule, form.epilogue, row)),
-    ]
+    return [*_turn_tile(schedule), loops.serial("r", WIDTH, *gemm.store_row(schedule, form.epilogue, row))]
 
 
 @dataclass(frozen=True, slots=True)
 class Pad:
-    """What a kernel that pads is specialised to: dtypes, and whether the source's pixels are neighbours in memory."""
+    """What a kernel that pads is specialised to: how far apart a phase's pixels are in the source; 0 may be any."""
 
     dtype: str
-    letter: str
+    step: int
 
     def key(self) -> str:
         """Return what names the kernel."""
@@ -349,40 +458,42 @@ def pad_kernel(form: Pad) -> loops.Kernel:
 
     Pixel (y, x) of phase (i, j) is the source's pixel (y down + i - top, x across + j - left), or zero outside of it.
     """
-    dtype, line = np.dtype(form.dtype), s.Var("line")
-    down, across, left, height, width = map(s.Var, ("down", "across", "left", "height", "width"))
-    row, phase = s.Var("row"), s.Var("phase")
-    y = line * down + phase // s.Var("phases_across") - s.Var("top")
-    inside = s.minimum(s.Const(1), s.maximum(s.Const(0), s.minimum(row + 1, s.Var("source_height") - row)))
-    shift = left - s.Var("column")  # of the first pixel of this phase: where the source begins
-    first = s.minimum(width, (s.maximum(s.Const(0), shift) + across - 1) // across)
-    last = s.minimum(width, (s.maximum(s.Const(0), s.Var("source_width") + shift) + across - 1) // across)
+    dtype, phase, line = np.dtype(form.dtype), s.Var("phase"), s.Var("line")
+    height, width = s.Var("height"), s.Var("width")
+    area, phases = height * width, s.Var("phases_down") * s.Var("phases_across")
     base = TASK // s.Var("channels") * s.Var("source_image") + TASK % s.Var("channels") * s.Var("source_channel")
-    step = s.Const(1) if form.letter == "u" else s.Var("source_step")
-    source = s.Var("source_base") + row * s.Var("source_line") + (s.Var("first") * across - shift) * step
-    to = (TASK * (s.Var("phases_down") * s.Var("phases_across")) + phase) * (height * width) + line * width
-    clear = loops.vector("z", width, 16, Store("padded", s.Var("to") + s.Var("z"), loops.constant(0.0, dtype)))
-    load = Load("moved", "source", s.Var("from") + s.Var("x") * (across * step))
-    store = Store("padded", s.Var("to") + s.Var("first") + s.Var("x"), s.Var("moved"))
-    lines: list[Statement] = [
-        Let("row", index(y)),
-        Let("count", index(s.maximum(s.Const(0), s.Var("last") - s.Var("first")) * inside)),
-        Let("to", index(to)),
-        Let("from", index(source)),
-        clear,
-        loops.vector("x", s.Var("count"), 16, load, store),
-    ]
-    phases: list[Statement] = [
-        Let("column", index(phase % s.Var("phases_across"))),
-        Let("first", index(first)),
-        Let("last", index(last)),
-        loops.serial("line", height, *lines),
+    step = s.Const(form.step) if form.step else s.Var("across") * s.Var("source_step")
+    source = s.Var("phase_source") + line * (s.Var("down") * s.Var("source_line"))
+    to = s.Var("phase_to") + line * width
+    zero = loops.constant(0.0, dtype)
+    clear = loops.vector("z", phases * area, 64, Store("padded", TASK * (phases * area) + s.Var("z"), zero))
+    load = Load("moved", "source", s.Var("from") + s.Var("x") * step)
+    store = Store("padded", s.Var("to") + s.Var("x"), s.Var("moved"))
+    copy = loops.vector("x", s.Var("x_count"), 16, load, store)
+    lines = loops.serial("line", s.Var("y_count"), Let("from", index(source)), Let("to", index(to)), copy)
+    at = s.Var("source_base") + s.Var("y_source") * s.Var("source_line") + s.Var("x_source") * s.Var("source_step")
+    place = (TASK * phases + phase) * area + s.Var("y_first") * width + s.Var("x_first")
+    each = [
+        *_inside("y", phase // s.Var("phases_across"), "down", "top", "height"),
+        *_inside("x", phase % s.Var("phases_across"), "across", "left", "width"),
+        Let("phase_source", index(at)),
+        Let("phase_to", index(place)),
+        lines,
     ]
     task = loops.parallel(
-        "task",
-        s.Var("tasks"),
-        Let("source_base", index(base)),
-        loops.serial("phase", s.Var("phases_down") * s.Var("phases_across"), *phases),
+        "task", s.Var("tasks"), Let("source_base", index(base)), clear, loops.serial("phase", phases, *each)
     )
     buffers = (Buffer("source", dtype), Buffer("padded", dtype, writable=True))
     return loops.build("pad", (*buffers, *map(Parameter, PAD_PARAMETERS)), (task,))
+
+
+def _inside(name: str, phase: s.Expr, stride: str, border: str, extent: str) -> list[Statement]:
+    """Name along one axis a phase's first place that is inside the source, where in it, and how many places are."""
+    step, shift, first = s.Var(stride), s.Var(f"{name}_shift"), s.Var(f"{name}_first")
+    last = s.minimum(s.Var(extent), (s.maximum(s.Const(0), s.Var(f"source_{extent}") + shift) + (step - 1)) // step)
+    return [
+        Let(f"{name}_shift", index(s.Var(border) - phase)),  # of the phase's first pixel: where the source begins
+        Let(f"{name}_first", index((s.maximum(s.Const(0), shift) + (step - 1)) // step)),
+        Let(f"{name}_source", index(first * step - shift)),
+        Let(f"{name}_count", index(s.maximum(s.Const(0), last - first))),
+    ]

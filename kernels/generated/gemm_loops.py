@@ -179,7 +179,9 @@ def panel(schedule: Schedule) -> Right:
     return Right("panel", lambda p: ([], p * schedule.lanes), s.Const(schedule.lanes))
 
 
-def multiply(schedule: Schedule, left: Left, right: Right, *finish: Statement) -> loops.For:
+def multiply(
+    schedule: Schedule, left: Left, right: Right, *finish: Statement, announce: Sequence[Statement] = ()
+) -> loops.For:
     """Add the products of a panel and the rows of the left operand to the tile: the micro-kernel.
 
     Rows beyond the height are the last one again: their sums are in the tile's rows that nobody reads. ``finish`` is
@@ -203,6 +205,8 @@ def multiply(schedule: Schedule, left: Left, right: Right, *finish: Statement) -
         here = (group * schedule.rows + r) * schedule.lanes + lane
         added += [Load(f"before{r}", "tile", here), Store("tile", here, s.Var(f"before{r}") + s.Var(f"sum{r}"))]
     lanes = loops.vector("lane", right.extent, schedule.lanes, *sums, loops.serial("p", LENGTH, *body), *added)
+    if announce:
+        starts = [If(s.equal(BLOCK, s.Var("blocks") - 1), tuple(announce)), *starts]
     if not finish:
         return loops.serial("group", GROUPS, *starts, lanes)
     height = s.minimum(s.Const(schedule.rows), HEIGHT - group * schedule.rows)
@@ -240,7 +244,8 @@ class Row:
     """A part of a row of the tile, and where it goes: ``count`` elements from ``start`` on in ``source``.
 
     They go to ``to`` in each output, ``step`` apart. ``operands`` are the places of the epilogue's operands there, and
-    ``steps`` the strides along the row of those that are strided.
+    ``steps`` the strides along the row of those that are strided. ``lanes`` columns are taken at once, or as many as
+    suit the epilogue.
     """
 
     source: str
@@ -250,6 +255,7 @@ class Row:
     operands: Sequence[s.Expr]
     steps: Sequence[s.Expr]
     step: s.Expr = s.Const(1)  # noqa: RUF009
+    lanes: int = 0
 
 
 def store_row(schedule: Schedule, epilogue: Epilogue, row: Row) -> list[Statement]:
@@ -267,7 +273,7 @@ def store_row(schedule: Schedule, epilogue: Epilogue, row: Row) -> list[Statemen
             inner.append(Load(name, f"{name}_buffer", place + (column if letter == "u" else column * step)))
     for k, (value, dtype) in enumerate(zip(epilogue.values, epilogue.outputs, strict=True)):
         inner.append(Store(f"out{k}", s.Var("to") + column * row.step, s.cast(value, np.dtype(dtype))))
-    return [*bases, loops.vector("column", row.count, lanes_of(schedule, epilogue), *inner)]
+    return [*bases, loops.vector("column", row.count, row.lanes or lanes_of(schedule, epilogue), *inner)]
 
 
 def lanes_of(schedule: Schedule, epilogue: Epilogue) -> int:

@@ -111,6 +111,10 @@ class Emitter:
         """Append a store under a condition that lanes need not share."""
         memory.store_flag(self.evaluator, self.places[flag.buffer], self.evaluate(flag.condition), self.lanes)
 
+    def prefetch(self, prefetch: loops.Prefetch) -> None:
+        """Append the hint that a place will be written."""
+        memory.prefetch(self.evaluator, self.places[prefetch.buffer], self.evaluate(prefetch.index).ref)
+
     def local(self, local: loops.Local) -> None:
         """Declare a local: for every lane, within a vector loop."""
         self.values[local.name] = self.evaluator.widen(self.evaluate(local.initial), self.lanes.count)
@@ -249,6 +253,7 @@ _METHODS = {
     loops.Store: "store",
     loops.Transpose: "transpose",
     loops.Flag: "flag",
+    loops.Prefetch: "prefetch",
     loops.Local: "local",
     loops.Assign: "assign",
     loops.Scratch: "scratch",

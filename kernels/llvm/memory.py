@@ -59,6 +59,14 @@ def store(evaluator: Evaluator, place: Place, index: Value, value: Value, lanes:
         _store_lanes(evaluator, place, index, ref, lanes)
 
 
+def prefetch(evaluator: Evaluator, place: Place, index: str) -> None:
+    """Append the hint that a place will be written; it need not be inside the buffer."""
+    element = memory(place.dtype)
+    address = evaluator.asm.let(f"getelementptr {element}, ptr {place.address}, i64 {index}")
+    hints = (("i32", "1"), ("i32", "3"), ("i32", "1"))  # to write; into the first cache; data
+    evaluator.asm.call("llvm.prefetch.p0", "void", ("ptr", address), *hints)
+
+
 def transpose(
     evaluator: Evaluator, target: Place, to: tuple[str, str], source: Place, start: tuple[str, str], size: int
 ) -> None:

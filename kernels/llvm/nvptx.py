@@ -105,6 +105,9 @@ class _BlockEmitter(Emitter):
         self.asm.when(first, [], one)
         self._meet()
 
+    def prefetch(self, prefetch: loops.Prefetch) -> None:
+        """Nothing: a block's threads write whole lines at once."""
+
     def transpose(self, statement: loops.Transpose) -> None:
         self.block((loops.transposing(statement, self.places[statement.source].dtype),))
 

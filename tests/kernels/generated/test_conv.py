@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from guarded import Guarded, same_bits
@@ -37,6 +39,18 @@ def run(plan, inputs, shape, dtypes):
     return results[0]
 
 
+@contextmanager
+def either(by_pixels):
+    """Make all products of filters and windows have pixels as rows, or none."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_FEW_PIXELS", "_FEW_FILTERS", "_FEW_TERMS"):
+            patch.setattr(conv, name, 0 if by_pixels else 1 << 40)
+        yield
+
+
+both_ways = pytest.mark.parametrize("by_pixels", [False, True])
+
+
 @st.composite
 def cases(draw, most=12):
     """Draw shapes of a convolution and its attributes."""
@@ -63,26 +77,30 @@ LAYOUTS = st.sampled_from(["contiguous", "contiguous", "turned", "stepped", "rev
 
 
 @settings(max_examples=100, deadline=None)
-@given(case=cases(), dtype=st.sampled_from([F32, F64]), layouts=st.tuples(LAYOUTS, LAYOUTS), biased=st.booleans())
-def test_forward(case, dtype, layouts, biased):
+@given(case=cases(), dtype=st.sampled_from([F32, F64]), layouts=st.tuples(LAYOUTS, LAYOUTS), biased=st.booleans(),
+       by_pixels=st.booleans())  # fmt: skip
+def test_forward(case, dtype, layouts, biased, by_pixels):
     x_shape, weight_shape, out, attributes = case
     x, weight = laid(numbers(x_shape, dtype, 1), layouts[0]), laid(numbers(weight_shape, dtype, 2), layouts[1])
     inputs = [x, weight, numbers(out[1:2], dtype, 3)][: 2 + biased]
-    plan = conv.PLANS["conv2d"]([*map(stages.described, inputs)], [Array.contiguous(dtype, out)], **attributes)
+    with either(by_pixels):
+        plan = conv.PLANS["conv2d"]([*map(stages.described, inputs)], [Array.contiguous(dtype, out)], **attributes)
     (found,) = run(plan, inputs, out, [dtype])
     assert_close(found, eager("conv2d", *(i.astype(F64) for i in inputs), **attributes), dtype=dtype,
                  terms=weight[:1].size)  # fmt: skip
 
 
 @settings(max_examples=100, deadline=None)
-@given(case=cases(), dtype=st.sampled_from([F32, F64]), layouts=st.tuples(LAYOUTS, LAYOUTS))
-def test_transpose_in_the_images(case, dtype, layouts):
+@given(case=cases(), dtype=st.sampled_from([F32, F64]), layouts=st.tuples(LAYOUTS, LAYOUTS),
+       by_pixels=st.booleans())  # fmt: skip
+def test_transpose_in_the_images(case, dtype, layouts, by_pixels):
     x_shape, weight_shape, out, attributes = case
     g, weight = laid(numbers(out, dtype, 1), layouts[0]), laid(numbers(weight_shape, dtype, 2), layouts[1])
     attributes |= {"size": x_shape[2:]}
-    plan = conv.PLANS["conv2d_data"](
-        [*map(stages.described, (g, weight))], [Array.contiguous(dtype, x_shape)], **attributes
-    )
+    with either(by_pixels):
+        plan = conv.PLANS["conv2d_data"](
+            [*map(stages.described, (g, weight))], [Array.contiguous(dtype, x_shape)], **attributes
+        )
     (found,) = run(plan, (g, weight), x_shape, [dtype])
     expected = eager("conv2d_data", g.astype(F64), weight.astype(F64), **attributes)
     assert_close(found, expected, dtype=dtype, terms=weight.size)
@@ -106,8 +124,9 @@ def geometry(stride=(1, 1), padding=((1, 1), (1, 1)), dilation=(1, 1), groups=1)
     return {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
 
 
+@both_ways
 @pytest.mark.parametrize("stride", [(1, 1), (2, 1)])
-def test_epilogues_of_windows(stride):
+def test_epilogues_of_windows(stride, by_pixels):
     """A bias and another result of the same shape, as after a convolution in a residual network; two outputs."""
     attributes = geometry(stride)
     x, weight = numbers((2, 3, 7, 6), seed=1), numbers((70, 3, 3, 3), seed=2)
@@ -119,24 +138,27 @@ def test_epilogues_of_windows(stride):
         described = [*map(stages.described, arrays)]
         outputs = [Array.contiguous(dtype, expected.shape) for dtype in (F32, bool)]
         epilogue = [s.maximum(total, 0.0), s.greater(total, 0.0)]
-        plan = conv.plan_conv2d(
-            *described[:2], outputs, epilogue=epilogue, operands=described[2:], **attributes
-        )
+        with either(by_pixels):
+            plan = conv.plan_conv2d(
+                *described[:2], outputs, epilogue=epilogue, operands=described[2:], **attributes
+            )
         found = run(plan, arrays, expected.shape, [F32, np.dtype(bool)])
         assert_close(found[0], np.maximum(expected * scale + operand, 0), terms=40)
         assert same_bits(found[1], found[0] > 0)
 
 
+@both_ways
 @pytest.mark.parametrize("stride", [(1, 1), (2, 3)])
-def test_epilogues_of_the_transpose_in_the_images(stride):
+def test_epilogues_of_the_transpose_in_the_images(stride, by_pixels):
     x_shape, weight = (2, 5, 9, 7), numbers((4, 5, 3, 3), seed=2)
     attributes = geometry(stride)
     out = eager("conv2d", np.zeros(x_shape), weight.astype(F64), **attributes).shape
     g, x, shift = numbers(out, seed=1), numbers(x_shape, seed=3), numbers((5, 1, 1), seed=4)
     epilogue = [s.where(s.greater(s.Var("e0"), 0.0), PRODUCT, 0.0) + s.Var("e1")]
     described = [*map(stages.described, (g, weight, x, shift))]
-    plan = conv.plan_conv2d_data(*described[:2], [Array.contiguous(F32, x_shape)], epilogue=epilogue,
-                                 operands=described[2:], **attributes)  # fmt: skip
+    with either(by_pixels):
+        plan = conv.plan_conv2d_data(*described[:2], [Array.contiguous(F32, x_shape)], epilogue=epilogue,
+                                     operands=described[2:], **attributes)  # fmt: skip
     (found,) = run(plan, (g, weight, x, shift), x_shape, [F32])
     expected = eager("conv2d_data", g.astype(F64), weight.astype(F64), size=x_shape[2:], **attributes)
     assert_close(found, np.where(x > 0, expected, 0) + shift, terms=40)
@@ -159,8 +181,9 @@ def test_epilogues_of_the_transpose_in_the_weight():
                                    operands=[turned, described[3]], **geometry()) is None  # fmt: skip
 
 
+@both_ways
 @pytest.mark.parametrize("name", ["conv2d", "conv2d_data", "conv2d_weight"])
-def test_interpreted(name):
+def test_interpreted(name, by_pixels):
     """What runs natively is the kernels' meaning, bit by bit, and it touches nothing that it must not."""
     x, weight, attributes = numbers((2, 2, 5, 6), seed=1), numbers((7, 2, 3, 2), seed=2), geometry((2, 1))
     g = eager("conv2d", x, weight, **attributes)
@@ -170,7 +193,8 @@ def test_interpreted(name):
         "conv2d_weight": ((x, g), weight.shape, {"kernel": (3, 2)}),
     }[name]
     out = np.zeros(shape, F32)
-    plan = conv.PLANS[name]([*map(stages.described, inputs)], [stages.described(out)], **attributes, **more)
+    with either(by_pixels):
+        plan = conv.PLANS[name]([*map(stages.described, inputs)], [stages.described(out)], **attributes, **more)
     stages.run(plan, [*inputs, out])
     memory = [np.ascontiguousarray(i).ravel() for i in (*inputs, np.zeros(shape))]
     memory = [m.astype(F32) for m in memory] + [np.full(size // 4, np.nan, F32) for size in plan.scratch]
@@ -182,9 +206,15 @@ def test_interpreted(name):
     assert same_bits(memory[2].reshape(shape), out)
 
 
+@both_ways
 @pytest.mark.parametrize("shape", [(2, 70, 9, 33), (1, 3, 70, 70), (5, 130, 4, 4)])
-def test_large(shape):
+def test_large(shape, by_pixels):
     """Several panels, bands and blocks."""
+    with either(by_pixels):
+        check_all(shape)
+
+
+def check_all(shape):
     x, weight = numbers(shape, seed=1), numbers((140, shape[1], 3, 3), seed=2)
     out, attributes = (shape[0], 140, *shape[2:]), geometry()
     plan = conv.plan_conv2d(*map(stages.described, (x, weight)), [Array.contiguous(F32, out)], **attributes)
