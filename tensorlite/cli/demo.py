@@ -1,4 +1,4 @@
-"""Trains a small convolutional network on real images and shows what came out."""
+"""Trains a small convolutional network on real images, compiled, and shows what came out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import tensorlite as tl
 from tensorlite import io, optim
 from tensorlite.cli import networks, pictures
 from tensorlite.cli.interrupts import deferred_interrupts
-from tensorlite.cli.training import Evaluation, Row, Run, evaluate, train, write_metrics
+from tensorlite.cli.training import Evaluation, Row, Run, evaluate, measure_speeds, train, write_metrics
 from tensorlite.data import MNIST, Digits, FashionMNIST
 from tensorlite.data.digits import MissingPackage
 from tensorlite.errors import ArgumentError, complaint
@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, help="of weights, order and dropout (0)")
     add("--out", metavar="DIR", type=Path, default=Path("runs/demo"), help="where results go (runs/demo)")
     add("--resume", action="store_true", help="go on from the checkpoint in --out")
+    add("--eager", action="store_true", help="compute op by op, without compiling the step")
     add("--threads", type=_positive, help="threads to compute with (all cores)")
 
 
@@ -69,13 +70,15 @@ def run(options: argparse.Namespace) -> int:
     try:
         result = _train(task, state, options)
         _write_results(task, state, result, options.out)
+        seconds = perf_counter() - began
+        _print_speeds(state, task)
     except KeyboardInterrupt:
         again = options.command_line if options.resume else f"{options.command_line} --resume"
         print(f"interrupted; {options.out / 'checkpoint.safetensors'} holds {_count(state.epoch)}, go on with: {again}",
               file=sys.stderr)
         return 130
     print(f"{result.accuracy:.2%} of {len(result.labels)} test images are right, "
-          f"after {_count(state.epoch)} and {perf_counter() - began:.1f} s")
+          f"after {_count(state.epoch)} and {seconds:.1f} s")
     return 0
 
 
@@ -92,7 +95,7 @@ def _prepare(options: argparse.Namespace) -> tuple[Task, Run]:
     settings = task.settings | own if checkpoint is None else checkpoint["settings"]
     tl.manual_seed(settings["seed"])
     model = task.network()
-    state = Run(model, optim.Adam(model.parameters(), lr=settings["lr"]), settings)
+    state = Run(model, optim.Adam(model.parameters(), lr=settings["lr"]), settings, jit=not options.eager)
     if checkpoint is not None:
         state.restore(checkpoint)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -139,12 +142,21 @@ def _train(task: Task, state: Run, options: argparse.Namespace) -> Evaluation:
         for row in train(state, task.train_set, task.test_set, epochs, options.out,
                          lambda batches, desc: tqdm(batches, desc, leave=False, unit="batch"), check):
             _print(row)
-    return evaluate(state.model, task.test_set)
+    return evaluate(state, task.test_set)
 
 
 def _print(row: Row) -> None:
     print(f"{row.epoch:>5}{row.train_loss:>12.4f}{row.train_accuracy:>11.2%}{row.test_loss:>11.4f}"
           f"{row.test_accuracy:>10.2%}{row.seconds:>9.1f}", flush=True)
+
+
+def _print_speeds(state: Run, task: Task) -> None:
+    programs, seconds = state.step.programs + state.judge.programs, state.step.seconds + state.judge.seconds
+    compiling = f"; compiling {programs} programs took {seconds:.1f} s" if state.jit else ""
+    speeds = measure_speeds(state, task.train_set)
+    print(f"speed: {speeds['jit']:.0f} steps/s with jit, {speeds['eager']:.0f} eager, on batches of "
+          f"{min(state.settings['batch_size'], len(task.train_set))}: {speeds['jit'] / speeds['eager']:.1f} times"
+          f"{compiling}")
 
 
 def _write_results(task: Task, state: Run, result: Evaluation, folder: Path) -> None:

@@ -1,12 +1,15 @@
-"""The demo's training: epochs, evaluation, and checkpoints from which a run goes on as if never broken."""
+"""The demo's training: steps, epochs, evaluation, and checkpoints from which a run goes on as if never broken."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from io import StringIO
+from itertools import islice
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -46,14 +49,60 @@ class Evaluation:
         return float((self.predictions == self.labels).mean())
 
 
+class Step:
+    """A function of a batch, compiled or as it stands, and what compiling it took."""
+
+    def __init__(self, function: Callable[..., Any], jit: bool) -> None:
+        self.function, self.call = function, tl.jit(function) if jit else function
+        self.seconds = 0.0
+
+    @property
+    def programs(self) -> int:
+        """How many programs were compiled: one for each size of a batch."""
+        return sum(map(len, getattr(self.call, "variants", {}).values()))
+
+    def __call__(self, *batch: tl.Tensor) -> Any:
+        before, began = self.programs, perf_counter()
+        result = self.call(*batch)
+        if self.programs != before:
+            self.seconds += perf_counter() - began
+        return result
+
+
 @dataclass
 class Run:
-    """A training run between two epochs: all that a checkpoint holds."""
+    """A training run between two epochs: all that a checkpoint holds, and the two functions that are compiled."""
 
     model: nn.Module
     optimizer: optim.Optimizer
     settings: dict[str, Any]
     rows: list[Row] = field(default_factory=list)
+    jit: bool = True
+
+    @cached_property
+    def step(self) -> Step:
+        """Learns from a batch, and gives the loss and the scores that it had."""
+        model, optimizer = self.model, self.optimizer
+
+        def step(images: tl.Tensor, labels: tl.Tensor) -> tuple[tl.Tensor, tl.Tensor]:
+            scores = model(images)
+            loss = nn.functional.cross_entropy(scores, labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return loss.detach(), scores.detach()
+        return Step(step, self.jit)
+
+    @cached_property
+    def judge(self) -> Step:
+        """Gives the loss and the probabilities of a batch, and learns nothing."""
+        model = self.model
+
+        @tl.no_grad()
+        def judge(images: tl.Tensor, labels: tl.Tensor) -> tuple[tl.Tensor, tl.Tensor]:
+            scores = model(images)
+            return nn.functional.cross_entropy(scores, labels), nn.functional.softmax(scores, axis=1)
+        return Step(judge, self.jit)
 
     @property
     def epoch(self) -> int:
@@ -85,8 +134,8 @@ def train(run: Run, train_set: Dataset[Any], test_set: Dataset[Any], epochs: int
         for group in run.optimizer.param_groups:
             group["lr"] = rate
         with progress(loader, desc=f"epoch {run.epoch + 1}/{epochs}") as batches:
-            loss, accuracy = train_epoch(run.model, run.optimizer, batches, check)
-        result = evaluate(run.model, test_set)
+            loss, accuracy = train_epoch(run, batches, check)
+        result = evaluate(run, test_set)
         row = Row(run.epoch + 1, rate, loss, accuracy, result.loss, result.accuracy, perf_counter() - began)
         run.rows.append(row)
         run.save(checkpoint)
@@ -94,37 +143,52 @@ def train(run: Run, train_set: Dataset[Any], test_set: Dataset[Any], epochs: int
         check()
 
 
-def train_epoch(model: nn.Module, optimizer: optim.Optimizer, batches: Any,
-                check: Callable[[], None]) -> tuple[float, float]:
+def train_epoch(run: Run, batches: Any, check: Callable[[], None]) -> tuple[float, float]:
     """Goes through the batches once, a step each, and gives the mean loss and accuracy on the way."""
-    model.train()
+    run.model.train()
     losses, correct, count = 0.0, 0, 0
     for images, labels in batches:
         check()
-        scores = model(images)
-        loss = nn.functional.cross_entropy(scores, labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        loss, scores = run.step(images, labels)
         losses += loss.item() * len(labels)
-        correct += int((scores.detach().numpy().argmax(1) == labels.numpy()).sum())
+        correct += int((scores.numpy().argmax(1) == labels.numpy()).sum())
         count += len(labels)
         batches.set_postfix(loss=f"{losses / count:.4f}", accuracy=f"{correct / count:.1%}", refresh=False)
     return losses / count, correct / count
 
 
-def evaluate(model: nn.Module, dataset: Dataset[Any], batch_size: int = 500) -> Evaluation:
+def evaluate(run: Run, dataset: Dataset[Any], batch_size: int = 500) -> Evaluation:
     """Asks the network about every image of a dataset."""
-    model.eval()
+    run.model.eval()
     losses, labels, probabilities = 0.0, [], []
-    with tl.no_grad():
-        for images, targets in DataLoader(dataset, batch_size=batch_size):
-            scores = model(images)
-            losses += nn.functional.cross_entropy(scores, targets).item() * len(targets)
-            labels.append(targets.numpy())
-            probabilities.append(nn.functional.softmax(scores, axis=1).numpy())
+    for images, targets in DataLoader(dataset, batch_size=batch_size):
+        loss, shares = run.judge(images, targets)
+        losses += loss.item() * len(targets)
+        labels.append(targets.numpy())
+        probabilities.append(shares.numpy())
     found, truth = np.concatenate(probabilities), np.concatenate(labels)
     return Evaluation(losses / len(truth), truth, found.argmax(1), found.max(1))
+
+
+def measure_speeds(run: Run, train_set: Dataset[Any], rounds: int = 5, steps: int = 8) -> dict[str, float]:
+    """Steps a second, ``eager`` and ``jit``, on the same full batches: medians of alternating rounds.
+
+    Compiling is over when it begins. The run goes on learning by it, and is of no use afterwards.
+    """
+    run.model.train()
+    batches = list(islice(DataLoader(train_set, batch_size=run.settings["batch_size"]), steps))
+    batches = [batch for batch in batches if len(batch[1]) == len(batches[0][1])]
+    compiled = run.step.call if run.jit else tl.jit(run.step.function)
+    kinds = {"eager": run.step.function, "jit": compiled}
+    speeds: dict[str, list[float]] = {name: [] for name in kinds}
+    for number in range(-1, rounds):
+        for name, step in kinds.items():
+            began = perf_counter()
+            for batch in batches:
+                step(*batch)
+            if number >= 0:  # the round before is for what happens once
+                speeds[name].append(len(batches) / (perf_counter() - began))
+    return {name: median(found) for name, found in speeds.items()}
 
 
 def write_metrics(rows: Sequence[Row], path: Path) -> None:

@@ -60,7 +60,11 @@ def test_it_reaches_its_accuracy_and_says_so(tmp_path, capsys):
     assert lines[1].split() == ["epoch", "train", "loss", "train", "acc", "test", "loss", "test", "acc", "seconds"]
     assert [line.split()[0] for line in lines[2:17]] == [str(epoch) for epoch in range(1, 16)]
     assert lines[17] == f"wrote {', '.join(RESULTS)} to {tmp_path}/"
-    assert re.fullmatch(r"9\d\.\d\d% of 359 test images are right, after 15 epochs and \d+\.\d s", lines[18])
+    told = re.fullmatch(r"speed: (\d+) steps/s with jit, (\d+) eager, on batches of 32: \d+\.\d times; "
+                        r"compiling 3 programs took \d+\.\d s", lines[18])
+    assert int(told[1]) > int(told[2]) > 0
+    assert re.fullmatch(r"9\d\.\d\d% of 359 test images are right, after 15 epochs and \d+\.\d s", lines[19])
+    assert len(lines) == 20
     assert "epoch 15/15" in err  # the progress bar
 
 
@@ -105,6 +109,28 @@ def test_the_number_of_threads_does_not_matter(whole, tmp_path):
     finally:
         tl.set_num_threads(before)
     assert_same_run(whole, tmp_path)
+
+
+def test_eager_training_is_the_same_but_for_roundings(whole, tmp_path, capsys):
+    assert demo(tmp_path, "--epochs", 2, "--eager") == 0
+    speed = capsys.readouterr().out.splitlines()[5]
+    assert re.fullmatch(r"speed: \d+ steps/s with jit, \d+ eager, on batches of 32: \d+\.\d times", speed)
+    for eager, compiled in zip(metrics(tmp_path), metrics(whole)):
+        for name in ("learning_rate", "train_loss", "test_loss"):
+            assert float(eager[name]) == pytest.approx(float(compiled[name]), rel=2e-3)
+
+
+def test_what_was_trained_eagerly_is_resumed_compiled(tmp_path, capsys):
+    assert demo(tmp_path, "--epochs", 1, "--eager") == 0
+    assert demo(tmp_path, "--epochs", 2, "--resume") == 0
+    assert "; compiling 3 programs took " in capsys.readouterr().out
+
+
+def test_measuring_speeds_begins_after_everything_is_saved(whole):
+    model = digits_network()
+    model.load_state_dict(tl.load(whole / "model.safetensors"))
+    saved = tl.load(whole / "checkpoint.safetensors")["model"]
+    assert all(x.numpy().tobytes() == saved[name].numpy().tobytes() for name, x in model.state_dict().items())
 
 
 def test_resuming_goes_on_as_if_never_stopped(whole, tmp_path, capsys):
