@@ -40,6 +40,7 @@ from tensorlite.tensor_type import (
 )
 from tensorlite.tensor_type import bool_ as bool
 from tensorlite.transforms import grad, value_and_grad, vjp
+from tensorlite.vmap import vmap
 
 __version__ = "0.1.0"
 __array_api_version__ = "2024.12"
@@ -56,6 +57,7 @@ __all__ = sorted({
     "device", "devices_available", "e", "enable_grad", "errors", "float16", "float32", "float64", "get_num_threads",
     "grad", "inf", "int16", "int32", "int64", "int8", "is_grad_enabled", "nan", "newaxis", "no_grad", "pi",
     "set_grad_enabled", "set_num_threads", "uint16", "uint32", "uint64", "uint8", "value_and_grad", "vjp",
+    "vmap",
     *_LATER, *_PUBLIC,
 })
 

@@ -72,14 +72,19 @@ def retain_grad(self: Tensor) -> None:
 
 def detach(self: Tensor) -> Tensor:
     """The same value without its tape."""
-    result = Tensor(self.array)
+    result = Tensor(_constant(self.array))
     link_view(result, self)
     return result
 
 
+def _constant(array: Any) -> Any:
+    """What a tensor without a tape holds: inside vmap, a tensor without one too."""
+    return array.constant() if hasattr(array, "constant") else array
+
+
 def detach_(self: Tensor) -> Tensor:
     """Forgets the tape; the tensor becomes a constant."""
-    self.node = None
+    self.array, self.node = _constant(self.array), None
     return self
 
 

@@ -71,7 +71,7 @@ def explain(op: Op, inputs: Sequence[Any], attributes: dict[str, Any], error: Ex
     """Turns what an op's arrays raised into an error that names op, arguments, line and fix."""
     if isinstance(error, errors.TensorliteError) and error.complete or _is_not_ours(error):
         return error
-    error = _type_error(op, inputs, attributes) or error
+    error = type_error(op, inputs, attributes) or error
     last = len(op.inputs) - 1
     names = [f"{op.inputs[last]}[{i - last}]" if op.variadic and i >= last else op.inputs[i]
              for i in range(len(inputs))]
@@ -92,7 +92,7 @@ def _is_not_ours(error: Exception) -> bool:
     return isinstance(error, MemoryError | OSError | Warning) or module not in ("builtins", "numpy", "tensorlite")
 
 
-def _type_error(op: Op, inputs: Sequence[Any], attributes: dict[str, Any]) -> errors.TensorliteError | None:
+def type_error(op: Op, inputs: Sequence[Any], attributes: dict[str, Any]) -> errors.TensorliteError | None:
     """What the op's type rule says is wrong."""
     if op.type_rule is None:
         return None

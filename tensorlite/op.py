@@ -47,7 +47,8 @@ class Op:
     raises what is wrong. `rules` gives, by input, the derivative: a function in Tensor ops whose parameter names
     say what the tape must save (``g`` the cotangent, ``y`` the output, else inputs and attributes by name). The last
     input of a `variadic` op stands for any number of like ones. `meaning`, where there is one, spells the op in other
-    ops, on tensors with elements: what a compiler fuses.
+    ops, on tensors with elements: what a compiler fuses. `batch` says how the op maps over a batch where that does not
+    follow from its kind and attributes (`batch.rule_for`).
     """
 
     name: str
@@ -60,6 +61,7 @@ class Op:
     rules: dict[str, Callable[..., Any]] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
     meaning: Callable[..., Any] | None = None
+    batch: Callable[..., Any] | None = None
     run: Callable[..., Any] = field(init=False, repr=False)
     plans: dict[Any, Any] = field(init=False, repr=False, default_factory=dict)
 

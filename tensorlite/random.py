@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from tensorlite import errors
+from tensorlite.batch import Attributes, Batch, leading, looped, reshape
 from tensorlite.declare import IN_PLACE, primitive, public
 from tensorlite.ops.creation import place, require_grad
 from tensorlite.ops.elementwise import cos, floor, less, log, sqrt
@@ -46,7 +47,25 @@ def philox(xp: Any, blocks: Any, seed: int) -> Any:
     return xp.stack(words, axis=1).astype(xp.uint32)
 
 
-@primitive("opaque", type=lambda state, *, size: TensorType(np.dtype("uint32"), (size,), state.device))
+def _bits_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -> tuple[Any, Any]:
+    """Numbers of its own for each element of the batch: one draw, of all."""
+    size = attributes["size"]
+    if batch.axes[0] is not None:
+        return looped(batch, inputs, attributes)
+    return reshape(batch.apply(*inputs, size=batch.size * size), (batch.size, size)), 0
+
+
+def _advance_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -> tuple[Any, Any]:
+    if batch.axes[0] is not None:
+        return looped(batch, inputs, attributes)
+    return batch.apply(*inputs, size=batch.size * attributes["size"]), None
+
+
+_bits_batch.draws = _advance_batch.draws = True  # type: ignore[attr-defined]
+
+
+@primitive("opaque", type=lambda state, *, size: TensorType(np.dtype("uint32"), (size,), state.device),
+           batch=_bits_batch)
 def _random_bits(xp: Any, state: Any, *, size: int) -> Any:
     seed, offset = (int(word) for word in state)
     count = -(-size // 4)
@@ -58,7 +77,7 @@ def _random_bits(xp: Any, state: Any, *, size: int) -> Any:
     return out.reshape(-1)[:size]
 
 
-@primitive("opaque", type=lambda state, *, size: state)
+@primitive("opaque", type=lambda state, *, size: state, batch=_advance_batch)
 def _advance(xp: Any, state: Any, *, size: int) -> Any:
     return state + xp.asarray([0, -(-size // 4)], dtype=xp.uint64)
 
@@ -299,7 +318,7 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None) -
     return _order(keys, dtype=int64 if dtype is None else dtype_of(dtype))
 
 
-@primitive("opaque", type=lambda keys, *, dtype: TensorType(dtype, keys.shape, keys.device))
+@primitive("opaque", type=lambda keys, *, dtype: TensorType(dtype, keys.shape, keys.device), batch=leading)
 def _order(xp: Any, keys: Any, *, dtype: np.dtype) -> Any:
     return xp.argsort(keys, kind="stable").astype(dtype)
 

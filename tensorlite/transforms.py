@@ -22,6 +22,8 @@ from tensorlite.tree import flatten
 def tracked_copy(x: Any, caller: str) -> Tensor:
     """A new node for an argument: a leaf, or a recorded copy where an outer transform tracks it already."""
     x = x if isinstance(x, Tensor) else asarray(x)
+    lift = getattr(state.interpreter, "lift", None)  # inside vmap: what is tracked outside of it is a constant here
+    x = x if lift is None else lift(x)
     if x.dtype not in DIFFERENTIABLE:
         raise errors.complaint(errors.GradientError, caller, "only floating tensors have derivatives", {"argument": x},
                                "cast it first: x.to(tl.float32)")
@@ -65,6 +67,7 @@ def _pull(outputs: Sequence[Tensor], cotangents: Sequence[Tensor | None], inputs
     copies = {x.node for x in inputs}
     outer = any(node.order < start or (node in copies and type(node) is not Argument)
                 for node in ancestors(node for node, _ in roots))
+    outer = outer or getattr(state.interpreter, "tracks", False)  # inside vmap: by what is outside of it
     cotangents_recorded = any(g is not None and g.node is not None for g in cotangents)
     record = state.recording and (outer or cotangents_recorded)
     found = capture(roots, inputs, retain or record, record, caller)

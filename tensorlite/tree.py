@@ -29,6 +29,22 @@ def flatten(tree: Any) -> tuple[list[Any], Callable[[Iterator[Any]], Any]]:
     return leaves, lambda values: build([part(values) for part in parts])
 
 
+def branches(tree: Any) -> dict[Any, Any] | None:
+    """A container's children by key, number or field; None for a leaf.
+
+    >>> branches(["a", "b"])
+    {0: 'a', 1: 'b'}
+    """
+    children, build = _open(tree)
+    if build is None:
+        return None
+    if isinstance(tree, dict):
+        return dict(tree)
+    named = getattr(tree, "_fields", None) if isinstance(tree, list | tuple) else [
+        f.name for f in dataclasses.fields(tree) if f.init]
+    return dict(zip(named or range(len(children)), children, strict=True))
+
+
 def _open(tree: Any) -> tuple[list[Any], Callable[[list[Any]], Any] | None]:
     """A container's children and its constructor, which is None for a leaf."""
     if isinstance(tree, dict):

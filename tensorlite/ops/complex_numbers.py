@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tensorlite.batch import leading
 from tensorlite.declare import elementwise, primitive, public
 from tensorlite.kernels import scalar as s
 from tensorlite.op import Sample
@@ -42,8 +43,8 @@ def angle(x: Tensor, /) -> Tensor:
     return atan2(imag(x), real(x)) if x.dtype.kind == "c" else real_angle(x)
 
 
-@primitive("opaque", type=lambda re, im: retype(re, dtype=complex_dtype(re.dtype)), samples=[Sample((2, 3), (2, 3))],
-           vjp={"re": lambda g: real(g), "im": lambda g: imag(g)})
+@primitive("opaque", type=lambda re, im: retype(re, dtype=complex_dtype(re.dtype)), batch=leading,
+           samples=[Sample((2, 3), (2, 3))], vjp={"re": lambda g: real(g), "im": lambda g: imag(g)})
 def _from_parts(xp: Any, re: Any, im: Any) -> Any:
     """The complex numbers of given parts, of one shape and dtype."""
     out = xp.empty(re.shape, complex_dtype(re.dtype))

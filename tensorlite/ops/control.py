@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tensorlite import errors
+from tensorlite.batch import Attributes, Batch, move_axis
 from tensorlite.declare import primitive, public
 from tensorlite.op import Sample
 from tensorlite.ops.control_ops import _cond, _scan, _while_loop
@@ -278,7 +279,12 @@ def _unbind_type(x: TensorType) -> tuple[TensorType, ...]:
     return (TensorType(x.dtype, x.shape[1:], x.device),) * x.shape[0]
 
 
-@primitive("index", type=_unbind_type, vjp={"x": lambda g: stack(g)},
+def _unbind_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -> tuple[Any, Any]:
+    rows = batch.apply(move_axis(inputs[0], batch.axes[0], 1))
+    return rows, (0,) * len(rows)
+
+
+@primitive("index", type=_unbind_type, vjp={"x": lambda g: stack(g)}, batch=_unbind_batch,
            samples=[Sample((3, 2)), Sample((1, 0)), Sample((2,))])
 def _unbind(xp: Any, x: Any) -> Any:
     """The rows of an array, whose derivative is one stack of theirs."""

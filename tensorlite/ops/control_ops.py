@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tensorlite import errors
+from tensorlite.batch import unchanged
 from tensorlite.declare import PUBLIC, primitive
 from tensorlite.eager import one_device
 from tensorlite.modes import run_with
@@ -23,7 +24,7 @@ from tensorlite.tensor_type import DIFFERENTIABLE, TensorType
 from tensorlite.transforms import vjp
 
 
-@primitive("movement", type=lambda x: x, samples=[Sample((2, 3)), Sample(())])
+@primitive("movement", type=lambda x: x, batch=unchanged, samples=[Sample((2, 3)), Sample(())])
 def _stop_gradient(xp: Any, x: Any) -> Any:
     """The identity, without derivative: what a graph holds where a traced body used a detached tensor."""
     return x

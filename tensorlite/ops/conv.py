@@ -7,10 +7,12 @@ little memory, always the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from tensorlite.batch import Attributes, Batch, merged, move_axis, repeat, reshape
 from tensorlite.declare import primitive, public
 from tensorlite.dispatch import apply
 from tensorlite.errors import ArgumentError, ShapeError, complaint
@@ -82,7 +84,52 @@ def _conv2d_meaning(x: Tensor, weight: Tensor, *bias: Tensor, **geometry: Any) -
     return apply(OPS["add"], product, _reshape(bias[0], shape=(bias[0].size, 1, 1))) if bias else product
 
 
-@primitive("contract", type=_conv2d_type, meaning=_conv2d_meaning, samples=[
+def _conv2d_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -> tuple[Any, Any]:
+    """Images of the batch are more images; filters of the batch are more channels, in groups of their own."""
+    (x, weight, *bias), (place, own, *of_bias) = inputs, batch.axes
+    if own is None and of_bias in ([], [None]):
+        return _unmerged(batch, batch.apply(merged(move_axis(x, place, 0)), weight, *bias, **attributes), 0), 0
+    if own is not None:
+        out, axis = _grouped(batch, (x, weight), (place, own), attributes), 1
+    elif place is not None:
+        out, axis = _unmerged(batch, batch.apply(merged(move_axis(x, place, 0)), weight, **attributes), 0), 0
+    else:
+        out, axis = reshape(y := batch.apply(x, weight, **attributes), (1, *y.shape)), 0
+    for b, its in zip(bias, of_bias, strict=True):
+        spread = move_axis(b, its, 0)
+        shape = (1 if its is None else batch.size, 1) if axis == 0 else (1, 1 if its is None else batch.size)
+        out = apply(OPS["add"], out, reshape(spread, (*shape, spread.shape[-1], 1, 1)))
+    return out, axis
+
+
+def _unmerged(batch: Batch, x: Tensor, axis: int) -> Tensor:
+    """An axis as two, the batch and the rest."""
+    return reshape(x, (*x.shape[:axis], batch.size, x.shape[axis] // batch.size, *x.shape[axis + 1:]))
+
+
+def _grouped(batch: Batch, inputs: Sequence[Any], places: Sequence[int | None], attributes: Attributes) -> Tensor:
+    """A convolution of which each element of the batch is a group of channels: the batch is axis 1 of the result."""
+    x, y = (repeat(x, batch.size) if place is None else move_axis(x, place, 0)
+            for x, place in zip(inputs, places, strict=True))
+    is_weight = batch.op.name != "conv2d_weight"
+    left = merged(move_axis(x, 0, 1), 1)
+    right = merged(y) if is_weight else merged(move_axis(y, 0, 1), 1)
+    found = batch.apply(left, right, **{**attributes, "groups": attributes["groups"] * batch.size})
+    return _unmerged(batch, found, 1 if is_weight else 0)
+
+
+def _data_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -> tuple[Any, Any]:
+    if batch.axes[1] is None:
+        g = merged(move_axis(inputs[0], batch.axes[0], 0))
+        return _unmerged(batch, batch.apply(g, inputs[1], **attributes), 0), 0
+    return _grouped(batch, inputs, batch.axes, attributes), 1
+
+
+def _weight_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -> tuple[Any, Any]:
+    return _grouped(batch, inputs, batch.axes, attributes), 0
+
+
+@primitive("contract", type=_conv2d_type, meaning=_conv2d_meaning, batch=_conv2d_batch, samples=[
     Sample((2, 3, 6, 5), (4, 3, 3, 3), **_geometry()),
     Sample((2, 2, 5, 6), (2, 2, 3, 2), (2,), **_geometry((2, 1), ((1, 0), (1, 2)))),
     Sample((1, 4, 7, 7), (6, 2, 2, 3), (6,), **_geometry(dilation=(2, 2), groups=2)),
@@ -127,7 +174,8 @@ def _data_weight_vjp(g: Tensor, g_: Tensor, weight_shape: tuple[int, ...], strid
                           groups=groups)
 
 
-@primitive("contract", type=_data_type, vjp={"g_": _data_g_vjp, "weight": _data_weight_vjp}, samples=[
+@primitive("contract", type=_data_type, batch=_data_batch, vjp={
+    "g_": _data_g_vjp, "weight": _data_weight_vjp}, samples=[
     Sample((2, 4, 4, 3), (4, 3, 3, 3), size=(6, 5), **_geometry()),
     Sample((2, 2, 2, 8), (2, 2, 3, 2), size=(5, 6), **_geometry((2, 1), ((1, 0), (1, 2)))),
     Sample((1, 6, 5, 3), (6, 2, 2, 3), size=(7, 7), **_geometry(dilation=(2, 2), groups=2)),
@@ -172,7 +220,8 @@ def _weight_g_vjp(g: Tensor, x: Tensor, stride: Pair, padding: Padding, dilation
     return _conv2d(x, g, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
 
-@primitive("contract", type=_weight_type, vjp={"x": _weight_x_vjp, "g_": _weight_g_vjp}, samples=[
+@primitive("contract", type=_weight_type, batch=_weight_batch, vjp={
+    "x": _weight_x_vjp, "g_": _weight_g_vjp}, samples=[
     Sample((2, 3, 6, 5), (2, 4, 4, 3), kernel=(3, 3), **_geometry()),
     Sample((2, 2, 5, 6), (2, 2, 2, 8), kernel=(3, 2), **_geometry((2, 1), ((1, 0), (1, 2)))),
     Sample((1, 4, 7, 7), (1, 6, 5, 3), kernel=(2, 3), **_geometry(dilation=(2, 2), groups=2)),

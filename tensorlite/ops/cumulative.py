@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tensorlite.batch import leading
 from tensorlite.declare import primitive, public
 from tensorlite.errors import ArgumentError, ShapeError, complaint
 from tensorlite.op import Sample
@@ -86,7 +87,7 @@ def _scan_back(g: Tensor, factor: Tensor, axis: int) -> Tensor:
     return _flip(_linear_scan(backwards, _flip(g, axis=(axis,)), axis=axis), axis=(axis,))
 
 
-@primitive("opaque", type=lambda factor, term, *, axis: term, vjp={
+@primitive("opaque", type=lambda factor, term, *, axis: term, batch=leading, vjp={
     "factor": lambda g, factor, y, axis: _scan_back(g, factor, axis) * conj(_before(y, axis, 0)), "term": _scan_back},
            samples=[Sample((2, 4), (2, 4), axis=1), Sample((3, 2), (3, 2), axis=0), Sample((2, 0), (2, 0), axis=1)])
 def _linear_scan(xp: Any, factor: Any, term: Any, *, axis: int) -> Any:

@@ -15,6 +15,7 @@ from tensorlite import errors
 from tensorlite.declare import primitive
 from tensorlite.kernels import device as devices
 from tensorlite.op import Integers, Sample
+from tensorlite.ops import batched_index
 from tensorlite.ops.creation import from_python
 from tensorlite.ops.elementwise import where
 from tensorlite.ops.index_errors import what_is_wrong
@@ -131,6 +132,7 @@ def _by_axis(spec: Sequence[Any], ndim: int) -> list[Any]:
 
 @primitive("movement", type=lambda x, *, spec: retype(x, indexed_shape(x.shape, spec, ())),
            vjp={"x": lambda g, x_shape, spec: _unslice(g, spec=spec, shape=x_shape)},
+           batch=batched_index.read_rule,
            samples=[Sample((4, 5), spec=(slice(1, 3),)), Sample((4, 5), spec=(..., None, slice(None, None, -2))),
                     Sample((3, 4), spec=(1, 2)), Sample((3, 0), spec=(slice(2),))])
 def _slice(xp: Any, x: Any, *, spec: Spec) -> Any:
@@ -138,6 +140,7 @@ def _slice(xp: Any, x: Any, *, spec: Spec) -> Any:
 
 
 @primitive("index", type=lambda g, *, spec, shape: retype(g, shape), vjp={"g_": lambda g, spec: _slice(g, spec=spec)},
+           batch=batched_index.place_rule,
            samples=[Sample((2, 5), spec=(slice(1, 3),), shape=(4, 5))])
 def _unslice(xp: Any, g_: Any, *, spec: Spec, shape: tuple[int, ...]) -> Any:
     out = xp.zeros(shape, g_.dtype)
@@ -153,7 +156,7 @@ def _take_type(x: TensorType, *indices: TensorType, spec: Spec) -> TensorType:
 
 
 @primitive("index", type=_take_type, vjp={"x": lambda g, indices, x_shape, spec: _put_add(
-    g, *indices, spec=spec, shape=x_shape)},
+    g, *indices, spec=spec, shape=x_shape)}, batch=batched_index.read_rule,
            samples=[Sample((4, 5), Integers((3,), -4, 4), spec=(ARRAY,)),
                     Sample((4, 5), Integers((2, 1), 0, 4), Integers((3,), 0, 5), spec=(ARRAY, ARRAY)),
                     Sample((4, 5, 2), Integers((3,), 0, 2), spec=(..., ARRAY)),
@@ -164,7 +167,7 @@ def _take_at(xp: Any, x: Any, *indices: Any, spec: Spec) -> Any:
 
 
 @primitive("index", type=lambda g_, *indices, spec, shape: retype(g_, shape),
-           vjp={"g_": lambda g, indices, spec: _take_at(g, *indices, spec=spec)},
+           vjp={"g_": lambda g, indices, spec: _take_at(g, *indices, spec=spec)}, batch=batched_index.place_rule,
            samples=[Sample((3, 5), Integers((3,), 0, 4), spec=(ARRAY,), shape=(4, 5))])
 def _put_add(xp: Any, g_: Any, *indices: Any, spec: Spec, shape: tuple[int, ...]) -> Any:
     out = xp.zeros(shape, accumulator(g_.dtype))
@@ -218,7 +221,7 @@ def _set_value_vjp(g: Tensor, indices: tuple[Tensor, ...], value_shape: tuple[in
 
 
 @primitive("index", type=lambda *indices, spec, shape: retype(indices[0], indexed_shape(
-    shape, spec, [i.shape for i in indices]), np.dtype(bool)),
+    shape, spec, [i.shape for i in indices]), np.dtype(bool)), batch=batched_index.stayed_rule,
            samples=[Sample(Integers((3,), 0, 4), spec=(ARRAY,), shape=(4, 2))])
 def _stayed(xp: Any, *indices: Any, spec: Spec, shape: tuple[int, ...]) -> Any:
     """Whether each of the elements assigned to an index is still there afterwards."""
@@ -242,7 +245,7 @@ def _set_type(x: TensorType, value: TensorType, *indices: TensorType, spec: Spec
     return x
 
 
-@primitive("index", type=_set_type,
+@primitive("index", type=_set_type, batch=batched_index.set_rule,
            vjp={"x": lambda g, indices, spec: set_item_at(g, 0, indices, spec), "value": _set_value_vjp},
            samples=[Sample((4, 5), (2, 5), spec=(slice(1, 3),)), Sample((4, 5), (), spec=(1, 2)),
                     Sample((4, 5), (5,), Integers((2,), 0, 1), spec=(ARRAY,)),

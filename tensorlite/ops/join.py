@@ -7,6 +7,7 @@ from functools import reduce
 from itertools import accumulate
 from typing import Any
 
+from tensorlite.batch import leading
 from tensorlite.declare import primitive, public
 from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
 from tensorlite.op import Sample
@@ -32,7 +33,7 @@ def _concat_type(*arrays: TensorType, axis: int, _offsets: tuple[int, ...]) -> T
 
 
 @primitive("movement", type=_concat_type, vjp={"arrays": lambda g, index, axis, _offsets: _slice(
-    g, spec=along(axis, slice(_offsets[index], _offsets[index + 1])))},
+    g, spec=along(axis, slice(_offsets[index], _offsets[index + 1])))}, batch=leading,
            samples=[Sample((2, 3), (1, 3), axis=0, _offsets=(0, 2, 3)),
                     Sample((2, 0), (2, 3), axis=1, _offsets=(0, 0, 3)), Sample((2, 3), axis=0, _offsets=(0, 2))])
 def _concat(xp: Any, *arrays: Any, axis: int, _offsets: tuple[int, ...]) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tensorlite.batch import Attributes, Batch, move_axis, padded, reshape
 from tensorlite.declare import primitive, public
 from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
 from tensorlite.op import Sample
@@ -37,7 +38,23 @@ def matmul_type(x1: TensorType, x2: TensorType) -> TensorType:
     return TensorType(promote(x1.dtype, x2.dtype), (*batch, x1.shape[-2], x2.shape[-1]), x1.device)
 
 
-@primitive("contract", type=matmul_type,
+def _matmul_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -> tuple[Any, Any]:
+    """One product of larger matrices where a factor is one matrix for all, else a stack of products."""
+    (x1, x2), (first, second) = inputs, batch.axes
+    if second is None and x2.ndim == 2:
+        rows = move_axis(x1, first, 0)
+        flat = batch.apply(reshape(rows, (prod(rows.shape[:-1]), rows.shape[-1])), x2)
+        return reshape(flat, (*rows.shape[:-1], x2.shape[1])), 0
+    if first is None and x1.ndim == 2 and x2.ndim == 3:
+        columns = move_axis(x2, second, 1)
+        count, extents = columns.shape[0], columns.shape[1:]
+        return reshape(batch.apply(x1, reshape(columns, (count, prod(extents)))), (x1.shape[0], *extents)), 1
+    ndim = max(x.ndim - (axis is not None) for x, axis in zip(inputs, batch.axes, strict=True))
+    return batch.apply(*(x if axis is None else padded(move_axis(x, axis, 0), ndim)
+                         for x, axis in zip(inputs, batch.axes, strict=True))), 0
+
+
+@primitive("contract", type=matmul_type, batch=_matmul_batch,
            vjp={"x1": lambda g, x2: _matmul(g, conj(swap_last(x2))),
                 "x2": lambda g, x1: _matmul(conj(swap_last(x1)), g)},
            samples=[Sample((2, 3), (3, 4)), Sample((5, 2, 3), (3, 4)), Sample((2, 1, 2, 3), (4, 3, 2)),

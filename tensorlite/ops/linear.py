@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+from tensorlite.batch import Attributes, Batch, move_axis, padded, reshape
 from tensorlite.declare import primitive, public
 from tensorlite.dispatch import apply
 from tensorlite.errors import DTypeError, ShapeError, complaint
 from tensorlite.op import OPS, Sample
 from tensorlite.ops.checks import check_alike, check_floating
-from tensorlite.ops.linalg import _matmul
+from tensorlite.ops.linalg import _matmul, swap_last
 from tensorlite.ops.reduce import accumulator
 from tensorlite.ops.shape import _permute_dims, _reshape
 from tensorlite.tensor import Tensor
@@ -47,7 +49,31 @@ def _linear_meaning(x: Tensor, weight: Tensor, *bias: Tensor) -> Tensor:
     return apply(OPS["add"], product, bias[0]) if bias else product
 
 
-@primitive("contract", type=_linear_type, meaning=_linear_meaning,
+def _linear_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -> tuple[Any, Any]:
+    """Vectors of the batch are more rows; weights of the batch are more columns, or a stack of matrices."""
+    (x, weight, *bias), (place, own, *of_bias) = inputs, batch.axes
+    if own is None and of_bias in ([], [None]):
+        place = 0 if place == x.ndim - 1 else place
+        return batch.apply(move_axis(x, batch.axes[0], place), weight, *bias), place  # type: ignore[arg-type]
+    x = move_axis(x, place, 0)
+    ndim = x.ndim - (place is not None)
+    if own is None:
+        out = batch.apply(x, weight)
+        place = None if place is None else 0
+    elif place is None:
+        matrices = move_axis(weight, own, 0)
+        rows = reshape(matrices, (batch.size * matrices.shape[1], matrices.shape[2]))
+        out = move_axis(reshape(batch.apply(x, rows), (*x.shape[:-1], *matrices.shape[:2])), ndim - 1, 0)
+    else:
+        rows = reshape(x, (batch.size, math.prod(x.shape[1:-1]), x.shape[-1]))
+        product = _matmul(rows, swap_last(move_axis(weight, own, 0)))
+        out = reshape(product, (*x.shape[:-1], product.shape[-1]))
+    for b, axis in zip(bias, of_bias, strict=True):
+        out = apply(OPS["add"], out, b if axis is None else padded(move_axis(b, axis, 0), ndim))
+    return out, 0
+
+
+@primitive("contract", type=_linear_type, meaning=_linear_meaning, batch=_linear_batch,
            vjp={"x": lambda g, weight: _linear(g, _permute_dims(weight, axes=(1, 0))), "weight": _weight_vjp,
                 "bias": lambda g: g},
            samples=[Sample((3, 4), (2, 4)), Sample((2, 3, 4), (5, 4), (5,)), Sample((4,), (2, 4), (2,)),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from tensorlite.batch import Attributes, Batch, leading, looped
 from tensorlite.declare import elementwise, primitive, public
 from tensorlite.errors import ArgumentError, DTypeError, IndexingError, ShapeError, complaint
 from tensorlite.kernels import scalar as s
@@ -55,7 +57,7 @@ def _picked_type(x: TensorType, target: TensorType, *, axis: int, ignore: int) -
     return TensorType(x.dtype, target.shape, x.device)
 
 
-@primitive("index", type=_picked_type, samples=[
+@primitive("index", type=_picked_type, batch=leading, samples=[
     Sample((4, 3), Integers((4,), 0, 3), axis=1, ignore=-100),
     Sample((2, 3, 4), Integers((2, 4), 0, 3), axis=1, ignore=1),
     Sample((3,), Integers((), 0, 3), axis=0, ignore=-100)],
@@ -75,7 +77,7 @@ def _placed_type(g_: TensorType, target: TensorType, *, axis: int, ignore: int, 
     return TensorType(g_.dtype, (*g_.shape[:axis], classes, *g_.shape[axis:]), g_.device)
 
 
-@primitive("index", type=_placed_type, samples=[
+@primitive("index", type=_placed_type, batch=leading, samples=[
     Sample((4,), Integers((4,), 0, 3), axis=1, ignore=-100, classes=3),
     Sample((2, 4), Integers((2, 4), 0, 3), axis=1, ignore=1, classes=3)],
            vjp={"g_": lambda g, target, axis, ignore: _pick_class(g, target, axis=axis, ignore=ignore)})
@@ -94,7 +96,13 @@ def _weights_type(target: TensorType, *weight: TensorType, ignore: int, classes:
     return TensorType(dtype, target.shape, target.device)
 
 
-@primitive("index", type=_weights_type,
+def _weights_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -> tuple[Any, Any]:
+    if batch.axes[1:] in ((), (None,)):
+        return batch.apply(*inputs, **attributes), batch.axes[0]
+    return looped(batch, inputs, attributes)
+
+
+@primitive("index", type=_weights_type, batch=_weights_batch,
            samples=[Sample(Integers((4,), 0, 3), (3,), ignore=1, classes=3, dtype=np.dtype("float32"))])
 def _class_weights(xp: Any, target: Any, *weight: Any, ignore: int, classes: int, dtype: np.dtype) -> Any:
     """What each target counts: its class's weight, or 1; and 0 where it is ignored."""

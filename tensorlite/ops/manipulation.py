@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tensorlite.batch import leading
 from tensorlite.declare import primitive, public
 from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
 from tensorlite.kernels import device as devices
@@ -134,7 +135,7 @@ def flip(x: Tensor, /, axis: Axis | None = None) -> Tensor:
 
 
 @primitive("movement", type=_same,
-           vjp={"x": lambda g, shift, axis: _roll(g, shift=tuple(-n for n in shift), axis=axis)},
+           vjp={"x": lambda g, shift, axis: _roll(g, shift=tuple(-n for n in shift), axis=axis)}, batch=leading,
            samples=[Sample((5,), shift=(2,), axis=(0,)), Sample((2, 3), shift=(1, -1), axis=(1, 0)),
                     Sample((2, 0), shift=(1,), axis=(1,))])
 def _roll(xp: Any, x: Any, *, shift: tuple[int, ...], axis: tuple[int, ...]) -> Any:
@@ -242,12 +243,12 @@ def _matrices(op: str, x: Tensor) -> Tensor:
 TRIANGLES = [Sample((3, 4), k=0), Sample((2, 3, 3), k=-1), Sample((3, 2), k=1), Sample((0, 2), k=0)]
 
 
-@primitive("opaque", type=_same, vjp={"x": lambda g, k: _tril(g, k=k)}, samples=TRIANGLES)
+@primitive("opaque", type=_same, vjp={"x": lambda g, k: _tril(g, k=k)}, batch=leading, samples=TRIANGLES)
 def _tril(xp: Any, x: Any, *, k: int) -> Any:
     return xp.where(xp.tri(*x.shape[-2:], k=k, dtype=bool), x, x.dtype.type(0))
 
 
-@primitive("opaque", type=_same, vjp={"x": lambda g, k: _triu(g, k=k)}, samples=TRIANGLES)
+@primitive("opaque", type=_same, vjp={"x": lambda g, k: _triu(g, k=k)}, batch=leading, samples=TRIANGLES)
 def _triu(xp: Any, x: Any, *, k: int) -> Any:
     return xp.where(xp.tri(*x.shape[-2:], k=k - 1, dtype=bool), x.dtype.type(0), x)
 

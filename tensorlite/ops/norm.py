@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tensorlite.batch import Attributes, Batch, padded
 from tensorlite.declare import elementwise, primitive, public
 from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
 from tensorlite.op import Sample
@@ -124,7 +125,21 @@ def _layer_norm_meaning(x: Tensor, *affine: Tensor, axes: Axes, eps: float) -> T
     return astype(out, x.dtype, copy=False)
 
 
-@primitive("reduce", type=lambda x, *affine, axes, eps: x, meaning=_layer_norm_meaning,
+def _layer_norm_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -> tuple[Any, Any]:
+    """Weights of the batch scale and shift afterwards; the same for all stay with the op."""
+    x, *affine = batch.in_front(inputs)
+    is_batch = batch.axes[0] is not None
+    axes = tuple(a + is_batch for a in attributes["axes"])
+    if all(axis is None for axis in batch.axes[1:]):
+        return batch.apply(x, *affine, axes=axes, eps=attributes["eps"]), 0
+    out = batch.apply(x, axes=axes, eps=attributes["eps"])
+    ready = [w if axis is None else padded(w, x.ndim - is_batch)
+             for w, axis in zip(affine, batch.axes[1:], strict=True)]
+    out = out * ready[0]
+    return (out + ready[1] if len(ready) > 1 else out), 0
+
+
+@primitive("reduce", type=lambda x, *affine, axes, eps: x, meaning=_layer_norm_meaning, batch=_layer_norm_batch,
            vjp={"x": _layer_norm_x_vjp, "affine": _layer_norm_affine_vjp},
            samples=[Sample((3, 4), axes=(1,), eps=1e-5), Sample((3, 4), (4,), (4,), axes=(1,), eps=1e-5),
                     Sample((2, 3, 4), (3, 4), axes=(1, 2), eps=1e-3)])

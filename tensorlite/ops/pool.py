@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tensorlite.batch import folded
 from tensorlite.declare import primitive, public
 from tensorlite.errors import ArgumentError, complaint
 from tensorlite.op import Integers, Sample
@@ -75,7 +76,7 @@ def _geometry(kernel: Pair, stride: Pair, padding: Pair = (0, 0), dilation: Pair
     return {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
 
 
-@primitive("reduce", type=_max_type, vjp={"x": _max_vjp}, samples=[
+@primitive("reduce", type=_max_type, batch=folded, vjp={"x": _max_vjp}, samples=[
     Sample((2, 3, 4, 6), **_geometry((2, 2), (2, 2)), ceil_mode=False),
     Sample((1, 2, 7, 6), **_geometry((3, 2), (2, 1), (1, 1)), ceil_mode=True),
     Sample((2, 1, 6, 7), **_geometry((2, 3), (1, 2), (0, 0), (2, 1)), ceil_mode=False),
@@ -91,7 +92,8 @@ def _winner_type(x: TensorType, top: TensorType, *, kernel: Pair, **_: Any) -> T
     return TensorType(np.min_scalar_type(kernel[0] * kernel[1]), top.shape, x.device)
 
 
-@primitive("reduce", type=_winner_type, samples=[Sample((2, 3, 4, 6), (2, 3, 2, 3), **_geometry((2, 2), (2, 2)))])
+@primitive("reduce", type=_winner_type, batch=folded, samples=[
+    Sample((2, 3, 4, 6), (2, 3, 2, 3), **_geometry((2, 2), (2, 2)))])
 def _max_pool2d_winner(xp: Any, x: Any, top: Any, *, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Any:
     """For each window the place of its maximum ``top`` in the kernel, row by row: the first of equals, the last NaN."""
     counts = top.shape[2:]
@@ -113,7 +115,7 @@ def _scatter_type(g_: TensorType, *_winner: TensorType, size: Pair, **_: Any) ->
     return TensorType(g_.dtype, (*g_.shape[:2], *size), g_.device)
 
 
-@primitive("index", type=_scatter_type, samples=[
+@primitive("index", type=_scatter_type, batch=folded, samples=[
     Sample((2, 3, 2, 3), Integers((2, 3, 2, 3), 0, 4), size=(4, 6), **_geometry((2, 2), (2, 2))),
     Sample((1, 2, 3, 4), Integers((1, 2, 3, 4), 0, 6), size=(5, 5), **_geometry((3, 2), (2, 1), (1, 0)))],
            vjp={"g_": lambda g, winner, kernel, stride, padding, dilation: _max_pool2d_gather(
@@ -135,7 +137,7 @@ def _max_pool2d_scatter(xp: Any, g_: Any, winner: Any, *, size: Pair, kernel: Pa
     return uncover(out, borders, size).astype(g_.dtype, copy=False)
 
 
-@primitive("index", type=lambda x, winner, **_: TensorType(x.dtype, winner.shape, x.device), samples=[
+@primitive("index", batch=folded, type=lambda x, winner, **_: TensorType(x.dtype, winner.shape, x.device), samples=[
     Sample((2, 3, 4, 6), Integers((2, 3, 2, 3), 0, 4), **_geometry((2, 2), (2, 2))),
     Sample((1, 2, 5, 5), Integers((1, 2, 3, 4), 0, 6), **_geometry((3, 2), (2, 1), (1, 0)))],
            vjp={"x": lambda g, winner, x_shape, kernel, stride, padding, dilation: _max_pool2d_scatter(
@@ -151,7 +153,8 @@ def _max_pool2d_gather(xp: Any, x: Any, winner: Any, *, kernel: Pair, stride: Pa
     return out
 
 
-@primitive("index", type=lambda winner, **_: TensorType(np.dtype(np.int64), winner.shape, winner.device), samples=[
+@primitive("index", batch=folded, type=lambda winner, **_: TensorType(np.dtype(np.int64), winner.shape, winner.device),
+           samples=[
     Sample(Integers((1, 2, 3, 4), 0, 6), size=(5, 5), **_geometry((3, 2), (2, 1), (1, 0)))])
 def _max_pool2d_indices(xp: Any, winner: Any, *, size: Pair, kernel: Pair, stride: Pair, padding: Pair,
                         dilation: Pair) -> Any:
@@ -238,7 +241,7 @@ def _average_vjp(g: Tensor, x_shape: tuple[int, ...], kernel: Pair, stride: Pair
                               **_average_geometry(kernel, stride, padding, ceil_mode, include_pad, divisor))
 
 
-@primitive("reduce", type=_average_type, vjp={"x": _average_vjp}, samples=[
+@primitive("reduce", type=_average_type, batch=folded, vjp={"x": _average_vjp}, samples=[
     Sample((2, 3, 4, 6), **_average_geometry((2, 2), (2, 2))),
     Sample((1, 2, 7, 6), **_average_geometry((3, 2), (2, 1), (1, 1), True)),
     Sample((1, 2, 7, 6), **_average_geometry((3, 3), (2, 3), (1, 1), True, False)),
@@ -259,7 +262,7 @@ def _spread_vjp(g: Tensor, kernel: Pair, stride: Pair, padding: Pair, ceil_mode:
     return _avg_pool2d(g, **_average_geometry(kernel, stride, padding, ceil_mode, include_pad, divisor))
 
 
-@primitive("index", type=_scatter_type, vjp={"g_": _spread_vjp}, samples=[
+@primitive("index", type=_scatter_type, batch=folded, vjp={"g_": _spread_vjp}, samples=[
     Sample((2, 3, 2, 3), size=(4, 6), **_average_geometry((2, 2), (2, 2))),
     Sample((1, 2, 4, 7), size=(7, 6), **_average_geometry((3, 2), (2, 1), (1, 1), True, False))])
 def _avg_pool2d_spread(xp: Any, g_: Any, *, size: Pair, kernel: Pair, stride: Pair, padding: Pair, ceil_mode: bool,

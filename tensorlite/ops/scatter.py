@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from tensorlite.batch import leading
 from tensorlite.declare import primitive, public
 from tensorlite.errors import ArgumentError, DTypeError, IndexingError, ShapeError, complaint
 from tensorlite.op import Integers, Sample
+from tensorlite.ops import batched_index
 from tensorlite.ops.axes import one_axis
 from tensorlite.ops.filled import full
 from tensorlite.ops.reduce import accumulator
@@ -53,7 +55,7 @@ def _gather_vjp(g: Tensor, places: Tensor, x_shape: tuple[int, ...], axis: int) 
     return _scatter_new(g, places, axis=axis, shape=x_shape)
 
 
-@primitive("index", type=_gather_type, samples=[
+@primitive("index", type=_gather_type, batch=leading, samples=[
     Sample((4, 5), Integers((4, 3), 0, 5), axis=1), Sample((4, 5), Integers((2, 5), 0, 4), axis=0),
     Sample((2, 3, 4), Integers((1, 2, 6), 0, 4), axis=2), Sample((3, 2), Integers((0, 2), 0, 3), axis=0)],
            vjp={"x": _gather_vjp})
@@ -66,7 +68,7 @@ def _gather(xp: Any, x: Any, places: Any, *, axis: int) -> Any:
 @primitive("index", type=lambda g_, places, *, axis, shape: TensorType(g_.dtype, shape, g_.device), samples=[
     Sample((4, 3), Integers((4, 3), 0, 5), axis=1, shape=(4, 5)),
     Sample((2, 5), Integers((2, 5), 0, 4), axis=0, shape=(4, 6))],
-           vjp={"g_": lambda g, places, axis: _gather(g, places, axis=axis)})
+           batch=leading, vjp={"g_": lambda g, places, axis: _gather(g, places, axis=axis)})
 def _scatter_new(xp: Any, g_: Any, places: Any, *, axis: int, shape: tuple[int, ...]) -> Any:
     """Adds numbers to zeros at the places that an index names."""
     return _added(xp, xp.zeros(shape, accumulator(g_.dtype)), g_, places, axis).astype(g_.dtype, copy=False)
@@ -100,7 +102,7 @@ def _within_vjp(g: Tensor, x_shape: tuple[int, ...]) -> Tensor:
 
 
 @primitive("index", type=lambda x, *, shape: TensorType(x.dtype, shape, x.device),
-           samples=[Sample((2, 1), shape=(3, 4))], vjp={"x": _within_vjp})
+           batch=leading, samples=[Sample((2, 1), shape=(3, 4))], vjp={"x": _within_vjp})
 def _within(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
     """The array as the first corner of a larger one of zeros."""
     out = xp.zeros(shape, x.dtype)
@@ -109,7 +111,7 @@ def _within(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
 
 
 @primitive("movement", type=lambda x, *, shape: TensorType(x.dtype, shape, x.device),
-           samples=[Sample((3, 4), shape=(2, 1))],
+           batch=leading, samples=[Sample((3, 4), shape=(2, 1))],
            vjp={"x": lambda g, x_shape: _within(g, shape=x_shape)})
 def _corner_of(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
     return x[_corner(shape)]
@@ -119,7 +121,8 @@ _SCATTERS = (Sample((4, 5), (4, 3), Integers((4, 3), 0, 5), axis=1),
              Sample((4, 5), (3, 6), Integers((2, 5), 0, 4), axis=0))
 
 
-@primitive("index", type=_scatter_type, samples=_SCATTERS, vjp={"x": lambda g: g, "source": _source_vjp})
+@primitive("index", type=_scatter_type, batch=leading, samples=_SCATTERS,
+           vjp={"x": lambda g: g, "source": _source_vjp})
 def _scatter_add(xp: Any, x: Any, source: Any, places: Any, *, axis: int) -> Any:
     _check_along(x, places, axis, source)
     return _added(xp, x.astype(accumulator(x.dtype)), source, places, axis).astype(x.dtype, copy=False)
@@ -130,7 +133,8 @@ def _kept(g: Tensor, places: Tensor, axis: int) -> Tensor:
     return _scatter(g, zeros, places, axis=axis)
 
 
-@primitive("index", type=_scatter_type, samples=[Sample((4, 5), (4, 1), Integers((4, 1), 0, 5), axis=1)],
+@primitive("index", type=_scatter_type, batch=leading, samples=[
+    Sample((4, 5), (4, 1), Integers((4, 1), 0, 5), axis=1)],
            vjp={"x": lambda g, places, axis: _kept(g, places, axis), "source": _source_vjp})
 def _scatter(xp: Any, x: Any, source: Any, places: Any, *, axis: int) -> Any:
     _check_along(x, places, axis, source)
@@ -148,7 +152,7 @@ def _taken_vjp(g: Tensor, places: Tensor, x_shape: tuple[int, ...], axis: int) -
     return _add_rows(g, places, axis=axis, size=x_shape[axis])
 
 
-@primitive("index", type=_taken_type, samples=[
+@primitive("index", type=_taken_type, batch=batched_index.take_rows_rule, samples=[
     Sample((4, 3), Integers((2, 5), 0, 4), axis=0), Sample((2, 3, 4), Integers((4,), 0, 3), axis=1),
     Sample((3, 2), Integers((0,), 0, 3), axis=0)],
            vjp={"x": _taken_vjp})
@@ -162,7 +166,7 @@ def _rows_type(g_: TensorType, places: TensorType, *, axis: int, size: int) -> T
     return TensorType(g_.dtype, (*g_.shape[:axis], size, *g_.shape[axis + len(places.shape):]), g_.device)
 
 
-@primitive("index", type=_rows_type, samples=[
+@primitive("index", type=_rows_type, batch=batched_index.add_rows_rule, samples=[
     Sample((2, 5, 3), Integers((2, 5), 0, 4), axis=0, size=4), Sample((2, 4, 3), Integers((4,), 0, 3), axis=1, size=3),
     Sample((0, 2), Integers((0,), 0, 3), axis=0, size=3)],
            vjp={"g_": lambda g, places, axis: _take_rows(g, places, axis=axis)})
@@ -257,7 +261,7 @@ def index_select(x: Tensor, /, axis: int, index: Tensor) -> Tensor:
 
 
 @primitive("index", type=lambda x, *, classes: TensorType(np.dtype(np.int64), (*x.shape, classes), x.device),
-           samples=[Sample(Integers((2, 3), 0, 4), classes=5)])
+           batch=leading, samples=[Sample(Integers((2, 3), 0, 4), classes=5)])
 def _one_hot(xp: Any, x: Any, *, classes: int) -> Any:
     check_places(x, classes)
     return (x[..., None] == xp.arange(classes)).astype(np.int64)

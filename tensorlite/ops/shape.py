@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tensorlite.batch import Attributes, Batch, leading, padded, unchanged
 from tensorlite.declare import primitive, public
 from tensorlite.dispatch import apply
 from tensorlite.errors import DTypeError, ShapeError, complaint
@@ -24,12 +25,13 @@ def retype(x: TensorType, shape: Sequence[int] | None = None, dtype: np.dtype | 
 # --- copy and cast ------------------------------------------------------------------------------------------------
 
 
-@primitive("opaque", type=lambda x: x, vjp={"x": lambda g: g}, samples=[Sample((2, 3)), Sample(())])
+@primitive("opaque", type=lambda x: x, vjp={"x": lambda g: g}, batch=unchanged,
+           samples=[Sample((2, 3)), Sample(())])
 def _copy(xp: Any, x: Any) -> Any:
     return x.copy()
 
 
-@primitive("opaque", type=lambda x, *, dtype: retype(x, dtype=dtype), vjp={"x": lambda g: g},
+@primitive("opaque", type=lambda x, *, dtype: retype(x, dtype=dtype), vjp={"x": lambda g: g}, batch=unchanged,
            samples=[Sample((2, 3), dtype=np.dtype("float64"))])
 def _cast(xp: Any, x: Any, *, dtype: np.dtype) -> Any:
     return x.astype(dtype)
@@ -60,14 +62,20 @@ def astype(x: Tensor, dtype: Any, /, *, copy: bool = True, device: str | None = 
 
 
 @primitive("movement", type=lambda x, *, shape: retype(x, shape),
-           vjp={"x": lambda g, x_shape: apply(OPS["reshape"], g, shape=x_shape)},
+           vjp={"x": lambda g, x_shape: apply(OPS["reshape"], g, shape=x_shape)}, batch=leading,
            samples=[Sample((2, 6), shape=(3, 4)), Sample((4,), shape=(2, 2)), Sample((1, 1), shape=())])
 def _reshape(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
     return x.reshape(shape)
 
 
+def _permute_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -> tuple[Any, Any]:
+    (x,), (place,) = inputs, batch.axes
+    return batch.apply(x, axes=(place, *(a + (a >= place) for a in attributes["axes"]))), 0
+
+
 @primitive("movement", type=lambda x, *, axes: retype(x, [x.shape[a] for a in axes]),
            vjp={"x": lambda g, axes: apply(OPS["permute_dims"], g, axes=tuple(np.argsort(axes).tolist()))},
+           batch=_permute_batch,
            samples=[Sample((2, 3, 4), axes=(2, 0, 1)), Sample((2, 3), axes=(1, 0))])
 def _permute_dims(xp: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
     return x.transpose(axes)
@@ -112,7 +120,12 @@ def _broadcast_type(x: TensorType, *, shape: tuple[int, ...]) -> TensorType:
     return retype(x, shape)
 
 
-@primitive("movement", type=_broadcast_type, vjp={"x": lambda g, x_shape: sum_to(g, x_shape)},
+def _broadcast_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -> tuple[Any, Any]:
+    (x,), shape = batch.in_front(inputs), attributes["shape"]
+    return batch.apply(padded(x, len(shape)), shape=(batch.size, *shape)), 0
+
+
+@primitive("movement", type=_broadcast_type, vjp={"x": lambda g, x_shape: sum_to(g, x_shape)}, batch=_broadcast_batch,
            samples=[Sample((3, 1), shape=(2, 3, 4)), Sample((), shape=(2,))])
 def _broadcast_to(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
     return xp.broadcast_to(x, shape)

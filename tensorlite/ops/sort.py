@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from tensorlite.batch import Attributes, Batch, looped
 from tensorlite.declare import primitive, public
 from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
 from tensorlite.op import Sample
@@ -82,8 +84,14 @@ def argsort(x: Tensor, /, axis: int = -1, *, descending: bool = False, stable: b
     return _argsort(x, axis=_checked("argsort", x, axis), descending=bool(descending), stable=bool(stable))
 
 
+def _searchsorted_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -> tuple[Any, Any]:
+    if batch.axes[0] is None:  # each of x2 is looked up alone
+        return batch.apply(*inputs, **attributes), batch.axes[1]
+    return looped(batch, inputs, attributes)
+
+
 @primitive("opaque", type=lambda x1, x2, *, side: TensorType(DEFAULT_INTEGER, x2.shape, x2.device),
-           samples=[Sample((4,), (2, 3), side="left"), Sample((0,), (3,), side="right")])
+           batch=_searchsorted_batch, samples=[Sample((4,), (2, 3), side="left"), Sample((0,), (3,), side="right")])
 def _searchsorted(xp: Any, x1: Any, x2: Any, *, side: str) -> Any:
     return xp.searchsorted(comparable(x1), comparable(x2), side=side)
 

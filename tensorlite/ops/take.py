@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tensorlite.batch import unchanged
 from tensorlite.declare import primitive, public
 from tensorlite.errors import ArgumentError, DTypeError, IndexingError, ShapeError, complaint
 from tensorlite.op import Integers, Sample
@@ -17,7 +18,8 @@ from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import INTEGERS
 
 
-@primitive("index", type=lambda indices, **_: indices, samples=[Sample(Integers((3,), -4, 4), axis=1, extent=4)])
+@primitive("index", type=lambda indices, **_: indices, batch=unchanged,
+           samples=[Sample(Integers((3,), -4, 4), axis=1, extent=4)])
 def _from_the_front(xp: Any, indices: Any, *, axis: int, extent: int) -> Any:
     """Positions counted from the front, those below 0 having been counted from the end."""
     problem = out_of_bounds(indices, axis, extent)

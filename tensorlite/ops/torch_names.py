@@ -9,6 +9,7 @@ import numpy as np
 
 from tensorlite import errors
 from tensorlite import tensor_type as types
+from tensorlite.batch import unchanged
 from tensorlite.context import find
 from tensorlite.declare import IN_PLACE, METHODS, PUBLIC, primitive
 from tensorlite.kernels import device as devices
@@ -108,7 +109,7 @@ def expand(self: Tensor, *sizes: Any) -> Tensor:
         self.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(wanted)))
 
 
-@primitive("opaque", type=lambda x, *, device: TensorType(x.dtype, x.shape, device),
+@primitive("opaque", batch=unchanged, type=lambda x, *, device: TensorType(x.dtype, x.shape, device),
            vjp={"x": lambda g: g})
 def _to_device(xp: Any, x: Any, *, device: str) -> Any:
     return devices.get(device).asarray(devices.of(x).to_numpy(x))
