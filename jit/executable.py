@@ -15,7 +15,7 @@ from tensorlite.eager import NATIVE_SIZE
 from tensorlite.jit.emit import Emitter, Where
 from tensorlite.jit.lower import lower
 from tensorlite.jit.memory import Memory, plan_memory
-from tensorlite.jit.program import Buffer, Edge, Home, Lowered, Native, Place
+from tensorlite.jit.program import Buffer, Edge, Home, Lowered, Native, Place, steps_within
 from tensorlite.jit.schedule import Schedule, fault_of, is_serial, schedule
 from tensorlite.kernels.cpu import allocator
 from tensorlite.kernels.cpu.program import Frame, Meet, Record
@@ -47,6 +47,9 @@ class Executable:
         self.bases = 1 + len(lowered.inputs) + len(lowered.outputs) + len(self.constants)
         self.faults = list(dict.fromkeys(fault for phase in scheduled.phases for step in phase
                                          if (fault := fault_of(step)) is not None))
+        stages = {step.stage.key: step.stage for phase in scheduled.phases for outermost in phase
+                  for step in steps_within(outermost) if isinstance(step, Native)}
+        launch.compile_many((stage.build, stage.key) for stage in stages.values())
         self.segments = tuple(self._segments())
         self.threads = 1 if all(is_serial(step) for phase in scheduled.phases for step in phase) else None
         self.frames: list[_Frame] = []

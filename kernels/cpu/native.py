@@ -11,9 +11,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import re
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ _machine: Any = None
 # other kind.
 _NEAR = {"opt": 2, "reloc": "pic", "codemodel": "small"}
 _FAR = {"opt": 2, "reloc": "default", "codemodel": "jitdefault"}
+_OUTSIDE = re.compile(r"^declare [^@]*@tensorlite_", re.MULTILINE)  # a function of ours, which lies elsewhere
+_MOST_WORKERS = 16
 
 
 def compile(ir: str | Callable[[], str], key: str, name: str = "kernel", speed: int = 2) -> int:
@@ -54,10 +57,44 @@ def compile_all(ir: str | Callable[[], str], key: str, names: tuple[str, ...], s
         return addresses
     with _lock:
         if memo not in _addresses:
-            stamp = "" if isinstance(ir, str) else sources_stamp()
-            full_key = f"{host.identity()} {_NEAR} {_FAR} speed {speed}\n{stamp}\n{key}"
-            _addresses[memo] = _load(_object(ir, full_key, speed), names)
+            _addresses[memo] = _load(_object(ir, _full_key(key, speed, not isinstance(ir, str)), speed), names)
         return _addresses[memo]
+
+
+def compile_many(kernels: Sequence[tuple[Callable[[], str], str]], name: str = "kernel", speed: int = 2) -> list[int]:
+    """Return the addresses of ``name`` in several modules, each given as for ``compile``; cores work side by side.
+
+    Texts are made one after the other, while LLVM works on those that are ready.
+    """
+    with _lock:
+        missing = {key: ir for ir, key in kernels if (key, (name,)) not in _addresses}
+        keys = {key: _full_key(key, speed, by_key=True) for key in missing}
+        codes = {key: default_cache().get(keys[key]) for key in missing}
+        texts = {key: ir for key, ir in missing.items() if codes[key] is None}
+        for key, code in zip(texts, _emit_side_by_side(list(texts.values()), speed), strict=True):
+            default_cache().put(keys[key], code)
+            codes[key] = code
+        for key, known in codes.items():
+            assert known is not None
+            _addresses[key, (name,)] = _load(known, (name,))
+    return [_addresses[key, (name,)][0] for _, key in kernels]
+
+
+def _emit_side_by_side(texts: Sequence[Callable[[], str]], speed: int) -> list[bytes]:
+    workers = min(host.usable_cores(), len(texts), _MOST_WORKERS)
+    if workers < 2:
+        return [_emit(text(), speed) for text in texts]
+    _target_machine()  # LLVM's targets are set up by one thread
+    from concurrent.futures import ThreadPoolExecutor  # 5 ms that an import need not take
+
+    with ThreadPoolExecutor(workers) as pool:
+        return [future.result() for future in [pool.submit(_emit_apart, text(), speed) for text in texts]]
+
+
+def _emit_apart(ir: str, speed: int) -> bytes:
+    """What ``_emit`` does, with nothing of LLVM's that another thread uses."""
+    machine = _new_target_machine(_NEAR if host.is_x86() else _FAR)
+    return _emit(ir, speed, machine, _binding().create_context())
 
 
 @functools.cache
@@ -69,14 +106,25 @@ def sources_stamp() -> str:
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()
 
 
+def _full_key(key: str, speed: int, by_key: bool) -> str:
+    """Return all that an object depends on; of a kernel that is known only ``by_key``, our own sources are a part."""
+    stamp = sources_stamp() if by_key else ""
+    return f"{host.identity()} {_NEAR} {_FAR} speed {speed}\n{stamp}\n{key}"
+
+
 def emit_object(ir: str, speed: int = 2) -> bytes:
     """Return the relocatable object that ``ir`` compiles to on this machine, caches aside."""
     with _lock:
-        module = _optimise(ir, speed)
-        code = bytes(_target_machine().emit_object(module))
-        if any(undefined_symbols(code)):
-            code = bytes(_new_target_machine(_FAR).emit_object(_optimise(ir, speed)))
-        return code
+        return _emit(ir, speed)
+
+
+def _emit(ir: str, speed: int, machine: Any = None, context: Any = None) -> bytes:
+    calls = bool(_OUTSIDE.search(ir))
+    machine = (machine or _target_machine()) if not calls else _new_target_machine(_FAR)
+    code = bytes(machine.emit_object(_optimise(ir, speed, machine, context)))
+    if not calls and any(undefined_symbols(code)):
+        code = bytes(_new_target_machine(_FAR).emit_object(_optimise(ir, speed, machine, context)))
+    return code
 
 
 def emit_assembly(ir: str, triple: str | None = None, cpu: str = "", features: str = "") -> str:
@@ -123,17 +171,17 @@ def _new_target_machine(options: dict[str, Any]) -> Any:
     return target.create_target_machine(cpu=host.cpu_name(), features=host.llvm_features(), **options)
 
 
-def _parse(ir: str) -> Any:
+def _parse(ir: str, context: Any = None) -> Any:
     try:
-        module = _binding().parse_assembly(ir)
+        module = _binding().parse_assembly(ir, context)
         module.verify()
     except RuntimeError as error:
         raise KernelError(f"native.compile: LLVM refuses the kernel's text: {error}") from None
     return module
 
 
-def _optimise(ir: str, speed: int) -> Any:
-    module, binding, machine = _parse(ir), _binding(), _target_machine()
+def _optimise(ir: str, speed: int, machine: Any = None, context: Any = None) -> Any:
+    module, binding, machine = _parse(ir, context), _binding(), machine or _target_machine()
     options = binding.create_pipeline_tuning_options(speed_level=speed)
     options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
     builder = binding.create_pass_builder(machine, options)

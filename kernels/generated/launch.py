@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,16 @@ _DATA = 16  # where NumPy keeps the address of the elements, after the head of a
 
 def compile(build: Callable[[], loops.Kernel], key: str) -> int:
     """Return the address of the kernel that ``build`` makes; a warm cache loads it by its key, and builds nothing."""
-    return native.compile(lambda: llvm.emit(verify(build()), llvm.host()), f"loops {key}", speed=0)
+    return native.compile(_text_of(build), f"loops {key}", speed=0)
+
+
+def compile_many(kernels: Iterable[tuple[Callable[[], loops.Kernel], str]]) -> None:
+    """Compile what of several kernels nothing has compiled yet, on all cores."""
+    native.compile_many([(_text_of(build), f"loops {key}") for build, key in kernels], speed=0)
+
+
+def _text_of(build: Callable[[], loops.Kernel]) -> Callable[[], str]:
+    return lambda: llvm.emit(verify(build()), llvm.host())
 
 
 def _find_address() -> Callable[[npt.NDArray[Any]], int]:
