@@ -58,7 +58,7 @@ class _Printer:
         yield indent + form.format(*(_spell(value, names) for value in values))
 
     def loop(self, loop: loops.For, indent: str) -> Iterator[str]:
-        lanes = f"[{loop.lanes}]" if loop.kind is loops.Kind.VECTOR else ""
+        lanes = f"[{loop.lanes}{', single' if loop.single else ''}]" if loop.kind is loops.Kind.VECTOR else ""
         yield from self.spell((loop.extent,), indent, f"{loop.kind}{lanes} {loop.index} < {{}}:")
         yield from self.block(loop.body, indent + "  ")
 

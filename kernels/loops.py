@@ -154,13 +154,17 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class For:
-    """Run ``body`` for ``index`` from 0 to ``extent`` - 1. ``lanes``, a power of two, belongs to vector loops."""
+    """Run ``body`` for ``index`` from 0 to ``extent`` - 1. ``lanes``, a power of two, belongs to vector loops.
+
+    A vector loop that is ``single`` has one body for whole vectors and for what is left: less code, for long bodies.
+    """
 
     index: str
     extent: Value
     body: Block
     kind: Kind = Kind.SERIAL
     lanes: int = 1
+    single: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +213,9 @@ def parallel(index: str, extent: Value, *body: Statement) -> For:
     return For(index, extent, body, Kind.PARALLEL)
 
 
-def vector(index: str, extent: Value, lanes: int, *body: Statement) -> For:
+def vector(index: str, extent: Value, lanes: int, *body: Statement, single: bool = False) -> For:
     """Return a vector loop."""
-    return For(index, extent, body, Kind.VECTOR, lanes)
+    return For(index, extent, body, Kind.VECTOR, lanes, single)
 
 
 def serial(index: str, extent: Value, *body: Statement) -> For:

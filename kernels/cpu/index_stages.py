@@ -126,6 +126,19 @@ def plan_take_at(inputs: Sequence[Array], outputs: Sequence[Array], *, spec: Seq
     return _read(x, outputs[0], at, advanced(x, at, spec), from_end=True)
 
 
+def plan_known_classes(inputs: Sequence[Array], outputs: Sequence[Array], *, ignore: int, classes: int) -> Plan | None:
+    """The classes themselves, each looked at."""
+    (x,), (out,) = inputs, outputs
+    if not out.size:
+        return Plan(())
+    axes = [Axis(n, (a, b)) for n, a, b in zip(x.shape, x.strides, out.strides, strict=True)]
+    plan, merged = rows.walk(("x", "out"), axes)
+    numbers = pack(*rows.numbers(plan, merged, [0, 0]), classes, ignore)
+    key = f"known_classes {x.dtype.name} {plan}"
+    stage = Stage(key, lambda: index_loops.known_classes(x.dtype, plan), (0,), (1, 2), numbers, out.size * 0.5)
+    return Plan((stage,), (8,), 2)
+
+
 def plan_from_the_front(inputs: Sequence[Array], outputs: Sequence[Array], *, axis: int, extent: int) -> Plan | None:
     """Positions, those below 0 counted from the end."""
     (x,), (out,) = inputs, outputs
@@ -319,4 +332,5 @@ PLANS: dict[str, Callable[..., Plan | None]] = {
     "set_at": plan_set_at,
     "one_hot": plan_one_hot,
     "from_the_front": plan_from_the_front,
+    "known_classes": plan_known_classes,
 }

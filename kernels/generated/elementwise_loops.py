@@ -36,6 +36,7 @@ class Schedule:
     streaming: int = 64 << 20
     vector_bytes: int = 64
     simple: int = 12  # expressions of fewer nodes take two vectors at a time
+    long: int = 40  # bodies of more nodes are there once, under a mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Layout:
     rank: int
     inner: str
     streaming: bool = False
+    one: bool = False  # there is a single element
 
 
 DEFAULT = Schedule()
@@ -88,7 +90,7 @@ def body_of(function: s.Function, dtypes: Sequence[DType], dtype: DType) -> Body
 def kernel_of(body: Body, layout: Layout, schedule: Schedule = DEFAULT) -> loops.Kernel:
     """Return the loops of a body; its buffers are the operands and then the results. Raises as ``kernel``."""
     write = _Tiles if "t" in layout.inner else _Rows
-    writer = write(body, layout, _lanes(body, layout, schedule), schedule)
+    writer = write(body, layout, *_lanes(body, layout, schedule), schedule)
     buffers = [Buffer(f"a{k}", dtype, exclusive=False) for k, dtype in enumerate(body.operands)]
     alignment = 64 if layout.streaming else 0
     results = [Buffer(name, dtype, writable=True, exclusive=False, alignment=alignment)
@@ -97,8 +99,11 @@ def kernel_of(body: Body, layout: Layout, schedule: Schedule = DEFAULT) -> loops
     return loops.build("elementwise", (*buffers, *results, *integers), (writer.task(),))
 
 
-def _lanes(body: Body, layout: Layout, schedule: Schedule) -> int:
-    """Return the width: that of a vector of the widest dtype that occurs, twice where the expressions are short."""
+def _lanes(body: Body, layout: Layout, schedule: Schedule) -> tuple[int, bool]:
+    """Return the width: that of a vector of the widest dtype that occurs, twice where the expressions are short.
+
+    And whether the body is so long that it should be there once.
+    """
     types = {f"x{k}": dtype for k, dtype in enumerate(body.operands)}
     lowered = []
     for name, expr in body.values:
@@ -107,7 +112,9 @@ def _lanes(body: Body, layout: Layout, schedule: Schedule) -> int:
     lowered += [s.lower(s.cast(expr, dtype), types) for expr, dtype in body.results]
     nodes = s.postorder(*lowered)
     lanes = schedule.vector_bytes // max(dtype.itemsize for dtype in (*(n.dtype for n in nodes), *types.values()))
-    return lanes if len(nodes) >= schedule.simple or set(layout.inner) & {"s", "t"} else 2 * lanes
+    scattered = bool(set(layout.inner) & {"s", "t"})
+    single = len(nodes) > schedule.long and not scattered and not layout.streaming
+    return (lanes if len(nodes) >= schedule.simple or scattered else 2 * lanes), single
 
 
 _TASK, _START, _COUNT, _I, _R = map(s.Var, ("task", "start", "count", "i", "r"))
@@ -118,8 +125,8 @@ class _Rows:
 
     PARAMETERS: tuple[str, ...] = ("n", "chunk", "chunks", "rows", "block", "tasks")
 
-    def __init__(self, body: Body, layout: Layout, lanes: int, schedule: Schedule) -> None:
-        self.body, self.layout, self.lanes, self.schedule = body, layout, lanes, schedule
+    def __init__(self, body: Body, layout: Layout, lanes: int, single: bool, schedule: Schedule) -> None:
+        self.body, self.layout, self.lanes, self.single, self.schedule = body, layout, lanes, single, schedule
         self.operands = [f"a{k}" for k in range(len(body.operands))]
         self.results = [f"out{k}" for k in range(len(body.results))]
         self.names = [*self.operands, *self.results]
@@ -174,7 +181,9 @@ class _Rows:
             Store(name, self.place(name), s.cast(expr, dtype), streaming=self.layout.streaming)
             for name, (expr, dtype) in zip(self.results, self.body.results, strict=True)
         ]
-        return [*bases, *before, loops.vector("i", _COUNT, self.lanes, *within, *stores)]
+        if self.layout.one:
+            return [*bases, *before, loops.serial("i", _COUNT, *within, *stores)]
+        return [*bases, *before, loops.vector("i", _COUNT, self.lanes, *within, *stores, single=self.single)]
 
     def values(self) -> list[Let]:
         """Name the values."""
@@ -200,8 +209,8 @@ class _Tiles(_Rows):
 
     PARAMETERS = (*_Rows.PARAMETERS, "blocks")
 
-    def __init__(self, body: Body, layout: Layout, lanes: int, schedule: Schedule) -> None:
-        super().__init__(body, layout, lanes, schedule)
+    def __init__(self, body: Body, layout: Layout, lanes: int, single: bool, schedule: Schedule) -> None:
+        super().__init__(body, layout, lanes, single, schedule)
         self.extents = self.extents[:-1]  # that of the rows is a parameter of its own
 
     def task(self) -> loops.For:

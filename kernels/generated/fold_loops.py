@@ -51,6 +51,7 @@ class Form:
     lanes: int
     columns: int = 0
     stage: str = "all"  # or "part", or "rest"
+    single: bool = False  # the bodies are so long that each is there once
 
 
 def arrays(fold: Fold) -> tuple[str, ...]:
@@ -215,6 +216,10 @@ class _Writer:
         rows = [output for output in self.fold.outputs if output.value is not None]
         return [Store(_buffer(f"to_{o.name}"), place, s.cast(o.value, o.dtype)) for o in rows]  # type: ignore[arg-type]
 
+    def vector(self, name: str, extent: s.Expr, *body: Statement) -> loops.For:
+        """Return a loop over the lanes."""
+        return loops.vector(name, extent, self.form.lanes, *body, single=self.form.single)
+
     def passes(self) -> list[Statement]:
         statements: list[Statement] = []
         for number, step in enumerate(self.fold.passes):
@@ -253,7 +258,7 @@ class _Rows(_Writer):
     def walk(self, step: Pass, number: int) -> list[Statement]:
         i, outer = s.Var(f"i{number}"), self.form.reduce - 1
         body = self.element(step, number, self.outside(number, outer), i if outer else _START + i)
-        walk = self.nest([loops.vector(f"i{number}", self.extent(outer), self.form.lanes, *body)], number, outer)
+        walk = self.nest([self.vector(f"i{number}", self.extent(outer), *body)], number, outer)
         if not step.accumulators:
             return walk
         columns = zip(*((a.name, a.identity, a.merge) for a in step.accumulators), strict=True)
@@ -286,7 +291,7 @@ class _Columns(_Writer):
         row, chunk = self.row_and_chunk(_LANE)
         given = self.givens(row, lane=_LANE)
         body = [*given, *self.first("first", _LANE), *self.passes(), *self.results(row, chunk)]
-        return [*self.count(), loops.vector("lane", s.Var("span"), self.form.lanes, *body)]
+        return [*self.count(), self.vector("lane", s.Var("span"), *body)]
 
     def walk(self, step: Pass, number: int) -> list[Statement]:
         body = self.element(step, number, self.outside(number, self.form.reduce), _LANE)

@@ -25,6 +25,7 @@ from tensorlite.kernels.stage import Plan, Stage, pack
 DType = np.dtype[Any]
 Strides = tuple[int, ...]
 
+_SHORT = 4  # elements of a row: longer ones are walked along, in less code than a row a lane takes
 _HEAVY = 8  # values of a fold that are alive together: from here on a lane takes one register of each
 
 
@@ -35,6 +36,7 @@ def plan_body(body: Body, extents: Sequence[int], strides: Sequence[Strides]) ->
     """
     axes = [Axis(extent, tuple(row[d] for row in strides)) for d, extent in enumerate(extents)]
     merged, layout = walk(axes or [Axis(1, (1,) * len(strides))], len(body.operands))
+    layout = replace(layout, one=prod(extents) == 1)
     count = len(body.operands)
     values = numbers(merged, layout, DEFAULT)
     nodes = sum(len(s.postorder(expr)) for expr, _ in body.results) + sum(len(s.postorder(e)) for _, e in body.values)
@@ -51,7 +53,7 @@ def plan_fold(fold: Fold, keep: Sequence[Axis], reduce: Sequence[Axis]) -> Plan:
     The strides of an axis are those of ``fold_loops.arrays(fold)``. Where rows are long and few, and the fold has a
     state, it takes two stages.
     """
-    schedule = arrange.DEFAULT
+    schedule = replace(arrange.DEFAULT, short=_SHORT)
     heavy = max(len(expressions(step)) for step in fold.passes) >= _HEAVY
     if heavy:
         schedule = replace(schedule, most_lanes=32)

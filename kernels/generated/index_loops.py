@@ -176,6 +176,22 @@ def one_hot(dtype: DType, place: DType, rows: Rows) -> loops.Kernel:
     return loops.build("one_hot", parameters, (rows.loop((*row, columns)),))
 
 
+def known_classes(dtype: DType, rows: Rows) -> loops.Kernel:
+    """Return the loops that copy classes, and look whether each is one or is ignored."""
+    at, classes = s.Var("at"), s.Var("classes")
+    outside = s.logical_or(s.less(at, 0), s.greater_equal(at, classes))
+    body = (
+        Load("loaded", "x", rows.place("x", _I)),
+        Let("at", s.cast(s.Var("loaded"), INDEX)),
+        Flag("fault", s.logical_and(outside, s.not_equal(at, s.Var("ignored")))),
+        Store("out", rows.place("out", _I), s.Var("loaded")),
+    )
+    buffers = (Buffer("x", dtype), Buffer("out", dtype, writable=True), _fault())
+    parameters: tuple[Buffer | Parameter, ...] = (*buffers, *rows.parameters, *map(Parameter, ("classes", "ignored")))
+    columns = loops.vector("i", _COUNT, _VECTOR_BYTES // INDEX.itemsize, *body)
+    return loops.build("known_classes", parameters, (rows.loop((columns,)),))
+
+
 def from_the_front(dtype: DType, rows: Rows) -> loops.Kernel:
     """Return the loops that count places below 0 from the end of an axis."""
     at, extent = s.Var("at"), s.Var("extent")

@@ -209,11 +209,20 @@ class Emitter:
         if extent == str(loop.lanes):
             self._lanes(loop, "0", "")
             return
+        if loop.single:
+            self._loop(("0", extent, str(loop.lanes)), loop.body, lambda index: self._some_lanes(loop, index, extent))
+            return
         whole = self.asm.let(f"and i64 {extent}, {-loop.lanes}")
         self._loop(("0", whole, str(loop.lanes)), loop.body, lambda index: self._lanes(loop, index, ""))
         rest = self.asm.let(f"sub i64 {extent}, {whole}")
         some = self.asm.let(f"icmp sgt i64 {rest}, 0")
         self._when(some, loop.body, lambda: self._lanes(loop, whole, rest))
+
+    def _some_lanes(self, loop: loops.For, base: str, extent: str) -> None:
+        """Append the body for at most all lanes from ``base`` on."""
+        rest = self.asm.let(f"sub i64 {extent}, {base}")
+        fewer = self.asm.let(f"icmp slt i64 {rest}, {loop.lanes}")
+        self._lanes(loop, base, self.asm.let(f"select i1 {fewer}, i64 {rest}, i64 {loop.lanes}"))
 
     def _lanes(self, loop: loops.For, base: str, active: str) -> None:
         """Append the body for the lanes from ``base`` on."""

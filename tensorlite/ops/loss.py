@@ -13,10 +13,11 @@ from tensorlite.errors import ArgumentError, DTypeError, IndexingError, ShapeErr
 from tensorlite.kernels import scalar as s
 from tensorlite.op import Integers, Sample
 from tensorlite.ops.dropout import keep_scaled
-from tensorlite.ops.elementwise import not_equal
+from tensorlite.ops.elementwise import equal, logical_and, not_equal, where
+from tensorlite.ops.ranges import arange
 from tensorlite.ops.reduce import _mean, _sum
 from tensorlite.ops.scatter import grid
-from tensorlite.ops.shape import _reshape
+from tensorlite.ops.shape import _reshape, astype
 from tensorlite.ops.softmax import log_softmax
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import GROUPS, TensorType
@@ -57,7 +58,42 @@ def _picked_type(x: TensorType, target: TensorType, *, axis: int, ignore: int) -
     return TensorType(x.dtype, target.shape, x.device)
 
 
-@primitive("index", type=_picked_type, batch=leading, samples=[
+@primitive("index", type=lambda target, **_: target, batch=leading,
+           samples=[Sample(Integers((4,), 0, 3), ignore=-100, classes=3)])
+def _known_classes(xp: Any, target: Any, *, ignore: int, classes: int) -> Any:
+    """The targets themselves, when each is found to name a class or to be ignored."""
+    _check_classes(target, classes, ignore)
+    return target
+
+
+def _is_class(target: Tensor, axis: int, classes: int, ignore: int) -> Tensor:
+    """Where along the axis of classes each target's is; nowhere if it is ignored."""
+    target = _known_classes(target, ignore=ignore, classes=classes)
+    shape = (*target.shape[:axis], 1, *target.shape[axis:])
+    along = tuple(classes if d == axis else 1 for d in range(len(shape)))
+    wanted = _reshape(target, shape=shape)
+    chosen = equal(wanted, _reshape(arange(classes, dtype=target.dtype), shape=along))
+    return logical_and(chosen, not_equal(wanted, ignore)) if 0 <= ignore < classes else chosen
+
+
+def _pick_class_meaning(x: Tensor, target: Tensor, *, axis: int, ignore: int) -> Tensor:
+    picked = where(_is_class(target, axis, x.shape[axis], ignore), x, 0)
+    return _sum(picked, axis=(axis,), keepdims=False, dtype=x.dtype)
+
+
+def _place_class_meaning(g_: Tensor, target: Tensor, *, axis: int, ignore: int, classes: int) -> Tensor:
+    here = _is_class(target, axis, classes, ignore)
+    return where(here, _reshape(g_, shape=(*g_.shape[:axis], 1, *g_.shape[axis:])), 0)
+
+
+def _class_weights_meaning(target: Tensor, *weight: Tensor, ignore: int, classes: int, dtype: np.dtype) -> Tensor:
+    if weight:
+        chosen = where(_is_class(target, target.ndim, classes, ignore), weight[0], 0)
+        return astype(_sum(chosen, axis=(target.ndim,), keepdims=False, dtype=weight[0].dtype), dtype, copy=False)
+    return astype(not_equal(_known_classes(target, ignore=ignore, classes=classes), ignore), dtype, copy=False)
+
+
+@primitive("index", type=_picked_type, batch=leading, meaning=_pick_class_meaning, samples=[
     Sample((4, 3), Integers((4,), 0, 3), axis=1, ignore=-100),
     Sample((2, 3, 4), Integers((2, 4), 0, 3), axis=1, ignore=1),
     Sample((3,), Integers((), 0, 3), axis=0, ignore=-100)],
@@ -77,7 +113,7 @@ def _placed_type(g_: TensorType, target: TensorType, *, axis: int, ignore: int, 
     return TensorType(g_.dtype, (*g_.shape[:axis], classes, *g_.shape[axis:]), g_.device)
 
 
-@primitive("index", type=_placed_type, batch=leading, samples=[
+@primitive("index", type=_placed_type, batch=leading, meaning=_place_class_meaning, samples=[
     Sample((4,), Integers((4,), 0, 3), axis=1, ignore=-100, classes=3),
     Sample((2, 4), Integers((2, 4), 0, 3), axis=1, ignore=1, classes=3)],
            vjp={"g_": lambda g, target, axis, ignore: _pick_class(g, target, axis=axis, ignore=ignore)})
@@ -102,7 +138,7 @@ def _weights_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) 
     return looped(batch, inputs, attributes)
 
 
-@primitive("index", type=_weights_type, batch=_weights_batch,
+@primitive("index", type=_weights_type, batch=_weights_batch, meaning=_class_weights_meaning,
            samples=[Sample(Integers((4,), 0, 3), (3,), ignore=1, classes=3, dtype=np.dtype("float32"))])
 def _class_weights(xp: Any, target: Any, *weight: Any, ignore: int, classes: int, dtype: np.dtype) -> Any:
     """What each target counts: its class's weight, or 1; and 0 where it is ignored."""

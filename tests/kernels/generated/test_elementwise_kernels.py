@@ -44,7 +44,7 @@ def run_kernel(function, views, bases, out, threads, how):
     names = [p.name for p in kernel.parameters if isinstance(p, loops.Parameter)]
     arguments = dict(zip(names, elementwise.numbers(axes, layout, SMALL), strict=True))
     arguments |= {f"a{k}": memory_of(view, base) for k, (view, base) in enumerate(zip(views, bases, strict=True))}
-    arguments["out"] = memory_of(out, out if out.base is None else out.base)
+    arguments["out0"] = memory_of(out, out if out.base is None else out.base)
     if how == "interpreter":
         interp.run(kernel, arguments, threads)
     else:
@@ -268,8 +268,8 @@ def test_plans_are_kept_and_bounded(monkeypatch):
 
 
 GOLDEN = """\
-kernel elementwise(a0: float32[] shared, a1: float32[] shared, out: float32[] writable shared, n: int64, chunk: int64, \
-chunks: int64, rows: int64, block: int64, tasks: int64, a0_stride0: int64, a1_stride0: int64, out_stride0: int64)
+kernel elementwise(a0: float32[] shared, a1: float32[] shared, out0: float32[] writable shared, n: int64, chunk: int64, \
+chunks: int64, rows: int64, block: int64, tasks: int64, a0_stride0: int64, a1_stride0: int64, out0_stride0: int64)
   parallel task < tasks:
     let start = ((task % chunks) * chunk)
     let count = min.int64(chunk, (n - start))
@@ -278,11 +278,11 @@ chunks: int64, rows: int64, block: int64, tasks: int64, a0_stride0: int64, a1_st
       let at0 = (first + r)
       let a0_base = (start + (at0 * a0_stride0))
       let a1_base = (0 + (at0 * a1_stride0))
-      let out_base = (start + (at0 * out_stride0))
+      let out0_base = (start + (at0 * out0_stride0))
       load x1 = a1[a1_base]
       vector[32] i < count:
         load x0 = a0[(a0_base + i)]
-        store out[(out_base + i)] = add.float32(mul.float32(x0, x1), 1.0:float32)
+        store out0[(out0_base + i)] = add.float32(mul.float32(x0, x1), 1.0:float32)
 """
 
 
