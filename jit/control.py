@@ -146,7 +146,8 @@ class Closed:
     def rebind(self, made: Sequence[Tensor]) -> None:
         """Rebinds the state to what the equation made of it."""
         for tensor, new, recorded in zip(self.states, made, self.recorded, strict=True):
-            self.outer.about_to_rebind(tensor)
+            if state.met is not None:
+                state.met(tensor)
             tensor.array, tensor.bases = new.array, ()
             if recorded is not None:
                 tensor.node = new.node if recorded else None

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tensorlite import errors
+from tensorlite.batching import Mapped
 from tensorlite.errors import TraceError
 from tensorlite.jit.control import Closure, check_tape, close
 from tensorlite.jit.graph import Equation, Graph, Value
@@ -117,6 +118,8 @@ class Trace:
         """The value that stands for a tensor in this trace."""
         if isinstance(x.array, Value) and x.array in self.values:
             return x.array
+        if type(x.array) is Mapped and x.array.level.trace is self:
+            return x.array  # of a vmap in this trace, which is given it again as an operand
         if self.closure is not None:
             return self.closure.lift(user, x)
         if isinstance(x.array, Value):

@@ -8,8 +8,7 @@ to whole batches, and returns the output and its batch axis, or tuples of both.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tensorlite import errors
 from tensorlite.declare import PUBLIC
@@ -20,8 +19,7 @@ from tensorlite.tensor import Tensor
 Attributes = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """One application of an op to a batch: its size, and the batch axis of each input, None where it has none."""
 
     op: Op

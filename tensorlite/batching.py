@@ -64,9 +64,10 @@ class Mapped:
         """The type of one element of the batch."""
         return TensorType(self.dtype, self.shape, self.tensor.device)
 
-    def __repr__(self) -> str:
-        batch = "the same" if self.axis is None else f"one of {self.level.size}"
-        return f"tensor({self.type}, {batch} for each element of vmap's batch)"
+    @property
+    def note(self) -> str:
+        """What the tensor shows beside its type."""
+        return "the same for all of vmap's batch" if self.axis is None else f"one of {self.level.size} in vmap"
 
     def constant(self) -> Any:
         """The same without the tapes beneath."""
@@ -75,6 +76,14 @@ class Mapped:
         made = Mapped(self.level, self.tensor.detach(), self.axis)
         made.base = self if self.base is None else self.base
         return made
+
+
+def any_of_batch(x: Tensor) -> bool:
+    """Whether a condition holds for any of the elements that `vmap` maps over."""
+    array = x.array
+    while type(array) is Mapped:
+        array = array.tensor.array
+    return bool(array.any())
 
 
 class Level:
@@ -152,6 +161,13 @@ class Level:
     def owns(self, x: Tensor) -> bool:
         """Whether a tensor holds what this level computed."""
         return type(x.array) is Mapped and x.array.level is self
+
+    @property
+    def trace(self) -> Any:
+        """The trace that is beneath, None where there is none."""
+        if isinstance(self.interpreter, Level):
+            return self.interpreter.trace
+        return getattr(self.interpreter, "__self__", None)
 
     @property
     def tracks(self) -> bool:

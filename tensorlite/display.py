@@ -18,7 +18,7 @@ from tensorlite.tensor_type import DEFAULT_FLOAT, DEFAULT_INTEGER, bfloat16
 
 def _repr(self: Tensor) -> str:
     if is_traced(self):
-        return f"tensor({self.type}, traced)"
+        return f"tensor({self.type}, {getattr(self.array, 'note', 'traced')})"
     array = numpy(self)
     if array.dtype == bfloat16:
         array = array.astype(np.float32)

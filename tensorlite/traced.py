@@ -1,4 +1,4 @@
-"""What a tensor cannot do while a function is traced: give its elements to Python, which has none of them yet."""
+"""What a tensor cannot do while a function is traced or mapped: give its elements to Python, which has no one value."""
 
 from __future__ import annotations
 
@@ -19,6 +19,24 @@ _SAYS = {
 _OTHER = ("the elements are only known when the function runs", _KEEP)
 
 
+_MAPPED = {
+    "bool": ("a value that differs between the elements of vmap's batch decides in Python", _TURN),
+    "index": ("an index or a size of Python must be the same for all elements of vmap's batch",
+              "index by the tensor itself, as in x[i]"),
+    "mask": ("a mask that differs between the elements of vmap's batch picks another number for each",
+             _SAYS["mask"][1]),
+    "asarray": ("a tensor of vmap's batch is inside of a list", _SAYS["asarray"][1]),
+}
+_OTHER_MAPPED = ("the elements differ within vmap's batch", _KEEP)
+_TRACKED = ("the tensor has a derivative outside of vmap, which Python would lose", "use x.detach()")
+
+
+def _what_to_say(x: Tensor, asked: str) -> tuple[str, str]:
+    if not hasattr(x.array, "level"):
+        return _SAYS.get(asked, _OTHER)
+    return _TRACKED if x.array.axis is None else _MAPPED.get(asked, _OTHER_MAPPED)
+
+
 def is_traced(x: Tensor) -> bool:
     """Whether a tensor stands for elements that are not known yet."""
     return type(x.array) is not np.ndarray and hasattr(x.array, "type")
@@ -27,5 +45,5 @@ def is_traced(x: Tensor) -> bool:
 def require_elements(x: Tensor, asked: str, user: str = "") -> None:
     """Raises `TraceError` where a function that is being traced asks for elements."""
     if is_traced(x):
-        problem, fix = _SAYS.get(asked, _OTHER)
+        problem, fix = _what_to_say(x, asked)
         raise errors.complaint(errors.TraceError, user or asked, problem, {"x": x}, fix)

@@ -7,8 +7,7 @@ index in front of the batch's own changes that, so that results are permuted to 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,15 +33,14 @@ def numbers(size: int, x: Tensor) -> Tensor:
 # --- any index ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Arrays:
-    """Where the axes that a spec's arrays give are in the result for one element: ``count`` of them from ``start``.
+class Arrays(NamedTuple):
+    """Where the axes that a spec's arrays give are in the result for one element: ``ndim`` of them from ``start``.
 
     `adjacent` says that the arrays stand side by side; `first` that nothing stands before them.
     """
 
     start: int
-    count: int
+    ndim: int
     adjacent: bool
     first: bool
 
@@ -60,8 +58,7 @@ def read(spec: Sequence[Any], ndim: int, indices: Sequence[Tensor], axes: Sequen
     return Arrays(before if adjacent else 0, count, adjacent, places[0] == 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Indexed:
+class Indexed(NamedTuple):
     """An index of a whole batch, whose own axis is in front, and the order that puts the result's batch axis first."""
 
     spec: tuple[Any, ...]
@@ -89,9 +86,9 @@ def _indexed(size: int, spec: tuple[Any, ...], indices: Sequence[Tensor], axes: 
         in_place = arrays is None or arrays.adjacent
         order = list(range(result_ndim + 1))
         if not in_place:
-            order.insert(0, order.pop(arrays.count))  # type: ignore[union-attr]
+            order.insert(0, order.pop(arrays.ndim))  # type: ignore[union-attr]
         return Indexed((slice(None), *spec), tuple(indices), tuple(order))
-    count, start = arrays.count, arrays.start
+    count, start = arrays.ndim, arrays.start
     own = reshape(numbers(size, indices[0]), (size, *(1,) * count))
     everything = (own, *_aligned(indices, axes, count))
     after = list(range(count + 1, result_ndim + 1))
@@ -108,7 +105,7 @@ def result_ndim(spec: Sequence[Any], ndim: int, arrays: Arrays | None) -> int:
     """How many axes an index of one element gives, on something of so many axes."""
     used = sum(part is not None and part is not Ellipsis and part not in _MASKS for part in spec)
     kept = sum(part is None or isinstance(part, slice) for part in spec)
-    return ndim - used + kept + (0 if arrays is None else arrays.count)
+    return ndim - used + kept + (0 if arrays is None else arrays.ndim)
 
 
 def _whole(batch: Batch, spec: tuple[Any, ...], indices: Sequence[Tensor], axes: Sequence[int | None],
@@ -123,7 +120,7 @@ def read_rule(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -> tu
     if place is None:
         arrays = read(spec, x.ndim, indices, axes)
         assert arrays is not None
-        return batch.apply(x, *_aligned(indices, axes, arrays.count), spec=spec), arrays.start
+        return batch.apply(x, *_aligned(indices, axes, arrays.ndim), spec=spec), arrays.start
     whole = _whole(batch, spec, indices, axes, x.ndim - 1)
     return whole.result(batch.apply(move_axis(x, place, 0), *whole.indices, spec=whole.spec)), 0
 

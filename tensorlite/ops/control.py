@@ -15,15 +15,18 @@ import numpy as np
 
 from tensorlite import errors
 from tensorlite.batch import Attributes, Batch, move_axis
+from tensorlite.batching import any_of_batch
 from tensorlite.declare import primitive, public
 from tensorlite.op import Sample
 from tensorlite.ops.control_ops import _cond, _scan, _while_loop
 from tensorlite.ops.creation import asarray
+from tensorlite.ops.elementwise import logical_and, where
 from tensorlite.ops.filled import full, zeros
 from tensorlite.ops.join import stack
 from tensorlite.state import state
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType, default_dtype, scalar_kind
+from tensorlite.traced import is_traced
 from tensorlite.tree import flatten
 
 
@@ -102,6 +105,8 @@ def cond(pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], *
     """
     chosen = _truth("cond", "pred", pred)
     close = state.control
+    if close is None and isinstance(chosen, Tensor) and is_traced(chosen):
+        return _each_branch(chosen, true_fn, false_fn, operands)
     if close is None or isinstance(chosen, bool):
         return (true_fn if chosen is True or chosen is not False and bool(chosen.array) else false_fn)(*operands)
     given = Tree("cond", "operands", operands)
@@ -121,6 +126,14 @@ def cond(pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], *
     found = _cond(chosen, *closed.states, *given.tensors, *closed.consts, true=true, false=false)
     closed.rebind(found[:len(closed.states)])
     return results[-1].build(closed.released(found[len(closed.states):]))
+
+
+def _each_branch(pred: Tensor, true_fn: Callable[..., Any], false_fn: Callable[..., Any],
+                 operands: Sequence[Any]) -> Any:
+    """Both branches, of which each element that `vmap` maps over takes its own."""
+    true, false = (Tree("cond", "a branch's result", function(*operands)) for function in (true_fn, false_fn))
+    _check_same("cond", "the branches' result", true, false, _BRANCH_FIX)
+    return true.build([where(pred, a, b) for a, b in zip(true.tensors, false.tensors, strict=True)])
 
 
 # --- while_loop ---------------------------------------------------------------------------------------------------
@@ -151,9 +164,9 @@ def while_loop(cond_fn: Callable[[Any], Any], body_fn: Callable[[Any], Any], ini
     carry: Sequence[Tensor] = first.tensors
     close = state.control
     if close is None:
-        while (go := test(*carry)) is True or go is not False and bool(go.array):
+        while (go := test(*carry)) is True or go is not False and not is_traced(go) and bool(go.array):
             carry = body(*carry)
-        return first.build(carry)
+        return first.build(_until_all_are_done(go, test, body, carry) if go is not False and is_traced(go) else carry)
     closed = close("while_loop", [body, lambda *tensors: [_tensor("while_loop", "cond", test(*tensors))]],
                    [x.type for x in carry], carries=len(carry), pure=(1,))
     graph, cond_graph = closed.graphs
@@ -163,6 +176,15 @@ def while_loop(cond_fn: Callable[[Any], Any], body_fn: Callable[[Any], Any], ini
                         carries=len(carry) + len(closed.states))
     closed.rebind(found[len(carry):])
     return first.build(closed.released(found[:len(carry)]))
+
+
+def _until_all_are_done(go: Tensor, test: Callable[..., Any], body: Callable[..., Any],
+                        carry: Sequence[Tensor]) -> Sequence[Tensor]:
+    """The carries of the elements that `vmap` maps over, each until its own condition fails."""
+    while any_of_batch(go):
+        carry = [where(go, new, old) for new, old in zip(body(*carry), carry, strict=True)]
+        go = logical_and(go, test(*carry))
+    return carry
 
 
 # --- scan and map -------------------------------------------------------------------------------------------------

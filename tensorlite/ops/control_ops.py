@@ -18,6 +18,7 @@ from tensorlite.declare import PUBLIC, primitive
 from tensorlite.eager import one_device
 from tensorlite.modes import run_with
 from tensorlite.op import OPS, Sample
+from tensorlite.ops.batched_control import cond_rule, scan_rule, while_rule
 from tensorlite.state import state
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import DIFFERENTIABLE, TensorType
@@ -210,12 +211,12 @@ def _scan_cotangents(g: tuple[Tensor, ...], y: tuple[Tensor, ...], operands: tup
 # --- ops ----------------------------------------------------------------------------------------------------------
 
 
-@primitive("opaque", type=_cond_type, vjp={"operands": _cond_vjp})
+@primitive("opaque", type=_cond_type, vjp={"operands": _cond_vjp}, batch=cond_rule)
 def _cond(xp: Any, pred: Any, *operands: Any, true: Any, false: Any) -> Any:
     return tuple(y.array for y in (true if pred else false)(*map(Tensor, operands)))
 
 
-@primitive("opaque", type=_while_loop_type, vjp={"operands": _while_loop_vjp})
+@primitive("opaque", type=_while_loop_type, vjp={"operands": _while_loop_vjp}, batch=while_rule)
 def _while_loop(xp: Any, *operands: Any, cond: Any, body: Any, carries: int) -> Any:
     carry = [Tensor(array) for array in operands[:carries]]
     consts = [Tensor(array) for array in operands[carries:]]
@@ -224,7 +225,7 @@ def _while_loop(xp: Any, *operands: Any, cond: Any, body: Any, carries: int) -> 
     return tuple(x.array for x in carry)
 
 
-@primitive("opaque", type=_scan_type, vjp={"operands": _scan_vjp})
+@primitive("opaque", type=_scan_type, vjp={"operands": _scan_vjp}, batch=scan_rule)
 def _scan(xp: Any, *operands: Any, body: Any, carries: int, slices: int, length: int, reverse: bool, kept: bool) -> Any:
     carry = [Tensor(array) for array in operands[:carries]]
     rows = operands[carries:carries + slices]
