@@ -152,7 +152,7 @@ def _source(
     stage = Stage(form.key(), lambda: conv_loops.pad_kernel(form), (number,), (scratch,), numbers, work)
     image, channel, *between, line, _ = copy.strides
     images = Images(scratch, 0, image, channel, (between[0], between[1]), line, padded=True)
-    beyond = 4 * gemm_loops.schedule(x.dtype).square
+    beyond = 8 * gemm_loops.schedule(x.dtype).square
     return Source(images, (stage,), ((copy.size + beyond) * x.dtype.itemsize,))
 
 
@@ -207,8 +207,8 @@ def _fitted(schedule: Schedule, m: int, n: int) -> Schedule:
 
 def _stretch(run: int, images: Images, schedule: Schedule) -> int:
     """Return how many pixels of a run are copied at once, those beyond its end too; 0 if nothing may be read there."""
-    vectors = next((n for n in (1, 2) if run <= n * schedule.square), 4)
-    return vectors * schedule.square if images.padded else 0
+    covering = (n * schedule.square for n in (1, 2, 4, 8))
+    return next(n for n in covering if n >= min(run, schedule.lanes)) if images.padded else 0
 
 
 def _stages(windows: Windows, dtype: np.dtype[Any], finish: Finish, scratch: int) -> tuple[list[Stage], list[int]]:

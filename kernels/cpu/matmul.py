@@ -22,7 +22,8 @@ from tensorlite.kernels.stage import Array, Plan, Stage, pack
 
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 _DOT_ROWS, _DOT_COLUMNS = 16, 12  # up to so many rows or columns, dot products are faster than panels (measured)
-_STRAIGHT_ROWS = 256  # up to so many rows, packing does not pay (measured)
+_STRAIGHT_ROWS, _STRAIGHT_ROWS_NARROW = 256, 24  # up to so many, packing does not pay (measured): if rows of a panel
+_WIDE_ROW = 256  # have so many bytes, and if not
 _MACS_PER_NANOSECOND = 100.0
 _PRODUCT = (s.Var("product"),)
 
@@ -82,7 +83,7 @@ def plan(
     finish = Epilogue(values, tuple(x.dtype.name for x in outputs), tuple(x.name for x in dtypes), letters)
     if not lowers(finish, a.dtype, dtypes):
         return None
-    return Plan((stage(product, a.dtype, finish, _right(product)),))
+    return Plan((stage(product, a.dtype, finish, _right(product, a.dtype)),))
 
 
 def _supported(a: Array, b: Array, outputs: Sequence[Array]) -> bool:
@@ -170,7 +171,7 @@ def stage(product: Product, dtype: np.dtype[Any], epilogue: Epilogue, right: str
     return Stage(form.key(), lambda: matmul_loops.kernel(form), reads, writes, pack(*numbers), work)
 
 
-def _right(product: Product) -> str:
+def _right(product: Product, dtype: np.dtype[Any]) -> str:
     """Return the way that the right operand is taken in (`matmul_loops.Form`)."""
     one = product.k == 1
     rows = product.b.step == 1 or product.n == 1
@@ -178,7 +179,8 @@ def _right(product: Product) -> str:
     few = product.m <= _DOT_ROWS or product.n <= _DOT_COLUMNS
     if columns and (product.a.step == 1 or one) and few and not (rows and one):
         return "dot"
-    if rows and product.m <= _STRAIGHT_ROWS:
+    wide = gemm_loops.schedule(dtype).lanes * dtype.itemsize >= _WIDE_ROW
+    if rows and product.m <= (_STRAIGHT_ROWS if wide else _STRAIGHT_ROWS_NARROW):
         return "straight"
     return "rows" if rows else "columns" if columns else "strided"
 

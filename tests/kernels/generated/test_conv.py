@@ -52,7 +52,7 @@ both_ways = pytest.mark.parametrize("by_pixels", [False, True])
 
 
 @st.composite
-def cases(draw, most=12):
+def cases(draw):
     """Draw shapes of a convolution and its attributes."""
     groups = draw(st.sampled_from([1, 1, 2, 3]))
     kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
@@ -63,7 +63,8 @@ def cases(draw, most=12):
         "groups": groups,
     }
     spans = [(k - 1) * d + 1 for k, d in zip(kernel, attributes["dilation"], strict=True)]
-    size = [max(draw(st.integers(1, most)), n - sum(p)) for n, p in zip(spans, attributes["padding"], strict=True)]
+    sides = st.sampled_from([1, 2, 3, 5, 8, 9, 12, 20, 70])
+    size = [max(draw(sides), n - sum(p)) for n, p in zip(spans, attributes["padding"], strict=True)]
     counts = [(n + sum(p) - span) // step + 1 for n, p, span, step in
               zip(size, attributes["padding"], spans, attributes["stride"], strict=True)]  # fmt: skip
     images, channels = draw(st.integers(0, 4)), draw(st.integers(1, 5))
@@ -230,6 +231,13 @@ def check_all(shape):
     (gradient,) = run(plan, (x, found), weight.shape, [F32])
     expected = eager("conv2d_weight", x.astype(F64), found.astype(F64), kernel=(3, 3), **attributes)
     assert_close(gradient / scale, expected / scale, terms=found[:, 0].size)
+
+
+def test_long_lines_of_few_filters():
+    x, weight = numbers((1, 2, 3, 300), seed=1), numbers((1, 2, 3, 3), seed=2)
+    plan = conv.plan_conv2d(*map(stages.described, (x, weight)), [Array.contiguous(F32, (1, 1, 3, 300))], **geometry())
+    (found,) = run(plan, (x, weight), (1, 1, 3, 300), [F32])
+    assert_close(found, eager("conv2d", x.astype(F64), weight.astype(F64), **geometry()), terms=18)
 
 
 def test_what_has_no_plan():
