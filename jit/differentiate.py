@@ -52,7 +52,7 @@ class Differentiable:
 
                 return vjp(forward, *(inputs[k] for k in chosen))[1](tuple(cotangents))
 
-            graph = trace_call(pull, types, {}).graph
+            graph = trace_call(pull, types, {}, stops=False).graph
             found = self._derivatives[wanted] = Differentiable(graph)
         return found
 

@@ -198,7 +198,7 @@ def _escape(jitted: Jitted, traced: Any) -> TraceError:
     line = next((e.line for e in traced.graph.equations if value in e.outputs), "")
     told = TraceError(f"{jitted!r}: a tensor of the trace is kept outside of the function",
                       "return it; what Python code keeps is only kept when the function is traced")
-    told.problem = f"{told.problem}\n  {value.type}" + (f"  made at {line}" if line else "")
+    told.problem = f"{told.problem}\n  {value.type}" + (f"  made {line}" if line else "")
     return TraceError(told.problem, told.fix)
 
 

@@ -170,12 +170,20 @@ class Guards:
             for name, value in list(vars(thing).items()):
                 if name in named and not isinstance(value, _SCALARS):
                     self.value(value, 1)
+            for module in thing._modules.values():
+                self.value(module)
             self.methods(type(thing))
 
     def methods(self, kind: type) -> None:
         """Notes what the methods of a user's class name."""
         for base in kind.__mro__:
-            for function in vars(base).values():
+            if (id(base), "") in self._noted or _file_of(base).startswith(_OURS):
+                continue
+            self._noted[id(base), ""] = base
+            names = tuple(name for name, value in vars(base).items() if not name.startswith("__") and _is_data(value))
+            if names:
+                self.place(base, lambda base=base, names=names: [vars(base).get(n, _MISSING) for n in names], 0)  # type: ignore[misc]
+            for function in list(vars(base).values()):
                 function = getattr(function, "__func__", getattr(function, "fget", function))
                 if isinstance(function, FunctionType):
                     self.function(function)
@@ -223,7 +231,7 @@ class Guards:
 
     def attributes(self, owner: Any, names: Sequence[str]) -> None:
         """Notes attributes of a user's module or class."""
-        if (getattr(owner, "__file__", None) or _file_of(owner)).startswith(_OURS):
+        if _file_of(owner).startswith(_OURS):
             return
         held: Any = vars(owner)
         read = tuple(name for name in names if name in held)
@@ -233,6 +241,11 @@ class Guards:
             self.place(self._noted[key], lambda: [vars(owner).get(name, _MISSING) for name in read], 0)
         if isinstance(owner, type):
             self.methods(owner)
+
+
+def _is_data(value: Any) -> bool:
+    return not callable(value) and not isinstance(value, property | classmethod | staticmethod | MappingProxyType) \
+        and not hasattr(value, "__get__")
 
 
 class _Key:
@@ -250,11 +263,12 @@ def _slots_of(kind: type) -> tuple[str, ...]:
 
 
 def _file_of(owner: Any) -> str:
-    """The file that a class is defined in; that of built-in ones counts as ours."""
-    module = sys.modules.get(getattr(owner, "__module__", ""), None)
-    if isinstance(owner, ModuleType):
+    """The file of a module, or of a class's; those of the standard library are as good as ours."""
+    module = owner if isinstance(owner, ModuleType) else sys.modules.get(owner.__module__)
+    name = getattr(module, "__name__", "")
+    if name.partition(".")[0] in sys.stdlib_module_names and name != "__main__":
         return _OURS[0]
-    return getattr(module, "__file__", None) or ("" if getattr(owner, "__module__", "") == "__main__" else _OURS[0])
+    return getattr(module, "__file__", None) or ""
 
 
 def _contents(cell: Any) -> Any:

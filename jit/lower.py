@@ -27,6 +27,7 @@ from tensorlite.kernels.generated.elementwise_loops import Body
 from tensorlite.kernels.generated.fused import plan_body
 from tensorlite.kernels.stage import Array, Plan
 from tensorlite.op import OPS
+from tensorlite.ops.index import NO, YES
 
 
 def lower(graph: Graph, over: Mapping[int, int] | None = None) -> Lowered:
@@ -171,6 +172,8 @@ class _Lowering:
     def planned(self, equation: Equation, inputs: list[Place], outputs: list[Place]) -> bool:
         """Appends the stages that a kernel family plans for an op."""
         family = PLANS.get(equation.op.name)
+        if {YES, NO}.intersection(x for x in equation.attributes.get("spec", ()) if isinstance(x, str)):
+            return False
         if family is None or len(inputs) != len(equation.inputs) or OPS.get(equation.op.name) is not equation.op:
             return False
         plan = family([place.array for place in inputs], [place.array for place in outputs], **equation.attributes)

@@ -64,6 +64,7 @@ class Trace:
     tracked: set[Value] = field(default_factory=set)
     stopped: dict[Value, Value] = field(default_factory=dict)
     taken: list[Tensor] = field(default_factory=list)
+    stops: bool = True
 
     def new_value(self, type: TensorType) -> Value:
         """A value that belongs to this trace."""
@@ -107,7 +108,7 @@ class Trace:
 
     def used(self, x: Tensor, value: Value) -> Value:
         """What an operand is: a value that has a derivative stops where it is used as a constant."""
-        if value not in self.tracked or (x.node is not None and state.recording):
+        if not self.stops or value not in self.tracked or (x.node is not None and state.recording):
             return value
         if value not in self.stopped:
             self.stopped[value] = self.new_value(value.type)
@@ -122,7 +123,7 @@ class Trace:
             return x.array  # of a vmap in this trace, which is given it again as an operand
         if self.closure is not None:
             return self.closure.lift(user, x)
-        if isinstance(x.array, Value):
+        if isinstance(x.array, Value | Mapped):
             raise errors.complaint(TraceError, user, "a tensor of another trace was kept and is used here", {},
                                    "return it from the function that made it")
         return self.captured(x).value  # type: ignore[return-value]
@@ -211,11 +212,13 @@ class Traced:
     rebound: bool
 
 
-@dataclass(frozen=True)
 class Output:
     """A leaf of the result that is a tensor, by its number among the graph's outputs."""
 
-    number: int
+    __slots__ = ("number",)  # no dataclass, which would be a container of leaves
+
+    def __init__(self, number: int) -> None:
+        self.number = number
 
 
 def trace(function: Callable[..., Any], *arguments: Any, **kwargs: Any) -> Graph:
@@ -248,9 +251,13 @@ def tracing(trace: Trace) -> Iterator[None]:
         state.interpreter, state.met, state.control, state.grad = before
 
 
-def trace_call(function: Callable[..., Any], arguments: Sequence[Any], kwargs: Mapping[str, Any]) -> Traced:
-    """Traces one call, and says how the graph's inputs and outputs belong to arguments, result and state."""
-    tracer = Trace()
+def trace_call(function: Callable[..., Any], arguments: Sequence[Any], kwargs: Mapping[str, Any],
+               stops: bool = True) -> Traced:
+    """Traces one call, and says how the graph's inputs and outputs belong to arguments, result and state.
+
+    Without ``stops`` the graph does not say where a value that has a derivative is used as a constant.
+    """
+    tracer = Trace(stops=stops)
     leaves, rebuild = flatten((tuple(arguments), dict(kwargs)))
     given = _Arguments(tracer)
     replaced = [given.stand_in(leaf) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
@@ -337,6 +344,7 @@ def _finish(tracer: Trace, inputs: list[Value], ended: list[tuple[Any, Any]]) ->
 
     leaves, rebuild = flatten(result)
     results = tuple(Output(place(leaf)) if isinstance(leaf, Tensor) else leaf for leaf in leaves)
+    empty = flatten(rebuild(iter(results)))[1]  # makes the container again, and holds nothing of this one
     tracked = frozenset(to.number for to, leaf in zip(results, leaves, strict=True)
                         if isinstance(leaf, Tensor) and _is_differentiable(leaf))
     if tracked:
@@ -349,10 +357,11 @@ def _finish(tracer: Trace, inputs: list[Value], ended: list[tuple[Any, Any]]) ->
     owners = {k: grads[id(c.tensor)] for k, c in enumerate(captures) if id(c.tensor) in grads}
     rebound = _is_rebound(tracer, changes)
     had = tuple([(c.tensor, c.grad is not None) for c in tracer.captures.values() if c.reads_grad])
-    del leaves, result, changes
+    tracer.arguments.clear()
+    del leaves, result, changes, rebuild
     kept = tuple((x, place(x)) for x in tracer.still_held() if x.array in tracer.values)
     graph = Graph((*inputs, *taken), tuple(tracer.equations), tuple(outputs))
-    return Traced(graph, tuple(c.tensor for c in captures), written, rebuild, results, tracked, tuple(tracer.aliases),
+    return Traced(graph, tuple(c.tensor for c in captures), written, empty, results, tracked, tuple(tracer.aliases),
                   kept, owners, had, rebound)
 
 

@@ -10,9 +10,12 @@ from tensorlite import errors
 from tensorlite.backward import Keep, backward
 from tensorlite.backward import gradients as grad
 from tensorlite.custom import Function
+from tensorlite.dispatch import apply
 from tensorlite.gradcheck import gradcheck, gradgradcheck
 from tensorlite.modes import enable_grad, no_grad, set_grad_enabled
+from tensorlite.op import OPS
 from tensorlite.ops.creation import require_grad
+from tensorlite.state import state
 from tensorlite.tape import Leaf, Node, Output, is_leaf
 from tensorlite.tensor import Tensor, link_view
 
@@ -72,6 +75,8 @@ def retain_grad(self: Tensor) -> None:
 
 def detach(self: Tensor) -> Tensor:
     """The same value without its tape."""
+    if state.met is not None:  # a trace knows of what its ops make
+        return apply(OPS["stop_gradient"], self)
     result = Tensor(_constant(self.array))
     link_view(result, self)
     return result

@@ -14,6 +14,7 @@ _SAYS = {
     "index": ("an index or a size of Python must be known when the function is traced", "pass it as a Python int"),
     "mask": ("how many elements a mask picks is only known when the function runs",
              "use tl.where(mask, x, 0), which keeps the shape"),
+    "classes": ("the number of classes is only known when the function runs", "pass num_classes="),
     "asarray": ("a traced tensor is inside of a list", "use tl.stack([...])"),
 }
 _OTHER = ("the elements are only known when the function runs", _KEEP)
@@ -25,6 +26,7 @@ _MAPPED = {
               "index by the tensor itself, as in x[i]"),
     "mask": ("a mask that differs between the elements of vmap's batch picks another number for each",
              _SAYS["mask"][1]),
+    "classes": ("the number of classes is only known when the function runs", "pass num_classes="),
     "asarray": ("a tensor of vmap's batch is inside of a list", _SAYS["asarray"][1]),
 }
 _OTHER_MAPPED = ("the elements differ within vmap's batch", _KEEP)

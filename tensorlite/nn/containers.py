@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby, islice
 from typing import Any, Self, overload
 
+from tensorlite import versions
 from tensorlite.errors import DTypeError, IndexingError, complaint
 from tensorlite.nn.module import Module, indented
 from tensorlite.nn.parameter import Parameter
@@ -55,11 +56,13 @@ class _Row(Module):
         names = list(self._modules)
         for name in names[index] if isinstance(index, slice) else [names[_place(self, index)]]:
             del self._modules[name]
+            versions.changed()
         self._fill(list(self._modules.values()))
 
     def _fill(self, modules: list[Any]) -> None:
         """Holds these modules, numbered anew."""
         self._modules.clear()
+        versions.changed()
         for module in modules:
             self.append(module)
 
@@ -119,6 +122,7 @@ class Sequential(_Row):
         names = list(self._modules)
         for name in names[index] if isinstance(index, slice) else [names[_place(self, index)]]:
             del self._modules[name]
+            versions.changed()
         left = list(self._modules.values())
         if all(name.isdecimal() for name in names):
             self._fill(left)
@@ -168,6 +172,7 @@ class ModuleDict(Module):
 
     def __delitem__(self, key: str) -> None:
         del self._modules[key]
+        versions.changed()
 
     def __len__(self) -> int:
         return len(self._modules)
@@ -181,6 +186,7 @@ class ModuleDict(Module):
     def clear(self) -> None:
         """Takes all modules out."""
         self._modules.clear()
+        versions.changed()
 
     def pop(self, key: str) -> Any:
         """Takes a module out and returns it."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tensorlite import versions
 from tensorlite.autograd import Handle
 from tensorlite.custom import Context, Function
 from tensorlite.errors import DTypeError, complaint
@@ -58,6 +59,7 @@ def as_tuple(value: Any) -> tuple[Any, ...]:
 
 def register(hooks: list[Callable[..., Any]], hook: Callable[..., Any], prepend: bool) -> Handle:
     """Adds a hook, first or last, and returns what removes it."""
+    versions.changed()
     handle = Handle(hooks, hook)
     if prepend:
         hooks.insert(0, hooks.pop())

@@ -16,6 +16,7 @@ from tensorlite.ops.filled import full
 from tensorlite.ops.reduce import accumulator
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType, can_hold
+from tensorlite.traced import require_elements
 
 
 def check_places(places: Any, size: int) -> None:
@@ -280,6 +281,7 @@ def one_hot(x: Tensor, /, num_classes: int = -1) -> Tensor:
         if not x.size:
             raise complaint(ArgumentError, "one_hot", "cannot count the classes of no elements", {"x": x},
                             "pass num_classes=")
+        require_elements(x, "classes", "one_hot")
         num_classes = int(x.array.max()) + 1
     elif num_classes < 1:
         raise complaint(ArgumentError, "one_hot", f"num_classes must be positive or -1, not {num_classes}", {"x": x})

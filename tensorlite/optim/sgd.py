@@ -79,7 +79,7 @@ class SGD(Optimizer):
         if before is None and share == 1 and thread.interpreter is not None:
             before = state["momentum_buffer"] = untraced(lambda: zeros(p.shape, dtype=p.dtype, device=p.device))
         if before is None:
-            state["momentum_buffer"] = Tensor(g.array if g.dtype == p.dtype else g.to(p.dtype).array)
+            state["momentum_buffer"] = g.detach().clone() if g.dtype == p.dtype else g.detach().to(p.dtype)
             return g
         buffer = sgd_buffer(*widened(before), g, momentum, share)
         replace(before, buffer)
