@@ -8,20 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import gcd, prod
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from tensorlite.kernels import scalar as s
+from tensorlite.kernels.cpu.conv_geometry import (
+    Images,
+    Padding,
+    Pair,
+    Taps,
+    pair,
+    phases_of,
+    source_of,
+    window_source,
+)
 from tensorlite.kernels.cpu.matmul import band, fitted, lowers
-from tensorlite.kernels.generated import conv_loops, gemm_loops
-from tensorlite.kernels.generated.conv_loops import Form, Pad
+from tensorlite.kernels.generated import conv_loops, conv_weight_loops, gemm_loops
+from tensorlite.kernels.generated.conv_parts import MOST_TAPS, Form
 from tensorlite.kernels.generated.gemm_loops import Epilogue, Schedule
 from tensorlite.kernels.stage import Array, Plan, Stage, pack
-
-Pair = tuple[int, int]
-Padding = tuple[Pair, Pair]
 
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 _MACS_PER_NANOSECOND = 100.0
@@ -29,47 +36,6 @@ _GATHERING, _TURNING = 10.0, 10.0  # packing a panel, in the time of so many row
 _LONGEST_LINE = 256
 _FEW_PIXELS, _FEW_FILTERS, _FEW_TERMS = 8, 16, 64  # pixels of each filter; for fewer, filters are rows (measured)
 _MOST_FILTERS = 516  # in a tile, so that windows are gathered once
-
-
-@dataclass(frozen=True)
-class Images:
-    """Where pixels of images are in array ``number``: strides, those of the phases, and where the first one begins.
-
-    Of ``padded`` ones memory goes on for a panel's row beyond the last pixel.
-    """
-
-    number: int
-    base: int
-    image: int
-    channel: int
-    phases: Pair
-    line: int
-    padded: bool = False
-
-    def runs(self, counts: Pair) -> Pair:
-        """Return the length of a run of pixels that lie side by side, and how many runs an image has."""
-        return (prod(counts), 1) if self.line == counts[1] else counts[::-1]
-
-
-@dataclass(frozen=True)
-class Taps:
-    """The places of a filter along one axis: how many, and where they are, in images and in the filter.
-
-    Tap i is at ``i step + (i divided % by) phase + (i divided // by) shift`` in images, at ``i weight`` in the filter.
-    """
-
-    count: int
-    step: int = 0
-    divided: int = 0
-    by: int = 1
-    phase: int = 0
-    shift: int = 0
-    weight: int = 0
-
-    @property
-    def numbers(self) -> tuple[int, ...]:
-        """The numbers of the loops, in order."""
-        return (self.step, self.divided, self.by, self.phase, self.shift)
 
 
 @dataclass(frozen=True)
@@ -121,59 +87,6 @@ def _broadcast(array: Array, ndim: int) -> Array:
     missing = ndim - array.ndim
     strides = [0 if n == 1 else stride for n, stride in zip(array.shape, array.strides, strict=True)]
     return Array(array.dtype, (1,) * missing + array.shape, (0,) * missing + tuple(strides))
-
-
-@dataclass(frozen=True)
-class Source:
-    """Images as the loops read them, and the stages and the scratch memory that make them."""
-
-    images: Images
-    stages: tuple[Stage, ...] = ()
-    scratch: tuple[int, ...] = ()
-
-
-def _source(
-    x: Array, number: int, scratch: int, border: Pair, size: Pair, stride: Pair = (1, 1), phases: Pair = (1, 1)
-) -> Source:
-    """Return images of ``size`` whose pixel (0, 0) is ``-border`` of array ``number``: that array itself if it can be.
-
-    Else they are a copy between zeros, in array ``scratch``, its pixels sorted by phases of ``stride``.
-    """
-    top, left = border
-    fits = top <= 0 and left <= 0 and size[0] - top <= x.shape[2] and size[1] - left <= x.shape[3]
-    if stride == (1, 1) and fits and (x.strides[3] == 1 or x.shape[3] == 1):
-        base = -top * x.strides[2] - left
-        return Source(Images(number, base, x.strides[0], x.strides[1], (0, 0), x.strides[2]))
-    copy = Array.contiguous(x.dtype, (*x.shape[:2], *phases, *size))
-    apart = x.strides[3] * stride[1]
-    form = Pad(x.dtype.name, apart if apart in (1, 2) else 0)
-    numbers = pack(x.shape[0] * x.shape[1], x.shape[1], *phases, *size, *stride, *border, *x.shape[2:], *x.strides)
-    work = 200.0 + copy.size * x.dtype.itemsize / 8
-    stage = Stage(form.key(), lambda: conv_loops.pad_kernel(form), (number,), (scratch,), numbers, work)
-    image, channel, *between, line, _ = copy.strides
-    images = Images(scratch, 0, image, channel, (between[0], between[1]), line, padded=True)
-    beyond = 8 * gemm_loops.schedule(x.dtype).square
-    return Source(images, (stage,), ((copy.size + beyond) * x.dtype.itemsize,))
-
-
-def _spans(kernel: Pair, dilation: Pair) -> Pair:
-    """Return how many pixels a window stretches over."""
-    return (kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1
-
-
-def _window_source(
-    x: Array, scratch: int, kernel: Pair, counts: Pair, stride: Pair, padding: Padding, dilation: Pair, weight: Pair
-) -> tuple[Source, tuple[Taps, Taps]]:
-    """Return images in which every window lies inside, and where the taps are: in filters of these strides too."""
-    spans = _spans(kernel, dilation)
-    size = counts[0] + (spans[0] - 1) // stride[0], counts[1] + (spans[1] - 1) // stride[1]
-    phases = min(stride[0], spans[0]), min(stride[1], spans[1])
-    source = _source(x, 0, scratch, (padding[0][0], padding[1][0]), size, stride, phases)
-    shifts = (source.images.line, 1)
-    down, across = (
-        Taps(kernel[i], 0, dilation[i], stride[i], source.images.phases[i], shifts[i], weight[i]) for i in (0, 1)
-    )
-    return source, (down, across)
 
 
 # The product of filters and windows
@@ -303,23 +216,18 @@ def plan_conv2d(
     operands: Sequence[Array] = (),
 ) -> Plan | None:
     """Plan windows of ``x`` times filters: [images, channels, height, width]; None where it has no native form."""
-    finish, kernel = _finish((x, weight), outputs, epilogue, operands), _pair(weight.shape[2:])
-    if finish is None or prod(kernel) > conv_loops.MOST_TAPS:
+    finish, kernel = _finish((x, weight), outputs, epilogue, operands), pair(weight.shape[2:])
+    if finish is None or prod(kernel) > MOST_TAPS:
         return None
-    counts, filters = _pair(outputs[0].shape[2:]), weight.shape[0] // groups
-    steps = _pair(weight.strides[2:])
-    source, taps = _window_source(x, finish.count, kernel, counts, stride, padding, dilation, steps)
+    counts, filters = pair(outputs[0].shape[2:]), weight.shape[0] // groups
+    steps = pair(weight.strides[2:])
+    source, taps = window_source(x, finish.count, kernel, counts, stride, padding, dilation, steps)
     windows = Windows(
         groups, filters, weight.shape[1], x.shape[0], counts, source.images, taps,
         (0, filters * weight.strides[0], weight.strides[0], weight.strides[1]), _places(finish, (1, 1), (0, 0)),
     )  # fmt: skip
     stages, scratch = _stages(windows, x.dtype, finish, finish.count + len(source.scratch))
     return Plan((*source.stages, *stages), (*source.scratch, *scratch))
-
-
-def _pair(numbers: Sequence[int]) -> Pair:
-    first, second = numbers
-    return first, second
 
 
 def _places(finish: Finish, stride: Pair, phase: Pair) -> tuple[tuple[int, ...], ...]:
@@ -332,40 +240,6 @@ def _places(finish: Finish, stride: Pair, phase: Pair) -> tuple[tuple[int, ...],
 
 
 # The transpose in the images
-
-
-@dataclass(frozen=True)
-class Phase:
-    """Along one axis: the pixels of the images from ``start`` on that some taps of a filter reach, and these taps.
-
-    The taps are ``first``, ``first + step``, ...; the first reaches pixel ``start`` from window ``window``, the next
-    ones from windows ``back`` before.
-    """
-
-    start: int
-    pixels: int
-    taps: int
-    first: int
-    step: int
-    window: int
-    back: int
-
-    @property
-    def windows(self) -> Pair:
-        """The first and the last window from which they are reached; these need not exist."""
-        return self.window - self.back * (self.taps - 1), self.window + self.pixels - 1
-
-
-def _phases(size: int, kernel: int, stride: int, before: int, dilation: int) -> list[Phase]:
-    """Return for each phase of the pixels of an axis which taps reach them."""
-    step = stride // gcd(stride, dilation)
-    phases = []
-    for start in range(min(stride, size)):
-        taps = [tap for tap in range(kernel) if (start + before - tap * dilation) % stride == 0]
-        window = (start + before - taps[0] * dilation) // stride if taps else 0
-        pixels, first = -(-(size - start) // stride), taps[0] if taps else 0
-        phases.append(Phase(start, pixels, len(taps), first, step, window, step * dilation // stride))
-    return phases
 
 
 def plan_conv2d_data(
@@ -381,14 +255,14 @@ def plan_conv2d_data(
     operands: Sequence[Array] = (),
 ) -> Plan | None:
     """Plan the transpose of `conv2d` in its images, whose size is that of the outputs; each phase is a convolution."""
-    finish, kernel = _finish((g, weight), outputs, epilogue, operands), _pair(weight.shape[2:])
-    if finish is None or prod(kernel) > conv_loops.MOST_TAPS:
+    finish, kernel = _finish((g, weight), outputs, epilogue, operands), pair(weight.shape[2:])
+    if finish is None or prod(kernel) > MOST_TAPS:
         return None
     size, filters = outputs[0].shape[2:], weight.shape[0] // groups
-    down, across = (_phases(size[i], kernel[i], stride[i], padding[i][0], dilation[i]) for i in (0, 1))
+    down, across = (phases_of(size[i], kernel[i], stride[i], padding[i][0], dilation[i]) for i in (0, 1))
     top, left = (-min((p.windows[0] for p in axis if p.taps), default=0) for axis in (down, across))
     bottom, right = (max((p.windows[1] for p in axis if p.taps), default=0) for axis in (down, across))
-    source = _source(g, 0, finish.count, (top, left), (bottom + top + 1, right + left + 1))
+    source = source_of(g, 0, finish.count, (top, left), (bottom + top + 1, right + left + 1))
     stages, scratch = list(source.stages), list(source.scratch)
     for y in down:
         for x in across:
@@ -426,14 +300,14 @@ def plan_conv2d_weight(
 ) -> Plan | None:
     """Plan the transpose of `conv2d` in its weight, whose shape is that of the outputs: sums over all windows."""
     finish, shape = _finish((x, g), outputs, epilogue, operands), outputs[0].shape
-    kernel, counts = _pair(shape[2:]), _pair(g.shape[2:])
+    kernel, counts = pair(shape[2:]), pair(g.shape[2:])
     lies = counts[1] <= _LONGEST_LINE and (g.strides[3] == 1 or counts[1] == 1 or not g.size)
-    if finish is None or prod(kernel) > conv_loops.MOST_TAPS or not lies:
+    if finish is None or prod(kernel) > MOST_TAPS or not lies:
         return None
     rows = [row for row in map(_flat, finish.operands) if row is not None]
     if len(rows) < len(operands):
         return None
-    source, taps = _window_source(x, finish.count, kernel, counts, stride, padding, dilation, (0, 0))
+    source, taps = window_source(x, finish.count, kernel, counts, stride, padding, dilation, (0, 0))
     images, (down, across) = source.images, taps
     m, n, lines = prod(shape[1:]), shape[0] // groups, g.shape[0] * counts[0]
     schedule = gemm_loops.schedule(x.dtype, depth=max(_LONGEST_LINE // 2, counts[1]), band=144)
@@ -452,7 +326,7 @@ def plan_conv2d_weight(
     work = 200.0 + groups * m * n * (lines * counts[1] + 16) / _MACS_PER_NANOSECOND
     reads = (images.number, 1, *finish.reads)
     stage = Stage(
-        form.key("conv2d_weight"), lambda: conv_loops.weight_kernel(form), reads, finish.writes, numbers, work
+        form.key("conv2d_weight"), lambda: conv_weight_loops.kernel(form), reads, finish.writes, numbers, work
     )
     return Plan((*source.stages, stage), source.scratch)
 

@@ -1,0 +1,146 @@
+"""Where the pixels are that a convolution reads: images with zeros round them, taps, and phases of the transpose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import gcd, prod
+
+from tensorlite.kernels.generated import gemm_loops, pad_loops
+from tensorlite.kernels.stage import Array, Stage, pack
+
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]
+
+
+@dataclass(frozen=True)
+class Images:
+    """Where pixels of images are in array ``number``: strides, those of the phases, and where the first one begins.
+
+    Of ``padded`` ones memory goes on for a panel's row beyond the last pixel.
+    """
+
+    number: int
+    base: int
+    image: int
+    channel: int
+    phases: Pair
+    line: int
+    padded: bool = False
+
+    def runs(self, counts: Pair) -> Pair:
+        """Return the length of a run of pixels that lie side by side, and how many runs an image has."""
+        return (prod(counts), 1) if self.line == counts[1] else counts[::-1]
+
+
+@dataclass(frozen=True)
+class Taps:
+    """The places of a filter along one axis: how many, and where they are, in images and in the filter.
+
+    Tap i is at ``i step + (i divided % by) phase + (i divided // by) shift`` in images, at ``i weight`` in the filter.
+    """
+
+    count: int
+    step: int = 0
+    divided: int = 0
+    by: int = 1
+    phase: int = 0
+    shift: int = 0
+    weight: int = 0
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of the loops, in order."""
+        return (self.step, self.divided, self.by, self.phase, self.shift)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images as the loops read them, and the stages and the scratch memory that make them."""
+
+    images: Images
+    stages: tuple[Stage, ...] = ()
+    scratch: tuple[int, ...] = ()
+
+
+def source_of(
+    x: Array, number: int, scratch: int, border: Pair, size: Pair, stride: Pair = (1, 1), phases: Pair = (1, 1)
+) -> Source:
+    """Return images of ``size`` whose pixel (0, 0) is ``-border`` of array ``number``: that array itself if it can be.
+
+    Else they are a copy between zeros, in array ``scratch``, its pixels sorted by phases of ``stride``.
+    """
+    top, left = border
+    fits = top <= 0 and left <= 0 and size[0] - top <= x.shape[2] and size[1] - left <= x.shape[3]
+    if stride == (1, 1) and fits and (x.strides[3] == 1 or x.shape[3] == 1):
+        base = -top * x.strides[2] - left
+        return Source(Images(number, base, x.strides[0], x.strides[1], (0, 0), x.strides[2]))
+    copy = Array.contiguous(x.dtype, (*x.shape[:2], *phases, *size))
+    apart = x.strides[3] * stride[1]
+    form = pad_loops.Pad(x.dtype.name, apart if apart in (1, 2) else 0)
+    numbers = pack(x.shape[0] * x.shape[1], x.shape[1], *phases, *size, *stride, *border, *x.shape[2:], *x.strides)
+    work = 200.0 + copy.size * x.dtype.itemsize / 8
+    stage = Stage(form.key(), lambda: pad_loops.kernel(form), (number,), (scratch,), numbers, work)
+    image, channel, *between, line, _ = copy.strides
+    images = Images(scratch, 0, image, channel, (between[0], between[1]), line, padded=True)
+    beyond = 8 * gemm_loops.schedule(x.dtype).square
+    return Source(images, (stage,), ((copy.size + beyond) * x.dtype.itemsize,))
+
+
+def spans_of(kernel: Pair, dilation: Pair) -> Pair:
+    """Return how many pixels a window stretches over."""
+    return (kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1
+
+
+def window_source(
+    x: Array, scratch: int, kernel: Pair, counts: Pair, stride: Pair, padding: Padding, dilation: Pair, weight: Pair
+) -> tuple[Source, tuple[Taps, Taps]]:
+    """Return images in which every window lies inside, and where the taps are: in filters of these strides too."""
+    spans = spans_of(kernel, dilation)
+    size = counts[0] + (spans[0] - 1) // stride[0], counts[1] + (spans[1] - 1) // stride[1]
+    phases = min(stride[0], spans[0]), min(stride[1], spans[1])
+    source = source_of(x, 0, scratch, (padding[0][0], padding[1][0]), size, stride, phases)
+    shifts = (source.images.line, 1)
+    down, across = (
+        Taps(kernel[i], 0, dilation[i], stride[i], source.images.phases[i], shifts[i], weight[i]) for i in (0, 1)
+    )
+    return source, (down, across)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Along one axis: the pixels of the images from ``start`` on that some taps of a filter reach, and these taps.
+
+    The taps are ``first``, ``first + step``, ...; the first reaches pixel ``start`` from window ``window``, the next
+    ones from windows ``back`` before.
+    """
+
+    start: int
+    pixels: int
+    taps: int
+    first: int
+    step: int
+    window: int
+    back: int
+
+    @property
+    def windows(self) -> Pair:
+        """The first and the last window from which they are reached; these need not exist."""
+        return self.window - self.back * (self.taps - 1), self.window + self.pixels - 1
+
+
+def phases_of(size: int, kernel: int, stride: int, before: int, dilation: int) -> list[Phase]:
+    """Return for each phase of the pixels of an axis which taps reach them."""
+    step = stride // gcd(stride, dilation)
+    phases = []
+    for start in range(min(stride, size)):
+        taps = [tap for tap in range(kernel) if (start + before - tap * dilation) % stride == 0]
+        window = (start + before - taps[0] * dilation) // stride if taps else 0
+        pixels, first = -(-(size - start) // stride), taps[0] if taps else 0
+        phases.append(Phase(start, pixels, len(taps), first, step, window, step * dilation // stride))
+    return phases
+
+
+def pair(numbers: Sequence[int]) -> Pair:
+    first, second = numbers
+    return first, second

@@ -1,0 +1,80 @@
+"""The loops that copy images between zeros, so that every window lies inside, their pixels sorted by phase.
+
+A window's steps are then steps of 1 in a phase.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tensorlite.kernels import loops
+from tensorlite.kernels import scalar as s
+from tensorlite.kernels.generated.gemm_loops import (
+    TASK,
+)
+from tensorlite.kernels.loops import Buffer, Let, Load, Parameter, Statement, Store, index
+
+
+@dataclass(frozen=True, slots=True)
+class Pad:
+    """What a kernel that pads is specialised to: how far apart a phase's pixels are in the source; 0 may be any."""
+
+    dtype: str
+    step: int
+
+    def key(self) -> str:
+        """Return what names the kernel."""
+        return f"pad images {self}"
+
+PARAMETERS = (
+    *("tasks", "channels", "phases_down", "phases_across", "height", "width", "down", "across", "top", "left"),
+    *("source_height", "source_width", "source_image", "source_channel", "source_line", "source_step"),
+)
+
+
+def kernel(form: Pad) -> loops.Kernel:
+    """Return the loops that copy images: [images, channels, phases down, phases across, height, width].
+
+    Pixel (y, x) of phase (i, j) is the source's pixel (y down + i - top, x across + j - left), or zero outside of it.
+    """
+    dtype, phase, line = np.dtype(form.dtype), s.Var("phase"), s.Var("line")
+    height, width = s.Var("height"), s.Var("width")
+    area, phases = height * width, s.Var("phases_down") * s.Var("phases_across")
+    base = TASK // s.Var("channels") * s.Var("source_image") + TASK % s.Var("channels") * s.Var("source_channel")
+    step = s.Const(form.step) if form.step else s.Var("across") * s.Var("source_step")
+    source = s.Var("phase_source") + line * (s.Var("down") * s.Var("source_line"))
+    to = s.Var("phase_to") + line * width
+    zero = loops.constant(0.0, dtype)
+    clear = loops.vector("z", phases * area, 64, Store("padded", TASK * (phases * area) + s.Var("z"), zero))
+    load = Load("moved", "source", s.Var("from") + s.Var("x") * step)
+    store = Store("padded", s.Var("to") + s.Var("x"), s.Var("moved"))
+    copy = loops.vector("x", s.Var("x_count"), 16, load, store)
+    lines = loops.serial("line", s.Var("y_count"), Let("from", index(source)), Let("to", index(to)), copy)
+    at = s.Var("source_base") + s.Var("y_source") * s.Var("source_line") + s.Var("x_source") * s.Var("source_step")
+    place = (TASK * phases + phase) * area + s.Var("y_first") * width + s.Var("x_first")
+    each = [
+        *_inside("y", phase // s.Var("phases_across"), "down", "top", "height"),
+        *_inside("x", phase % s.Var("phases_across"), "across", "left", "width"),
+        Let("phase_source", index(at)),
+        Let("phase_to", index(place)),
+        lines,
+    ]
+    task = loops.parallel(
+        "task", s.Var("tasks"), Let("source_base", index(base)), clear, loops.serial("phase", phases, *each)
+    )
+    buffers = (Buffer("source", dtype), Buffer("padded", dtype, writable=True))
+    return loops.build("pad", (*buffers, *map(Parameter, PARAMETERS)), (task,))
+
+
+def _inside(name: str, phase: s.Expr, stride: str, border: str, extent: str) -> list[Statement]:
+    """Name along one axis a phase's first place that is inside the source, where in it, and how many places are."""
+    step, shift, first = s.Var(stride), s.Var(f"{name}_shift"), s.Var(f"{name}_first")
+    last = s.minimum(s.Var(extent), (s.maximum(s.Const(0), s.Var(f"source_{extent}") + shift) + (step - 1)) // step)
+    return [
+        Let(f"{name}_shift", index(s.Var(border) - phase)),  # of the phase's first pixel: where the source begins
+        Let(f"{name}_first", index((s.maximum(s.Const(0), shift) + (step - 1)) // step)),
+        Let(f"{name}_source", index(first * step - shift)),
+        Let(f"{name}_count", index(s.maximum(s.Const(0), last - first))),
+    ]
