@@ -142,5 +142,6 @@ def phases_of(size: int, kernel: int, stride: int, before: int, dilation: int) -
 
 
 def pair(numbers: Sequence[int]) -> Pair:
+    """Return two numbers as a pair."""
     first, second = numbers
     return first, second

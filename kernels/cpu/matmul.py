@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tensorlite.kernels import scalar as s
-from tensorlite.kernels.cpu import host
+from tensorlite.kernels.cpu import team
 from tensorlite.kernels.generated import gemm_loops, matmul_loops
 from tensorlite.kernels.generated.gemm_loops import Epilogue, Schedule
 from tensorlite.kernels.generated.matmul_loops import Form
@@ -215,11 +215,11 @@ def band(m: int, others: int, packing: float, schedule: Schedule) -> int:
 
     There are ``others`` tasks for each band of rows; packing takes each of them the time of ``packing`` rows.
     """
-    groups, cores = max(1, -(-m // schedule.rows)), host.usable_cores()
+    groups, threads = max(1, -(-m // schedule.rows)), team.get_num_threads()
 
     def slowest(bands: int) -> float:
         rows = -(-groups // bands) * schedule.rows
-        return -(-others * -(-groups * schedule.rows // rows) // cores) * (rows + packing)
+        return -(-others * -(-groups * schedule.rows // rows) // threads) * (rows + packing)
 
     least = -(-groups * schedule.rows // schedule.band)
     bands = min(range(least, max(least + 1, min(groups, 8 * least) + 1)), key=slowest)

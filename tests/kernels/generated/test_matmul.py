@@ -11,7 +11,7 @@ from tolerance import assert_close
 
 from tensorlite.kernels import interp
 from tensorlite.kernels import scalar as s
-from tensorlite.kernels.cpu import matmul, stages
+from tensorlite.kernels.cpu import matmul, stages, team
 from tensorlite.kernels.stage import Array, Plan
 
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -138,6 +138,18 @@ def test_results_of_both_ways_to_take_rows_are_the_same():
     a, b = numbers((200, 300), seed=1), numbers((300, 130), seed=2)
     (few,), (many,) = product(a, b), product(np.concatenate([a, a]), b)
     assert same_bits(np.concatenate([few, few]), many)
+
+
+def test_bits_do_not_depend_on_how_the_work_is_cut(monkeypatch):
+    a, b = numbers((130, 300), seed=1), numbers((90, 300), seed=2).T
+    found = []
+    for threads in (1, 3, 16):
+        monkeypatch.setattr(team, "get_num_threads", lambda threads=threads: threads)
+        plan = matmul.plan(stages.described(a), stages.described(b), [Array.contiguous(F32, (130, 90))])
+        found.append((plan.stages[0].numbers, run(plan, (a, b), [(130, 90)], [F32])[0]))
+    assert found[0][0] != found[2][0]
+    assert same_bits(found[0][1], found[1][1])
+    assert same_bits(found[0][1], found[2][1])
 
 
 @pytest.mark.parametrize("shape", [(6, 9), (2, 3, 9), (9,), (0, 9), (5, 1, 9)])
