@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import MethodType
 from typing import Any
 
@@ -24,6 +26,18 @@ from tensorlite.state import state
 from tensorlite.tensor import Tensor
 
 MANY = 8  # specialisations of one function, from which on it is told what makes them
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Keeps Python's garbage collector from walking all that a compilation makes, again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class RecompileWarning(UserWarning):
@@ -87,13 +101,14 @@ class Jitted:
         return result
 
     def _specialize(self, key: Any, arguments: Any, kwargs: Any) -> Compiled:
-        with guarding(self.function, (arguments, kwargs)) as guards:
+        with without_collection(), guarding(self.function, (arguments, kwargs)) as guards:
             traced = trace_call(self.function, arguments, kwargs)
         if traced.kept:
             if key in self.escaped:
                 raise _escape(self, traced)
             self.escaped.add(key)
-        return Compiled(traced, guards, state.recording)
+        with without_collection():
+            return Compiled(traced, guards, state.recording)
 
     def _count(self) -> None:
         count = sum(map(len, self.variants.values()))

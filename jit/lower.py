@@ -19,7 +19,7 @@ from tensorlite.jit.copies import copying, whole
 from tensorlite.jit.lower_loops import plan_loops
 from tensorlite.jit.passes.fuse import EPILOGUES, FUSED
 from tensorlite.jit.program import Buffer, Edge, Home, Lowered, Native, Place, Step
-from tensorlite.jit.space import REDUCTIONS, is_scalar
+from tensorlite.jit.space import REDUCTIONS, is_relabel, is_scalar
 from tensorlite.jit.views import views
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.cpu.planned import PLANS
@@ -69,6 +69,7 @@ class _Lowering:
             self.constants.append(array)
         self.makers = {y: e for e in graph.equations for y in e.outputs}
         self.wanted = self.claim()
+        self.parts = self.claim_parts()
 
     def claim(self) -> dict[Value, Buffer]:
         """For values that are returned, or of which a reshape is: the output's own buffer, to be computed there."""
@@ -79,6 +80,26 @@ class _Lowering:
             if value in self.makers:
                 wanted.setdefault(value, buffer)
         return wanted
+
+    def claim_parts(self) -> dict[Value, tuple[Equation, int]]:
+        """For values that are joined to others, and made element by element: what joins them, and from where on."""
+        parts: dict[Value, tuple[Equation, int]] = {}
+        for equation in self.graph.equations:
+            if equation.op is OPS["concat"] and equation.outputs[0].size:
+                for x, start in zip(equation.values, equation.attributes["_offsets"], strict=False):
+                    maker = self.makers.get(x)
+                    free = x not in self.wanted and x not in parts and list(equation.values).count(x) == 1
+                    if free and maker is not None and x.size and _is_elementwise(maker):
+                        parts[x] = equation, start
+        return parts
+
+    def join(self, equation: Equation) -> None:
+        """Copies to their places in a joined array those parts that were not computed there."""
+        output, axis = equation.outputs[0], equation.attributes["axis"]
+        place = self.places.get(output) or self.materialize(output)
+        for x, start in zip(equation.values, equation.attributes["_offsets"], strict=False):
+            if x.size and self.parts.get(x, (None, 0))[0] is not equation:
+                self.copy(equation, self.places[x], _part(place, axis, start, x.shape))
 
     def finish(self) -> None:
         """Copies what is returned and was not computed in its place."""
@@ -96,6 +117,9 @@ class _Lowering:
             if seen is not None:
                 self.places.update(zip(equation.outputs, seen, strict=True))
                 return
+        if equation.op is OPS["concat"] and equation.outputs[0].type.device == "cpu":
+            self.join(equation)
+            return
         outputs = [self.materialize(y) for y in equation.outputs]
         if equation.op.name in CONTROL_FLOW:
             steps = lower_control(lower_body, self.constants, equation, inputs, outputs)
@@ -119,7 +143,13 @@ class _Lowering:
 
     def materialize(self, value: Value) -> Place:
         """Memory for a value."""
-        place = whole(self.wanted.get(value) or Buffer(Home.ARENA, _size(value)), value)
+        if value in self.parts:
+            joining, start = self.parts[value]
+            around = joining.outputs[0]
+            outer = self.places.get(around) or self.materialize(around)
+            place = _part(outer, joining.attributes["axis"], start, value.shape)
+        else:
+            place = whole(self.wanted.get(value) or Buffer(Home.ARENA, _size(value)), value)
         self.places[value] = place
         return place
 
@@ -205,6 +235,20 @@ class _Lowering:
 
 def _size(value: Value) -> int:
     return value.size * value.dtype.itemsize
+
+
+def _part(place: Place, axis: int, start: int, shape: tuple[int, ...]) -> Place:
+    """Where a part of a joined array is, which begins at ``start`` along an axis."""
+    array = place.array
+    offset = start * array.strides[axis] * array.dtype.itemsize
+    return Place(place.buffer, place.offset + offset, Array(array.dtype, shape, array.strides))
+
+
+def _is_elementwise(equation: Equation) -> bool:
+    """Whether an equation is computed element by element, and so can write anywhere."""
+    if equation.op is not FUSED:
+        return is_scalar(equation)
+    return all(is_scalar(e) or is_relabel(e) for e in equation.attributes["body"].equations)
 
 
 def _is_reduction(equation: Equation) -> bool:

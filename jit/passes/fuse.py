@@ -13,7 +13,7 @@ Requires a verified graph without ops that have meanings; ensures that every `fu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -64,7 +64,8 @@ class Group:
 def fuse(graph: Graph) -> Graph:
     """Groups equations, and replaces each group of several by one."""
     groups = _Grouping(graph).run()
-    return graph.with_equations([new for group in _ordered(groups) for new in _merged(group, graph, groups)])
+    users = _users(graph, groups)
+    return graph.with_equations([new for group in _ordered(groups) for new in _merged(group, users)])
 
 
 class _Grouping:
@@ -276,19 +277,22 @@ def _ordered(groups: list[Group]) -> list[Group]:
     return list(done.values())
 
 
-def _merged(group: Group, graph: Graph, groups: list[Group]) -> list[Equation]:
+def _users(graph: Graph, groups: list[Group]) -> dict[Value, set[int]]:
+    """By value the numbers of the groups that use it; -1 stands for the graph's result."""
+    users: dict[Value, set[int]] = {value: {-1} for value in graph.outputs}
+    for group in groups:
+        for equation in group.equations:
+            for x in equation.values:
+                users.setdefault(x, set()).add(group.number)
+    return users
+
+
+def _merged(group: Group, users: Mapping[Value, set[int]]) -> list[Equation]:
     """The equations of a group: one fused equation, and views of its results."""
     if group.space is None or len(group.equations) == 1:
         return group.equations
-    return _fused(group.equations, _outside(graph, groups, group))
-
-
-def _outside(graph: Graph, groups: list[Group], group: Group) -> set[Value]:
-    """The group's values that are used elsewhere."""
-    inside = {id(e) for e in group.equations}
-    made = {y for e in group.equations for y in e.outputs}
-    used = {x for e in graph.equations if id(e) not in inside for x in e.values if x in made}
-    return used | made.intersection(graph.outputs)
+    outside = {y for e in group.equations for y in e.outputs if users.get(y, set()) - {group.number}}
+    return _fused(group.equations, outside)
 
 
 def _fused(equations: list[Equation], outside: set[Value]) -> list[Equation]:

@@ -34,7 +34,6 @@ from tensorlite.errors import InternalError, TensorliteError
 from tensorlite.jit.graph import Equation
 from tensorlite.kernels.device import NATIVE_SIZE
 from tensorlite.op import Integers, Op, Sample
-from tensorlite.tensor_type import DTYPES
 
 Gradient = Callable[..., Any]
 
@@ -72,7 +71,7 @@ def elementwise_calls(dtype: np.dtype, shapes: str, layout: str = "contiguous") 
 
 
 #: One of each size and kind; the others share their kernels' code.
-WIDTHS = [d for d in DTYPES if d not in (tl.int16, tl.uint16, tl.uint32, tl.complex128)]
+WIDTHS = [tl.float32, tl.float64, tl.float16, tl.bfloat16, tl.int32, tl.int64, tl.uint8, tl.bool, tl.complex64]
 
 
 @pytest.mark.parametrize("dtype", WIDTHS, ids=lambda d: d.name)
@@ -91,7 +90,7 @@ def test_layouts_of_elementwise_ops(layout):
 
 
 @pytest.mark.parametrize("scalar", [1, 2.0], ids=["int", "float"])
-@pytest.mark.parametrize("dtype", [tl.float32, tl.bfloat16, tl.int32, tl.uint8], ids=lambda d: d.name)
+@pytest.mark.parametrize("dtype", [tl.float32, tl.bfloat16, tl.uint8], ids=lambda d: d.name)
 def test_elementwise_ops_of_tensors_and_numbers(dtype, scalar):
     calls = []
     for op, operands, attributes in elementwise_calls(dtype, "matrix"):
@@ -126,8 +125,7 @@ def structured_calls(op: Op, samples: Sequence[Sample], dtype: np.dtype) -> list
     return calls
 
 
-UNTIL_MENDED = ("flip", "set_at")
-SAMPLED = [op for op in STRUCTURED if op.samples and op.name not in (*RESULT_UNKNOWN, *UNTIL_MENDED)]
+SAMPLED = [op for op in STRUCTURED if op.samples and op.name not in RESULT_UNKNOWN]
 
 
 @pytest.mark.parametrize("op", SAMPLED, ids=lambda op: op.name)
@@ -239,12 +237,6 @@ def has_steps(program: Program) -> bool:
     return any(step.name in STEPPED for step in program.steps)
 
 
-def can_be_traced(program: Program) -> bool:
-    """Whether no step takes a list for an index, an assignment or repeats."""
-    return not any(step.name in ("assign", "repeat") or "[" in repr(step.attributes.get("where"))
-                   for step in program.steps)
-
-
 def tensors_of(program: Program, dtype: np.dtype) -> list[tl.Tensor]:
     return [tl.tensor(a.astype(dtype)) for a in program.inputs()]
 
@@ -267,39 +259,38 @@ precision = st.sampled_from([np.dtype(np.float64), np.dtype(np.float32)])
 
 
 @given(programs(), precision)
-@settings(max_examples=80)
+@settings(max_examples=60)
 def test_programs(program, dtype):
-    assume(can_be_traced(program) and (dtype == tl.float64 or not has_steps(program)))
+    assume(dtype == tl.float64 or not has_steps(program))
     check_stages(values(program), tensors_of(program, dtype), terms=PROGRAM_TERMS)
 
 
 @given(programs(LARGE_SHAPES), precision)
 @settings(max_examples=25)
 def test_large_programs(program, dtype):
-    assume(can_be_traced(program) and (dtype == tl.float64 or not has_steps(program)))
+    assume(dtype == tl.float64 or not has_steps(program))
     check_stages(values(program), tensors_of(program, dtype), terms=NATIVE_SIZE)
 
 
 @given(programs(), precision)
 @settings(max_examples=40)
 def test_first_derivatives_of_programs(program, dtype):
-    assume(can_be_traced(program) and (dtype == tl.float64 or not has_steps(program)))
+    assume(dtype == tl.float64 or not has_steps(program))
     check_stages(derivative(program), tensors_of(program, dtype), terms=PROGRAM_TERMS)
 
 
 @given(programs())
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_second_derivatives_of_programs(program):
-    assume(can_be_traced(program))
     check_stages(second_derivative(program), tensors_of(program, np.dtype(np.float64)), terms=PROGRAM_TERMS)
 
 
 @given(programs())
-@settings(max_examples=25)
+@settings(max_examples=12)
 def test_derivatives_of_compiled_programs(program):
-    assume(can_be_traced(program))
     inputs = tensors_of(program, np.dtype(np.float64))
     for expected, found in ((derivative(program), derivative(program, tl.jit)),
+                            (second_derivative(program), second_derivative(program, tl.jit)),
                             (second_derivative(program), second_derivative(program, outer=tl.jit))):
         for x, y in zip(found(*inputs), expected(*inputs), strict=True):
             assert_close(x, y, terms=PROGRAM_TERMS)
@@ -309,7 +300,7 @@ def test_derivatives_of_compiled_programs(program):
 @settings(max_examples=15)
 def test_half_precision_programs_round_where_eager_rounds(program):
     """What is fused is rounded as often as what is stored, so that sums and products alone may differ."""
-    assume(can_be_traced(program) and not has_steps(program))
+    assume(not has_steps(program))
     check_stages(values(program), tensors_of(program, np.dtype(np.float16)), terms=TERMS)
 
 
