@@ -53,12 +53,12 @@ class Jitted:
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
+        functools.update_wrapper(self, function if not isinstance(function, Module) else function.forward)
+        self.function = function  # after what another decorator copied of a jitted function's attributes
         self.variants: dict[Any, list[Compiled]] = {}
         self.escaped: set[Any] = set()
         self._lock = threading.RLock()
         self._warned = False
-        functools.update_wrapper(self, function if not isinstance(function, Module) else function.forward)
 
     def __repr__(self) -> str:
         return f"<jit {getattr(self.function, '__qualname__', None) or type(self.function).__name__}>"

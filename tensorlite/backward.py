@@ -230,6 +230,10 @@ def accumulate(leaf: Leaf, g: Tensor) -> None:
 
 def seed(output: Tensor, cotangent: Tensor | None, caller: str) -> tuple[Node, Tensor]:
     """The node that a walk starts from, and its cotangent: one, where the output is a scalar."""
+    if output.node is None and getattr(state.interpreter, "is_tracked_outside", lambda _: False)(output):
+        raise errors.complaint(
+            errors.GradientError, caller, "what the output depends on requires gradients outside of vmap",
+            {"output": output}, "call tl.grad inside, of a function of what the gradient is by; or walk outside")
     if output.node is None:
         raise errors.complaint(
             errors.GradientError, caller, "the output does not depend on anything that requires gradients",

@@ -122,6 +122,16 @@ class Level:
         finally:
             state.interpreter = self
 
+    @contextmanager
+    def again(self) -> Iterator[None]:
+        """Maps ops over the batch once more, from what is beneath, also where the function has returned."""
+        before, self.interpreter = self.interpreter, state.interpreter
+        state.interpreter = self
+        try:
+            yield
+        finally:
+            self.interpreter, state.interpreter = before, self.interpreter
+
     def about_to_rebind(self, x: Tensor) -> None:
         """Remembers what a tensor that is not of the batch holds: only one made inside may be given such a value."""
         if not self.owns(x):
@@ -177,6 +187,10 @@ class Level:
     def is_inside(self, x: Tensor) -> bool:
         """Whether the tape of a tensor belongs to derivatives that are taken inside."""
         return x.node is not None and (self.owns(x) or x.node.order >= self.start)
+
+    def is_tracked_outside(self, x: Tensor) -> bool:
+        """Whether derivatives of a tensor are taken outside."""
+        return self.lower(x)[0].node is not None
 
     def hold(self, x: Tensor, axis: int | None) -> Tensor:
         """A tensor of this level of one from beneath."""

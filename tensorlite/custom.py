@@ -8,7 +8,9 @@ from typing import Any
 
 from tensorlite import errors
 from tensorlite.backward import own
+from tensorlite.batching import Level
 from tensorlite.derivative import Rule
+from tensorlite.mapped_function import apply_mapped, is_tracked_beneath
 from tensorlite.modes import run_with
 from tensorlite.op import Op
 from tensorlite.state import state
@@ -131,6 +133,9 @@ class Function:
                 raise errors.complaint(errors.GradientError, cls.__name__,
                                        "only arguments by position have derivatives", {name: value},
                                        "pass it by position")
+        level = state.interpreter
+        if isinstance(level, Level) and is_tracked_beneath(level, arguments):
+            return apply_mapped(Function, cls, level, arguments, kwargs)
         context = Context(arguments)
         result = run_with(False, cls._run, context, arguments, kwargs)
         outputs = result if isinstance(result, tuple) else (result,)

@@ -31,6 +31,9 @@ def debug_nans() -> Iterator[None]:
     tensorlite.errors.NumericsError: log: the result has a NaN at [], its inputs have none...
     """
     before, walked = state.interpreter, state.walking
+    if before not in (None, _checked):
+        raise errors.complaint(errors.TraceError, "debug_nans", "inside of vmap and traced functions no op has a "
+                               "result to look at", None, "put it around the call of what vmap or jit gives")
     state.interpreter = _checked
     try:
         yield

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tensorlite.errors import DeviceError, DTypeError, ShapeError
+from tensorlite.errors import DeviceError, DTypeError, ShapeError, TraceError
 from tensorlite.kernels import device as devices
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.cpu.blas import one_thread
@@ -173,6 +173,9 @@ def _dtype_fix(op: Elementwise, dtype: np.dtype) -> str:
 
 def one_device(arrays: Sequence[Any]) -> Any:
     """The device that holds all the arrays; raises `DeviceError` where they are on several."""
+    if any(type(array) is not ndarray and hasattr(array, "type") for array in arrays):
+        raise TraceError("a tensor of a traced function or of vmap was kept and is used outside of it",
+                         "return it from the function that made it")
     found = {id(device): device for device in map(devices.of, arrays)}
     if len(found) > 1:
         names = " and ".join(sorted(device.name for device in found.values()))
