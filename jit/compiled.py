@@ -97,9 +97,10 @@ class Compiled:
     def _reuse(self, outputs: list[Any]) -> None:
         """Puts gradients where the last ones are, if nobody else holds these."""
         for change in self.written:
-            if change.slot == "grad" and change.output is not None and type(change.tensor) is not int:
-                if outputs[change.output] is None and _is_own_gradient(change.tensor, *self.shapes[change.output]):
-                    outputs[change.output] = change.tensor.grad.array  # type: ignore[union-attr]
+            tensor, slot, output = change
+            if slot == "grad" and output is not None and isinstance(tensor, Tensor) and outputs[output] is None:
+                if _is_own_gradient(tensor, *self.shapes[output]):
+                    outputs[output] = tensor.grad.array  # type: ignore[union-attr]
 
     def _write(self, tensors: Sequence[Tensor], outputs: Sequence[Any]) -> None:
         for tensor, slot, output in self.written:

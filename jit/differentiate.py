@@ -72,8 +72,8 @@ class _Call(Function):
     def backward(context: Any, *cotangents: Tensor) -> tuple[Any, ...]:
         """The inputs' cotangents, by a call that is on the tape where that is recorded."""
         if context.differentiable.rebound:
-            raise complaint(GradientError, "jit", "the function changes a tensor that requires gradients, and then has a "
-                            "derivative by it", None, "take the gradient inside of the function")
+            raise complaint(GradientError, "jit", "the function changes a tensor that requires gradients, "
+                            "and then has a derivative by it", None, "take the gradient inside of the function")
         inputs = context.saved_tensors
         wanted = context.needs_input_grad[2:]
         given = [g for g, y in zip(cotangents, context.differentiable.graph.outputs, strict=True)

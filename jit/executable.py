@@ -73,8 +73,10 @@ class Executable:
                 emitter = Emitter(self._where)
                 continue
             faults = [fault for step in phase if (fault := fault_of(step)) is not None]
-            for fault in faults or [None]:
-                emitter.add(Meet(None if fault is None else self._where(fault)[:2]))
+            for fault in faults:
+                emitter.add(Meet(self._where(fault)[:2]))
+            if not faults:
+                emitter.meet()
         yield Segment(tuple(emitter.records), tuple(emitter.steps))
 
     def run(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:

@@ -12,14 +12,14 @@ import os
 import sys
 import sysconfig
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from operator import is_
 from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MappingProxyType, MethodType, ModuleType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -166,7 +166,7 @@ class Guards:
             return
         self.objects[id(thing)] = thing, _snapshot(thing)
         if isinstance(thing, Module):
-            named = _names_read(type(thing))
+            named = _names_read(cast(Hashable, type(thing)))
             for name, value in list(vars(thing).items()):
                 if name in named and not isinstance(value, _SCALARS):
                     self.value(value, 1)
@@ -291,7 +291,7 @@ def _snapshot(thing: Any) -> tuple[Any, ...]:
         return tuple((name, _atom(value)) for group in thing.param_groups for name, value in group.items()
                      if name != "lr")
     values = vars(thing)
-    named = _names_read(type(thing))
+    named = _names_read(cast(Hashable, type(thing)))
     own = tuple((name, _atom(value)) for name, value in values.items() if name in named)
     tables = tuple((name, id(x)) for table in ("_modules", "_parameters", "_buffers")
                    for name, x in values[table].items())
@@ -300,8 +300,9 @@ def _snapshot(thing: Any) -> tuple[Any, ...]:
 
 
 @cache
-def _names_read(kind: type) -> frozenset[str]:
+def _names_read(kind: Hashable) -> frozenset[str]:
     """The attributes that a module's methods name, and whether it trains."""
+    assert isinstance(kind, type)
     codes = [f.__code__ for base in kind.__mro__ if base not in (Module, object)
              for f in vars(base).values() if isinstance(f, FunctionType)]
     names = {"training"}

@@ -1,4 +1,4 @@
-"""Keys: what of a call's arguments a specialisation depends on: structure, types, and the values of what is no tensor."""
+"""Keys: what of a call's arguments a specialisation depends on: structure, types, and values of what is no tensor."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def _key_of_other(tree: Any, tensors: list[Tensor], parts: list[Any]) -> None:
     if isinstance(tree, Tensor):
         _key_of_tensor(tree, tensors, parts)
     elif isinstance(tree, np.ndarray):
-        raise errors.complaint(errors.TraceError, "jit", "an argument is a NumPy array, of which only the values at the "
-                               "first call would count", {"argument": tree}, "pass a tensor: tl.asarray(x)")
+        raise errors.complaint(errors.TraceError, "jit", "an argument is a NumPy array, of which only the values at "
+                               "the first call would count", {"argument": tree}, "pass a tensor: tl.asarray(x)")
     elif isinstance(tree, dict):
         parts += (type(tree), *tree)
         key_of(tuple(tree.values()), tensors, parts)

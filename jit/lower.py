@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from tensorlite.jit.control import CONTROL_FLOW
+from tensorlite.jit.copies import copying, whole
 from tensorlite.jit.graph import Equation, Graph, Value
 from tensorlite.jit.lower_contraction import plan_contraction
 from tensorlite.jit.lower_control import lower_control
-from tensorlite.jit.copies import copying, whole
 from tensorlite.jit.lower_loops import plan_loops
 from tensorlite.jit.passes.fuse import EPILOGUES, FUSED
 from tensorlite.jit.program import Buffer, Edge, Home, Lowered, Native, Place, Step
@@ -23,8 +23,6 @@ from tensorlite.jit.space import REDUCTIONS, is_relabel, is_scalar
 from tensorlite.jit.views import views
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.cpu.planned import PLANS
-from tensorlite.kernels.generated.elementwise_loops import Body
-from tensorlite.kernels.generated.fused import plan_body
 from tensorlite.kernels.stage import Array, Plan
 from tensorlite.op import OPS
 from tensorlite.ops.index import NO, YES

@@ -91,7 +91,7 @@ def _as_one_matrix(left: Array, right: Array, operands: Sequence[Array], results
         return None
     rows, shape = prod(left.shape[:-1]), results[0].shape
     flat = reshaped(left, (rows, left.shape[-1]))
-    found = []
+    found: list[Array | None] = []
     for array in (*operands, *results):
         if prod(array.shape[:-1]) == 1:
             found.append(Array(array.dtype, array.shape[-1:], array.strides[-1:]) if array.ndim else array)

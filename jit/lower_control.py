@@ -7,7 +7,7 @@ goes along, and rows of what it stacks, are addresses that move. A body with an 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,6 @@ from tensorlite.jit.program import (
     Region,
     Step,
     While,
-    regions,
     steps_within,
 )
 from tensorlite.jit.schedule import Schedule, fault_of, schedule
@@ -84,8 +83,8 @@ def _row(place: Place, last: int) -> Bound:
     """The first slice that a loop sees of an array, from the end where ``last`` is not 0."""
     array, size = place.array, place.array.dtype.itemsize
     step = array.strides[0] * size
-    return Bound(Place(place.buffer, place.offset + last * step, Array(array.dtype, array.shape[1:], array.strides[1:])),
-                 -step if last else step)
+    row = Array(array.dtype, array.shape[1:], array.strides[1:])
+    return Bound(Place(place.buffer, place.offset + last * step, row), -step if last else step)
 
 
 def _while(outer: _Outer, equation: Equation, inputs: Sequence[Place], outputs: Sequence[Place]) -> list[Step]:
@@ -119,7 +118,7 @@ def _copies(equation: Equation, sources: Sequence[Place], targets: Sequence[Plac
 
 def _region(outer: _Outer, equation: Equation, graph: Graph, given: Sequence[Bound], made: Sequence[Bound],
             over: Mapping[int, int]) -> Region:
-    """A graph as a region: its inputs and outputs are bound; outputs that cannot be made in place are copied at last."""
+    """A graph as a region: inputs and outputs are bound; outputs that cannot be made in place are copied at last."""
     arrays: dict[Value, Array] = {value: bound.place.array for value, bound in zip(graph.inputs, given, strict=True)}
     lowered = outer.lower_body(graph, arrays, over, outer.constants)
     planned = schedule(lowered)
@@ -148,15 +147,16 @@ def _renamed(step: Step, renamed: Mapping[Buffer, Buffer]) -> Step:
     touched = {place.buffer for place in (*step.reads, *step.writes)}
     if not touched.intersection(renamed):
         return step
-    changes: dict[str, Any] = {
-        name: tuple(Place(renamed.get(p.buffer, p.buffer), p.offset, p.array) for p in getattr(step, name))
-        for name in ("reads", "writes")}
-    if regions(step):
-        raise _NotNative
-    return _replace(step, changes)
 
+    def place(old: Place) -> Place:
+        return Place(renamed.get(old.buffer, old.buffer), old.offset, old.array)
 
-def _replace(step: Any, changes: Mapping[str, Any]) -> Step:
-    fields = {name: getattr(step, name) for name in step.__dataclass_fields__}
-    made: Step = type(step)(**{**fields, **changes})
-    return made
+    changes: dict[str, Any] = {name: tuple(map(place, getattr(step, name))) for name in ("reads", "writes")}
+    for item in fields(step):
+        value = getattr(step, item.name)
+        if isinstance(value, Region):
+            bound = {buffer: Bound(place(b.place), b.advance) for buffer, b in value.bound.items()}
+            changes[item.name] = replace(value, bound=bound)
+        elif isinstance(value, Place):
+            changes[item.name] = place(value)
+    return replace(step, **changes)

@@ -101,8 +101,8 @@ def _expressions(body: Graph, space: Space, reading: _Reading, constants: Mappin
 
 def _elementwise(body: Graph, space: Space, reading: _Reading, found: dict[Value, _Named],
                  outputs: Sequence[Place]) -> Planned:
-    values = tuple((named.name, named.value) for named in dict((id(n), n) for n in found.values()).values())
-    results = tuple((s.Var(found[y].name), y.dtype) for y in body.outputs)
+    values = tuple((named.name, named.value) for named in {id(n): n for n in found.values()}.values())
+    results: tuple[tuple[s.Expr, np.dtype], ...] = tuple((s.Var(found[y].name), y.dtype) for y in body.outputs)
     if len(values) == len(results) == 1:
         results, values = ((values[0][1], body.outputs[0].dtype),), ()
     keys = list(reading.names)
@@ -152,7 +152,7 @@ class _Folding:
         return self.space.levels[self._value(named)]
 
     def plan(self) -> Planned | None:
-        stored = {y: place for y, place in zip(self.body.outputs, self.outputs, strict=True)}
+        stored = dict(zip(self.body.outputs, self.outputs, strict=True))
         elements = [y for y in stored if not self._is_row(self.found[y]) and not self._is_reduction(self.found[y])]
         rows = [y for y in stored if y not in elements]
         levels = max(self._level(n) for n in self.order if self._is_reduction(n))
@@ -195,7 +195,8 @@ class _Folding:
         """What is read for every element, those that run along most axes first; and what is read for every row."""
         used_by_rows = {name for n in self.order if self._is_row(n) and not self._is_reduction(n)
                         for name in s.free_variables(n.value)}
-        operands, rows = [], []
+        operands: list[tuple[Value, Axes]] = []
+        rows: list[tuple[Value, Axes]] = []
         for key, name in self.reading.names.items():
             along_reduced = any(a in self.space.reduced for a in key[1])
             (rows if name in used_by_rows or (self.space.kept and not along_reduced) else operands).append(key)

@@ -28,7 +28,7 @@ from tensorlite.context import get_num_threads as get_num_threads
 from tensorlite.transforms import grad as grad
 from tensorlite import io as io
 from tensorlite.modes import is_grad_enabled as is_grad_enabled
-from tensorlite import jit as jit
+from tensorlite.jit.function import jit as jit
 from tensorlite.io.checkpoint import load as load
 from tensorlite import nn as nn
 from tensorlite.modes import no_grad as no_grad

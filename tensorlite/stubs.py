@@ -113,7 +113,9 @@ def face_stub() -> str:
     lines = [_FACE_HEAD, *imports_of(functions, f"{_FACE_HEAD} {exported}")]
     for name in tl.__dir__():
         value = getattr(tl, name)
-        if inspect.ismodule(value):
+        if inspect.ismodule(value) and callable(value):  # a decorator that is a module too
+            lines.append(f"from {value.__name__}.function import {name} as {name}")
+        elif inspect.ismodule(value):
             lines.append(f"from tensorlite import {name} as {name}")
         elif name in PUBLIC:
             lines.append(f"def {name}{_own_builtins(signature_text(PUBLIC[name]), ('bool',))}: ...")

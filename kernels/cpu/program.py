@@ -24,8 +24,8 @@ from tensorlite.kernels.stage import pack
 ALL = -1
 
 _DRIVER = """
-%record = type { ptr, ptr, i64, ptr } ; kernel, argument block, thread (-1: all), fault; without a kernel: null, numbers,
-; what to do (0 meet, 1 begin a loop, 2 end it, 3 jump if false, 4 jump), fault to look at
+%record = type { ptr, ptr, i64, ptr } ; kernel, argument block, thread (-1: all), fault; without a kernel: null,
+; numbers, what to do (0 meet, 1 begin a loop, 2 end it, 3 jump if false, 4 jump), fault to look at
 %frame = type { ptr, i64, ptr, i64, ptr, ptr } ; records, their number, relocations, their number, bases, clock
 %move = type { ptr, i64, i64 } ; where an address stands, its base, its offset
 %step = type { ptr, i64 } ; where an address stands, by how many bytes it moves from one iteration to the next
@@ -327,7 +327,7 @@ class Frame:
         self.head = np.array([_at(self.table), self.count, _at(self.relocations), len(self.moves), _at(self.bases), 0],
                              np.int64)  # fmt: skip
         self.address = _at(self.head)
-        self._bases_address = memoryview(self.bases).cast("B")
+        self._bases_address = memoryview(self.bases.data).cast("B")
         self._last = b""
         self._bind, self._bind_arrays, self._program = _driver()
         self._pack = struct.Struct(f"{bases}q").pack_into

@@ -172,8 +172,10 @@ class _Rows:
         bases = [Let(f"{name}_base", index(self.base(name))) for name in self.names if self.letters[name] != "t"]
         statements = [*(self.load(f"x{k}", name) for k, name in enumerate(self.operands)), *self.values()]
         varying = {f"x{k}" for k, name in enumerate(self.operands) if self.letters[name] != "b"}
-        before, within = [], []
+        before: list[Statement] = []
+        within: list[Statement] = []
         for statement in statements:
+            assert isinstance(statement, Let | Load)
             if isinstance(statement, Let) and varying.intersection(s.free_variables(statement.value)):  # type: ignore[arg-type]
                 varying.add(statement.name)
             (within if statement.name in varying else before).append(statement)

@@ -61,8 +61,9 @@ class Fold:
     """Passes over elements. ``state``, if there is one, is what chunks of a row leave behind, to be merged.
 
     Expressions may use the ``operands`` (by name, dtype; one value for each element), ``givens`` (one for each row),
-    ``rows`` (the same, of any strides), what passes name, ``position`` (int32, of the element along the axis), ``first`` (the first element of the first
-    operand in the chunk), ``count`` and ``size`` (float64, the elements of chunk and row), and ``numbers`` (float64).
+    ``rows`` (the same, of any strides), what passes name, ``position`` (int32, of the element along the axis),
+    ``first`` (the first element of the first operand in the chunk), ``count`` and ``size`` (float64, the elements of
+    chunk and row), and ``numbers`` (float64).
     """
 
     operands: tuple[tuple[str, DType], ...]

@@ -55,7 +55,7 @@ class Form:
 
 
 def arrays(fold: Fold) -> tuple[str, ...]:
-    """Return the names of the arrays that are walked by strides, in the order of ``Form.letters``; rows are the last."""
+    """Return the names of the arrays that are walked by strides, in the order of ``Form.letters``; rows come last."""
     operands = tuple(name for name, _ in fold.operands)
     elements = (output.name for output in fold.outputs if output.value is None)
     return (*operands, *elements, *(name for name, _ in fold.rows))

@@ -1,4 +1,4 @@
-"""Planning fused loops: elementwise bodies of several results, and folds, over arrays of which only the layout is known.
+"""Planning fused loops: elementwise bodies of several results, and folds, over arrays whose layout alone is known.
 
 Each array comes with one stride for each axis of the loop nest that all of them share; 0 where it is repeated.
 """

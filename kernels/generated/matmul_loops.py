@@ -59,7 +59,6 @@ def _task(form: Form) -> loops.For:
     steps = [s.Var(f"{e}_step") for e in operands(form.epilogue)]
     start = s.Var("r") * schedule.lanes
     to = (s.Var("matrix") * s.Var("m") + row) * s.Var("n") + FIRST_COLUMN
-    stored = gemm.Row("tile", start, gemm.WIDTH, to, places, steps)
     finish = gemm.store_row(schedule, form.epilogue, gemm.Row("tile", start, gemm.WIDTH, to, places, steps))
     every = loops.serial("r", gemm.HEIGHT, *finish)
     return loops.parallel(

@@ -45,7 +45,8 @@ def _moments_meaning(x: Tensor, *, axes: Axes) -> tuple[Tensor, Tensor]:
     return mean, _average(square(wide - mean), axes)
 
 
-@primitive("reduce", type=_moments_type, meaning=_moments_meaning, samples=[Sample((3, 4), axes=(1,)), Sample((2, 3, 4), axes=(0, 2))])
+@primitive("reduce", type=_moments_type, meaning=_moments_meaning,
+           samples=[Sample((3, 4), axes=(1,)), Sample((2, 3, 4), axes=(0, 2))])
 def _moments(xp: Any, x: Any, *, axes: Axes) -> tuple[Any, Any]:
     """The mean and the variance over axes, which are kept, in a dtype wide enough for sums; without a derivative."""
     _check(x, ())
@@ -199,7 +200,8 @@ def _normalize_backward_meaning(g_: Tensor, x: Tensor, mean: Tensor, r: Tensor, 
     return astype((g - _average(g, axes) - z * _average(g * z, axes)) * r, x.dtype, copy=False)
 
 
-@primitive("reduce", type=lambda g_, x, mean, r, *, axes: x, meaning=_normalize_backward_meaning, vjp={"g_": _backward_g_vjp, "x": _backward_x_vjp},
+@primitive("reduce", type=lambda g_, x, mean, r, *, axes: x, meaning=_normalize_backward_meaning,
+           vjp={"g_": _backward_g_vjp, "x": _backward_x_vjp},
            samples=[Sample((2, 0, 3), (2, 0, 3), (1, 0, 1), (1, 0, 1), axes=(0, 2))])
 def _normalize_backward(xp: Any, g_: Any, x: Any, mean: Any, r: Any, *, axes: Axes) -> Any:
     """The map ``D``: from the cotangent of ``z`` to that of ``x``."""

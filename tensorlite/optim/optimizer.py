@@ -23,7 +23,7 @@ from tensorlite.tensor import Tensor
 
 
 class Options(dict[str, Any]):
-    """One group's parameters and options. While a step is traced its ``lr`` is a tensor, so that it may change later."""
+    """One group's parameters and options. While a step is traced ``lr`` is a tensor, so that it may change later."""
 
     _rate: Tensor | None = None
 
@@ -64,7 +64,7 @@ class Optimizer:
     kept for each parameter; `defaults` the options of groups that do not say otherwise.
     """
 
-    def __init__(self, params: Params, defaults: Group) -> None:
+    def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
             raise complaint(DTypeError, type(self).__name__,
                             "params must be an iterable of tensors or dicts, not one tensor", None,

@@ -6,8 +6,17 @@ from typing import Any
 
 from tensorlite.declare import elementwise
 from tensorlite.errors import ArgumentError, complaint
-from tensorlite.optim.optimizer import Group, Optimizer, Params, check_at_least_zero, rate_of, replace, untraced, widened
 from tensorlite.ops.filled import zeros
+from tensorlite.optim.optimizer import (
+    Group,
+    Optimizer,
+    Params,
+    check_at_least_zero,
+    rate_of,
+    replace,
+    untraced,
+    widened,
+)
 from tensorlite.state import state as thread
 from tensorlite.tensor import Tensor
 
