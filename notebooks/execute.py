@@ -1,0 +1,55 @@
+"""Executes the notebooks of this folder in fresh kernels and stores what they show: `python notebooks/execute.py`.
+
+With ``--into DIR`` the executed notebooks go there, and those here stay as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from traitlets.config import Config
+
+HERE = Path(__file__).parent
+
+
+def execute(path: Path, folder: str) -> nbformat.NotebookNode:
+    """Runs a notebook from top to bottom in an empty folder; raises where a cell fails."""
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    config = Config({"KernelManager": {"transport": "ipc", "ip": os.path.join(folder, "kernel")}})
+    NotebookClient(notebook, timeout=300, kernel_name="python3", config=config, record_timing=False,
+                   coalesce_streams=True, resources={"metadata": {"path": folder}}).execute()
+    notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"], "language_info": {"name": "python"}}
+    return notebook
+
+
+def main() -> int:
+    """Executes every notebook; returns 1 where a cell failed."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--into", metavar="DIR", type=Path, default=HERE)
+    into = parser.parse_args().into
+    os.environ.pop("MPLBACKEND", None)
+    for path in sorted(HERE.glob("*.ipynb")):
+        with tempfile.TemporaryDirectory(prefix="nb-") as folder:
+            for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "IPYTHONDIR"):
+                os.environ[name] = folder
+            try:
+                notebook = execute(path, folder)
+            except CellExecutionError as error:
+                print(f"{path.name}: {error}", file=sys.stderr)
+                return 1
+        nbformat.write(notebook, into / path.name)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
