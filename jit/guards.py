@@ -100,6 +100,9 @@ class Guards:
 
     def finish(self, executed: bool) -> None:
         """Ends the recording; with ``executed``, what only functions read that did not run is forgotten."""
+        for key, (thing, _) in self.objects.items():
+            if isinstance(thing, Optimizer):  # whose state begins with its first step
+                self.objects[key] = thing, _snapshot(thing)
         self._list = [place for place in self.places.values()
                       if not executed or place.code is None or place.code in self._ran]
         if self.version == -1:
@@ -288,7 +291,9 @@ def _atom(value: Any) -> Any:
 def _snapshot(thing: Any) -> tuple[Any, ...]:
     """What code reads of a module's attributes, or the options of an optimizer's groups."""
     if isinstance(thing, Optimizer):
-        return tuple((name, _atom(value)) for group in thing.param_groups for name, value in group.items()
+        kept = tuple((id(p), name, id(value)) for p, values in thing.state.items() for name, value in values.items()
+                     if isinstance(value, Tensor))
+        return kept, tuple((name, _atom(value)) for group in thing.param_groups for name, value in group.items()
                      if name != "lr")
     values = vars(thing)
     named = _names_read(cast(Hashable, type(thing)))

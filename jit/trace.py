@@ -40,6 +40,7 @@ class Capture:
     array: Any
     grad: Tensor | None
     value: Value | None = None
+    node: Any = None
     reads_grad: bool = False
     forgot_grad: bool = False
 
@@ -146,7 +147,7 @@ class Trace:
 
     def met(self, x: Tensor) -> Capture:
         """Remembers a concrete tensor as it is now."""
-        return self.captures.setdefault(id(x), Capture(x, x.array, x.grad))
+        return self.captures.setdefault(id(x), Capture(x, x.array, x.grad, node=x.node))
 
     def about_to_rebind(self, x: Tensor) -> None:
         """What in-place spellings tell of: a concrete tensor is state from then on."""
@@ -173,6 +174,7 @@ class Trace:
             if tensor.array is not capture.array:
                 changes.append((tensor, "array", tensor.array))
                 tensor.array = capture.array
+            tensor.node = capture.node
             if tensor.grad is not capture.grad:
                 changes.append((tensor, "grad", tensor.grad))
                 tensor.grad = capture.grad

@@ -15,6 +15,7 @@ import re
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +86,6 @@ def _emit_side_by_side(texts: Sequence[Callable[[], str]], speed: int) -> list[b
     if workers < 2:
         return [_emit(text(), speed) for text in texts]
     _target_machine()  # LLVM's targets are set up by one thread
-    from concurrent.futures import ThreadPoolExecutor  # 5 ms that an import need not take
-
     with ThreadPoolExecutor(workers) as pool:
         return [future.result() for future in [pool.submit(_emit_apart, text(), speed) for text in texts]]
 
