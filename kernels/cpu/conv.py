@@ -179,7 +179,7 @@ def _by_pixels(
     images, (down, across), pixels = windows.images, windows.taps, windows.pixels
     taps = down.count * across.count
     n, depth = windows.count * prod(pixels), windows.depth if taps else 0
-    schedule = fitted(gemm_loops.schedule(dtype, depth=256), 2, windows.m)
+    schedule = fitted(gemm_loops.schedule(dtype), 2, windows.m)
     form = _form(windows, schedule, finish)
     panels = -(-windows.m // schedule.lanes)
     rows = band(n, panels * windows.groups, 0.0, schedule)
