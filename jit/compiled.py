@@ -57,6 +57,7 @@ class Compiled:
         self.fresh = [k for k in range(len(self.shapes)) if k not in donated]
         self.written = [change for change in traced.changes if change.output not in donated]
         self.differentiable: Any = None
+        self.halves: dict[Any, Any] = {}
         self.single = type(traced.results) is tuple and len(traced.results) == 1 and type(traced.results[0]) is Output \
             and traced.rebuild is next
 

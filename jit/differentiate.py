@@ -1,11 +1,13 @@
 """Derivatives of compiled calls: what a jitted function returns can be differentiated like any other tensor.
 
-The call is one node of the tape. Its derivative is a graph too, traced from the function's own and compiled when it is
-first asked for; it computes anew what it needs of the forward pass.
+The call is one node of the tape. Where gradients are wanted, the function and its derivative are traced together and
+cut in two graphs: the call also returns what its derivative needs of it, and the derivative is compiled too. Only where
+the derivative itself is recorded, for one of higher order, is it computed from the call's inputs anew.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,20 +15,25 @@ from tensorlite.autograd import Function
 from tensorlite.errors import GradientError, complaint
 from tensorlite.jit.compiled import Compiled, run_graph
 from tensorlite.jit.evaluate import evaluate
-from tensorlite.jit.graph import Graph
+from tensorlite.jit.graph import Equation, Graph, Value
 from tensorlite.jit.trace import trace_call
+from tensorlite.state import state
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import DIFFERENTIABLE
 from tensorlite.transforms import vjp
+
+Wanted = tuple[bool, ...]
 
 
 class Differentiable:
     """A graph as a function of tensors: compiled at its first call, and its derivative another one."""
 
-    def __init__(self, graph: Graph, rebound: bool = False) -> None:
-        self.graph, self.rebound = graph, rebound
+    def __init__(self, graph: Graph, outputs: Sequence[int] | None = None) -> None:
+        self.graph = graph
+        everything = range(len(graph.outputs)) if outputs is None else outputs
+        self.outputs = [k for k in everything if graph.outputs[k].dtype in DIFFERENTIABLE]
         self._run: Callable[[Sequence[Any]], Sequence[Any]] | None = None
-        self._derivatives: dict[tuple[bool, ...], Differentiable] = {}
+        self._derivatives: dict[Wanted, Differentiable] = {}
 
     def run(self, arrays: Sequence[Any]) -> Sequence[Any]:
         """The outputs' arrays."""
@@ -34,73 +41,151 @@ class Differentiable:
             self._run = run_graph(self.graph)
         return self._run(arrays)
 
-    def derivative(self, wanted: tuple[bool, ...], types: Sequence[Tensor]) -> Differentiable:
+    def derivative(self, wanted: Wanted) -> Differentiable:
         """The graph from inputs and the differentiable outputs' cotangents to the cotangents of some inputs."""
         found = self._derivatives.get(wanted)
         if found is None:
-            count = len(self.graph.inputs)
-            chosen = [k for k, is_wanted in enumerate(wanted) if is_wanted]
-
-            def pull(*arguments: Tensor) -> tuple[Tensor, ...]:
-                inputs, cotangents = list(arguments[:count]), arguments[count:]
-
-                def forward(*some: Tensor) -> tuple[Tensor, ...]:
-                    for k, x in zip(chosen, some, strict=True):
-                        inputs[k] = x
-                    made = evaluate(self.graph, inputs)
-                    return tuple(y for y in made if y.dtype in DIFFERENTIABLE)
-
-                return vjp(forward, *(inputs[k] for k in chosen))[1](tuple(cotangents))
-
-            graph = trace_call(pull, types, {}, stops=False).graph
-            found = self._derivatives[wanted] = Differentiable(graph)
+            joint = self.jointly(wanted)
+            pulled = joint.with_equations(joint.equations, joint.outputs[len(self.graph.outputs):])
+            found = self._derivatives[wanted] = Differentiable(pulled)
         return found
+
+    def jointly(self, wanted: Wanted) -> Graph:
+        """The graph from inputs and cotangents to all outputs, and then the cotangents of some inputs."""
+        count = len(self.graph.inputs)
+        chosen = [k for k, is_wanted in enumerate(wanted) if is_wanted]
+
+        def both(*arguments: Tensor) -> tuple[Tensor, ...]:
+            inputs, cotangents = list(arguments[:count]), arguments[count:]
+
+            def forward(*some: Tensor) -> tuple[tuple[Tensor, ...], list[Tensor]]:
+                for k, x in zip(chosen, some, strict=True):
+                    inputs[k] = x
+                made = evaluate(self.graph, inputs)
+                return tuple(made[k] for k in self.outputs), made
+
+            _, pull, made = vjp(forward, *(inputs[k] for k in chosen), has_aux=True)
+            return *made, *pull(tuple(cotangents))
+
+        values = (*self.graph.inputs, *(self.graph.outputs[k] for k in self.outputs))
+        return trace_call(both, [Tensor(Value(x.type)) for x in values], {}, stops=False).graph
+
+
+@dataclasses.dataclass(frozen=True)
+class Halves:
+    """A call that also returns ``kept`` values, after its outputs, and the derivative that takes some inputs, these,
+    and the cotangents."""
+
+    forward: Compiled
+    backward: Callable[[Sequence[Any]], Sequence[Any]]
+    inputs: tuple[int, ...]
+
+
+def halve(compiled: Compiled, differentiable: Differentiable, wanted: Wanted) -> Halves:
+    """Cuts a function and its derivative where the cotangents come in."""
+    joint, count = differentiable.jointly(wanted), len(differentiable.graph.inputs)
+    own = len(differentiable.graph.outputs)
+    first, second = _cut(joint, joint.inputs[count:])
+    made = {y: equation for equation in first for y in equation.outputs}
+    used = dict.fromkeys(x for equation in second for x in equation.values)
+    used |= dict.fromkeys(joint.outputs[own:])
+    later = {y for equation in second for y in equation.outputs}
+    kept = tuple(x for x in used if x in made and x not in later)
+    places = tuple(k for k, x in enumerate(joint.inputs[:count]) if x in used)
+    forward = Graph(joint.inputs[:count], tuple(first), (*joint.outputs[:own], *kept))
+    inputs = (*(joint.inputs[k] for k in places), *kept, *joint.inputs[count:])
+    backward = Graph(inputs, tuple(second), joint.outputs[own:])
+    traced = dataclasses.replace(compiled.traced, graph=forward)
+    return Halves(Compiled(traced, compiled.guards, compiled.recording), run_graph(backward), places)
+
+
+def _cut(joint: Graph, cotangents: Sequence[Value]) -> tuple[list[Equation], list[Equation]]:
+    """The equations that do not depend on cotangents, and those that do; views are made again, rather than kept."""
+    waiting, first, second = set(cotangents), [], []
+    views = {y: e for e in joint.equations if e.op.kind == "movement" and e.op.name != "concat" for y in e.outputs}
+    again: set[Value] = set()
+
+    def view(x: Value) -> None:
+        if x in views and x not in waiting and x not in again:
+            again.add(x)
+            for source in views[x].values:
+                view(source)
+            second.append(views[x])
+
+    for equation in joint.equations:
+        if waiting.intersection(equation.values):
+            for x in equation.values:
+                view(x)
+            waiting.update(equation.outputs)
+            second.append(equation)
+        else:
+            first.append(equation)
+    return first, second
 
 
 class _Call(Function):
     """One call of a graph, on the tape."""
 
     @staticmethod
-    def forward(context: Any, differentiable: Differentiable, run: Callable[..., Any] | None,
+    def forward(context: Any, differentiable: Differentiable, run: Callable[..., Any] | None, halves: Halves | None,
                 *inputs: Tensor) -> tuple[Tensor, ...]:
-        """The outputs, computed by ``run`` where that is given."""
-        context.differentiable = differentiable
+        """The outputs, computed by ``run`` where that is given, with what the other half needs."""
+        context.differentiable, context.halves = differentiable, halves
         context.save_for_backward(*inputs)
-        return tuple(map(Tensor, (run or differentiable.run)([x.array for x in inputs])))
+        made = (run or differentiable.run)([x.array for x in inputs])
+        count = len(differentiable.graph.outputs)
+        context.kept = made[count:]
+        return tuple(map(Tensor, made[:count]))
 
     @staticmethod
     def backward(context: Any, *cotangents: Tensor) -> tuple[Any, ...]:
         """The inputs' cotangents, by a call that is on the tape where that is recorded."""
-        if context.differentiable.rebound:
-            raise complaint(GradientError, "jit", "the function changes a tensor that requires gradients, "
-                            "and then has a derivative by it", None, "take the gradient inside of the function")
-        inputs = context.saved_tensors
-        wanted = context.needs_input_grad[2:]
-        given = [g for g, y in zip(cotangents, context.differentiable.graph.outputs, strict=True)
-                 if y.dtype in DIFFERENTIABLE]
-        derivative = context.differentiable.derivative(wanted, [*map(_plain, inputs), *map(_plain, given)])
-        found = iter(_Call.apply(derivative, None, *inputs, *given))
-        return (None, None, *(next(found) if is_wanted else None for is_wanted in wanted))
+        inputs, wanted = context.saved_tensors, context.needs_input_grad[3:]
+        given = [cotangents[k] for k in context.differentiable.outputs]
+        if context.halves is not None and not state.recording and state.interpreter is None:
+            arrays = [inputs[k].array for k in context.halves.inputs]
+            pulled = context.halves.backward([*arrays, *context.kept, *(g.array for g in given)])
+            found = iter(list(map(Tensor, pulled)))
+        else:
+            found = iter(_Call.apply(context.differentiable.derivative(wanted), None, None, *inputs, *given))
+        return (None, None, None, *(next(found) if is_wanted else None for is_wanted in wanted))
 
 
-def _plain(x: Tensor) -> Tensor:
-    return Tensor(x.array)
+class _Rebound(Function):
+    """A call that changes what requires gradients: its results have no derivative."""
+
+    @staticmethod
+    def forward(context: Any, run: Callable[[], Sequence[Any]], *inputs: Tensor) -> tuple[Tensor, ...]:
+        """The outputs."""
+        return tuple(map(Tensor, run()))
+
+    @staticmethod
+    def backward(context: Any, *cotangents: Tensor) -> Any:
+        """Says what is wrong."""
+        raise complaint(GradientError, "jit", "the function changes a tensor that requires gradients, "
+                        "and then has a derivative by it", None, "take the gradient inside of the function")
 
 
 def call_recorded(compiled: Compiled, tensors: Sequence[Tensor]) -> list[Tensor]:
     """The results of a compiled call as tensors that the tape knows."""
-    count = max(compiled.traced.tracked) + 1 if compiled.traced.tracked else 0
-    differentiable = compiled.differentiable
-    if differentiable is None:
-        graph = compiled.traced.graph
-        results = len({x.number for x in compiled.traced.results if hasattr(x, "number")})
-        pure = graph.with_equations(graph.equations, graph.outputs[: max(count, results)])
-        differentiable = compiled.differentiable = Differentiable(pure, compiled.traced.rebound)
-    given = [*tensors, *compiled.traced.state]
+    traced = compiled.traced
+    given = [*tensors, *traced.state]
     before = [Tensor(x.array, x.node) for x in given]  # as they are before the call changes some of them
+    results = _results(compiled)
+    if traced.rebound:
+        made: Sequence[Tensor] = _Rebound.apply(lambda: compiled.call(tensors)[:results], *before)
+    else:
+        if compiled.differentiable is None:
+            compiled.differentiable = Differentiable(traced.graph, sorted(traced.tracked))
+        wanted = tuple(x.node is not None for x in before)
+        halves = compiled.halves.get(wanted)
+        if halves is None:
+            halves = compiled.halves[wanted] = halve(compiled, compiled.differentiable, wanted)
+        forward = halves.forward
+        made = _Call.apply(compiled.differentiable, lambda _: forward.call(tensors), halves, *before)
+    return [y if k in traced.tracked else Tensor(y.array) for k, y in enumerate(made[:results])]
 
-    def run(_: Sequence[Any]) -> Sequence[Any]:
-        return compiled.call(tensors)[: len(differentiable.graph.outputs)]
 
-    made = _Call.apply(differentiable, run, *before)
-    return [y if k in compiled.traced.tracked else Tensor(y.array) for k, y in enumerate(made)]
+def _results(compiled: Compiled) -> int:
+    """How many of the outputs are results; the others are what the call changes."""
+    return len({x.number for x in compiled.traced.results if hasattr(x, "number")})

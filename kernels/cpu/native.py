@@ -82,7 +82,7 @@ def compile_many(kernels: Sequence[tuple[Callable[[], str], str]], name: str = "
 
 
 def _emit_side_by_side(texts: Sequence[Callable[[], str]], speed: int) -> list[bytes]:
-    workers = min(host.usable_cores(), len(texts), _MOST_WORKERS)
+    workers = min(host.usable_cores(), len(texts), _MOST_WORKERS) if len(texts) > 1 else 1
     if workers < 2:
         return [_emit(text(), speed) for text in texts]
     _target_machine()  # LLVM's targets are set up by one thread

@@ -76,19 +76,24 @@ def _is_class(target: Tensor, axis: int, classes: int, ignore: int) -> Tensor:
     return logical_and(chosen, not_equal(wanted, ignore)) if 0 <= ignore < classes else chosen
 
 
+def _zero(x: Tensor) -> bool | int:
+    """The zero that leaves the dtype alone."""
+    return 0 if x.dtype != bool else False
+
+
 def _pick_class_meaning(x: Tensor, target: Tensor, *, axis: int, ignore: int) -> Tensor:
-    picked = where(_is_class(target, axis, x.shape[axis], ignore), x, 0)
+    picked = where(_is_class(target, axis, x.shape[axis], ignore), x, _zero(x))
     return _sum(picked, axis=(axis,), keepdims=False, dtype=x.dtype)
 
 
 def _place_class_meaning(g_: Tensor, target: Tensor, *, axis: int, ignore: int, classes: int) -> Tensor:
     here = _is_class(target, axis, classes, ignore)
-    return where(here, _reshape(g_, shape=(*g_.shape[:axis], 1, *g_.shape[axis:])), 0)
+    return where(here, _reshape(g_, shape=(*g_.shape[:axis], 1, *g_.shape[axis:])), _zero(g_))
 
 
 def _class_weights_meaning(target: Tensor, *weight: Tensor, ignore: int, classes: int, dtype: np.dtype) -> Tensor:
     if weight:
-        chosen = where(_is_class(target, target.ndim, classes, ignore), weight[0], 0)
+        chosen = where(_is_class(target, target.ndim, classes, ignore), weight[0], _zero(weight[0]))
         return astype(_sum(chosen, axis=(target.ndim,), keepdims=False, dtype=weight[0].dtype), dtype, copy=False)
     return astype(not_equal(_known_classes(target, ignore=ignore, classes=classes), ignore), dtype, copy=False)
 
