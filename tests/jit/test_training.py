@@ -352,6 +352,24 @@ def test_tied_weights():
     np.testing.assert_allclose(*curves, rtol=CURVE.relative)
 
 
+def test_training_goes_on_from_a_checkpoint():
+    """State dicts are of the moment, and can be loaded into a model that a compiled step holds."""
+    model = network()
+    opt = OPTIMIZERS["Adam"](model)
+    step = tl.jit(plain(model, opt))
+    for number in range(3):
+        step(*batch(number))
+    saved = ({name: x.clone() for name, x in model.state_dict().items()}, opt.state_dict())
+    held = model.state_dict(), {name: x.tolist() for name, x in model.state_dict().items()}
+    tl.manual_seed(1)
+    after = [step(*batch(number)).item() for number in range(4)]
+    assert {name: x.tolist() for name, x in held[0].items()} == held[1]
+    model.load_state_dict(saved[0])
+    opt.load_state_dict(saved[1])
+    tl.manual_seed(1)
+    np.testing.assert_allclose([step(*batch(number)).item() for number in range(4)], after, rtol=CURVE.relative)
+
+
 def test_compiled_models_are_trained_by_eager_steps():
     curves = []
     for wrap in (lambda f: f, tl.jit):
