@@ -19,6 +19,7 @@ from tensorlite.jit.evaluate import evaluate
 from tensorlite.jit.executable import Executable, Fault, executable
 from tensorlite.jit.graph import Graph
 from tensorlite.jit.guards import Guards
+from tensorlite.jit.lock import Lock
 from tensorlite.jit.pipeline import optimize
 from tensorlite.jit.trace import Output, Traced
 from tensorlite.kernels.cpu import allocator
@@ -27,6 +28,9 @@ from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType
 
 ndarray = np.ndarray
+
+
+_changing = Lock()  # one for all: two functions may change the same tensors
 
 
 class Stale(Exception):
@@ -46,31 +50,45 @@ class Compiled:
                      if (change.slot, id(change.tensor)) in numbers and change.output is not None}
         self.executable: Executable = quietly(executable, traced.graph, self.over, optimize)
         self.shapes = [(value.shape, value.dtype) for value in traced.graph.outputs]
-        self.state = [_Gradient(traced.owners[k]) if k in traced.owners else _State(tensor)
-                      for k, tensor in enumerate(traced.state)]
         self.changed = {id(change.tensor) for change in traced.changes if change.slot == "array"}
         self.rebinds = any(change.slot == "array" and isinstance(change.tensor, int) for change in traced.changes)
         if self.rebinds:
             self.changed.update(map(id, traced.state))
         donated = self.executable.over
-        self.donated = {given - self.arguments for given in donated.values()}
+        given = {number - self.arguments for number in donated.values()}
+        self.state = [_Gradient(traced.owners[k], k in given) if k in traced.owners else _State(tensor, k in given)
+                      for k, tensor in enumerate(traced.state)]
         self.fresh = [k for k in range(len(self.shapes)) if k not in donated]
         self.written = [change for change in traced.changes if change.output not in donated]
+        self.count = sum(type(x) is Output for x in traced.results)
         self.differentiable: Any = None
         self.halves: dict[Any, Any] = {}
         self.single = type(traced.results) is tuple and len(traced.results) == 1 and type(traced.results[0]) is Output \
             and traced.rebuild is next
 
     def call(self, tensors: Sequence[Tensor]) -> Any:
-        """Runs; raises `Stale` before anything has changed where the state is not what was traced."""
+        """Runs; raises `Stale` before anything has changed where the state is not what was traced.
+
+        A call that changes tensors has them for itself: other threads wait.
+        """
+        if not self.traced.changes:
+            return self._call(tensors)
+        with _changing:
+            return self._call(tensors)
+
+    def _call(self, tensors: Sequence[Tensor]) -> Any:
         if self.changed and not self.changed.isdisjoint(map(id, tensors)):
             raise Stale  # an argument that the function also meets otherwise, and changes
         for tensor, had_grad in self.traced.grads:
             if (tensor.grad is not None) is not had_grad:
                 raise Stale
-        inputs = [_contiguous(x.array) for x in tensors]
-        for number, kept in enumerate(self.state):
-            inputs.append(kept.donate() if number in self.donated else kept.array())
+        inputs = [x.array for x in tensors]
+        for kept in self.state:
+            if kept.donated or kept.seen() is not kept.tensor.array \
+                    or (kept.tensor.node is None) is not kept.is_constant:
+                inputs.append(kept.find())
+            else:
+                inputs.append(kept.tensor.array)
         for alias, holder in self.traced.aliases:
             x, y = alias(), holder()
             if x is not None and y is not None and x.array is not y.array:
@@ -83,7 +101,9 @@ class Compiled:
             if outputs[k] is None:
                 outputs[k] = allocator.empty(*self.shapes[k])
         try:
-            self.executable.run(inputs, outputs)
+            if not self.executable.run(inputs, outputs):
+                inputs = list(map(_contiguous, inputs))
+                self.executable.run(inputs, outputs)
         except Fault:
             outputs = self._explain(inputs)
         self._write(tensors, outputs)
@@ -120,73 +140,64 @@ class Compiled:
 
 
 class _State:
-    """A tensor that the function met, and the array that it was last seen to hold."""
+    """A tensor that the function met, and the array that it was last seen to hold; ``donated`` is overwritten."""
 
-    __slots__ = ("is_constant", "seen", "tensor", "type")
+    __slots__ = ("donated", "is_constant", "seen", "tensor", "type")
 
-    def __init__(self, tensor: Tensor) -> None:
-        self.tensor, self.type, self.is_constant = tensor, tensor.type, tensor.node is None
+    def __init__(self, tensor: Tensor, donated: bool) -> None:
+        self.tensor, self.type, self.is_constant, self.donated = tensor, tensor.type, tensor.node is None, donated
         self.seen: Callable[[], Any] = weakref.ref(tensor.array)
 
-    def array(self) -> Any:
-        """The array; raises `Stale` where it has become another kind."""
-        array = self.tensor.array
-        if self.seen() is not array:
-            array = self.look()
+    def find(self) -> Any:
+        """The array; one of its own if it may be overwritten. Raises `Stale` where it has become another kind."""
         if (self.tensor.node is None) is not self.is_constant:
             raise Stale
-        return array
-
-    def look(self) -> Any:
-        array = self.tensor.array
-        if TensorType(array.dtype, array.shape, self.tensor.device) != self.type:
-            raise Stale
-        if not array.flags.c_contiguous:
-            self.tensor.array = np.ascontiguousarray(array).reshape(array.shape)
-        self.seen = weakref.ref(self.tensor.array)
-        return self.tensor.array
-
-    def donate(self) -> Any:
-        """The array, which may be overwritten: a copy of its own where somebody else sees it."""
         if self.seen() is not self.tensor.array:
             self.look()
-        if (self.tensor.node is None) is not self.is_constant:
-            raise Stale
-        if not owns_alone(self.tensor.array):
+        if self.donated and not owns_alone(self.tensor.array):
             own = allocator.empty(self.tensor.array.shape, self.tensor.array.dtype)
             np.copyto(own, self.tensor.array)
             self.tensor.array = own
             self.seen = weakref.ref(own)
         return self.tensor.array
 
+    def look(self) -> None:
+        """Takes note of another array."""
+        array = self.tensor.array
+        if TensorType(array.dtype, array.shape, self.tensor.device) != self.type:
+            raise Stale
+        if not array.flags.c_contiguous:
+            self.tensor.array = np.ascontiguousarray(array).reshape(array.shape)
+        self.seen = weakref.ref(self.tensor.array)
+
 
 class _Gradient:
     """The gradient of a tensor that the function met."""
 
-    __slots__ = ("tensor", "type")
+    __slots__ = ("donated", "is_constant", "tensor", "type")
 
-    def __init__(self, tensor: Tensor) -> None:
+    def __init__(self, tensor: Tensor, donated: bool) -> None:
         assert tensor.grad is not None
-        self.tensor, self.type = tensor, tensor.grad.type
+        self.tensor, self.type, self.donated, self.is_constant = tensor, tensor.grad.type, donated, True
 
-    def array(self) -> Any:
-        """The gradient's array; raises `Stale` where there is none, or one of another kind."""
+    def seen(self) -> None:
+        """No array: each call finds it anew."""
+
+    def find(self) -> Any:
+        """The gradient's array, as `_State.find`; raises `Stale` where there is none, or one of another kind."""
         grad = self.tensor.grad
         if grad is None or grad.type != self.type or grad.node is not None:
             raise Stale
-        if not grad.array.flags.c_contiguous:
-            grad.array = np.ascontiguousarray(grad.array).reshape(grad.array.shape)
-        return grad.array
-
-    def donate(self) -> Any:
-        """The gradient's array, which may be overwritten: in a gradient of its own where somebody else sees it."""
-        array = self.array()
-        del array
-        if sys.getrefcount(self.tensor.grad) > _HELD - 1 or not owns_alone(self.tensor.grad.array):  # type: ignore[union-attr]
+        in_order = grad.array.flags.c_contiguous
+        del grad
+        if not in_order or self.donated and not self._is_alone():
             own = allocator.empty(self.type.shape, self.type.dtype)
             np.copyto(own, self.tensor.grad.array)  # type: ignore[union-attr]
             self.tensor.grad = Tensor(own)
         return self.tensor.grad.array  # type: ignore[union-attr]
+
+    def _is_alone(self) -> bool:
+        return sys.getrefcount(self.tensor.grad) < _HELD and owns_alone(self.tensor.grad.array)  # type: ignore[union-attr]
 
 
 def _contiguous(array: Any) -> Any:

@@ -81,8 +81,9 @@ class Halves:
     inputs: tuple[int, ...]
 
 
-def halve(compiled: Compiled, differentiable: Differentiable, wanted: Wanted) -> Halves:
+def halve(compiled: Compiled, wanted: Wanted) -> Halves:
     """Cuts a function and its derivative where the cotangents come in."""
+    differentiable = compiled.differentiable
     joint, count = differentiable.jointly(wanted), len(differentiable.graph.inputs)
     own = len(differentiable.graph.outputs)
     first, second = _cut(joint, joint.inputs[count:])
@@ -166,12 +167,12 @@ class _Rebound(Function):
                         "and then has a derivative by it", None, "take the gradient inside of the function")
 
 
-def call_recorded(compiled: Compiled, tensors: Sequence[Tensor]) -> list[Tensor]:
+def call_recorded(compiled: Compiled, tensors: Sequence[Tensor], cut: Callable[..., Halves]) -> list[Tensor]:
     """The results of a compiled call as tensors that the tape knows."""
     traced = compiled.traced
     given = [*tensors, *traced.state]
     before = [Tensor(x.array, x.node) for x in given]  # as they are before the call changes some of them
-    results = _results(compiled)
+    results = compiled.count
     if traced.rebound:
         made: Sequence[Tensor] = _Rebound.apply(lambda: compiled.call(tensors)[:results], *before)
     else:
@@ -180,12 +181,8 @@ def call_recorded(compiled: Compiled, tensors: Sequence[Tensor]) -> list[Tensor]
         wanted = tuple(x.node is not None for x in before)
         halves = compiled.halves.get(wanted)
         if halves is None:
-            halves = compiled.halves[wanted] = halve(compiled, compiled.differentiable, wanted)
+            halves = compiled.halves[wanted] = cut(compiled, wanted)
         forward = halves.forward
         made = _Call.apply(compiled.differentiable, lambda _: forward.call(tensors), halves, *before)
     return [y if k in traced.tracked else Tensor(y.array) for k, y in enumerate(made[:results])]
 
-
-def _results(compiled: Compiled) -> int:
-    """How many of the outputs are results; the others are what the call changes."""
-    return len({x.number for x in compiled.traced.results if hasattr(x, "number")})

@@ -79,14 +79,17 @@ class Executable:
                 emitter.meet()
         yield Segment(tuple(emitter.records), tuple(emitter.steps))
 
-    def run(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
-        """Computes outputs from inputs; raises `Fault` where an index is out of range."""
+    def run(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> bool:
+        """Computes outputs from inputs; raises `Fault` where an index is out of range.
+
+        Returns False, and does nothing, where an input is not NumPy's or its elements do not lie in order.
+        """
         try:
             frame = self.frames.pop()
         except IndexError:
             frame = _Frame(self)
         try:
-            frame.run(inputs, outputs)
+            return frame.run(inputs, outputs)
         finally:
             self.frames.append(frame)
 
@@ -104,20 +107,22 @@ class _Frame:
         self.faults = [self.arena[o : o + 8].view(np.int64) for o in map(executable.memory.offsets.__getitem__,
                                                                          executable.faults)]
 
-    def run(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
-        """Computes outputs from inputs."""
+    def run(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> bool:
+        """Computes outputs from inputs, if these lie in order."""
         executable = self.executable
         for fault in self.faults:
             fault[0] = 0
         arrays = (self.arena, *inputs, *outputs, *executable.constants)
         for segment, program in zip(executable.segments, self.programs, strict=True):
             if program is not None:
-                program.run_on(arrays, executable.threads)
+                if not program.run_on(arrays, executable.threads):
+                    return False  # before anything ran: an edge takes arrays of any kind, and comes after
             elif segment.edge is not None:
                 self.edge(segment.edge, inputs, outputs)
             for fault in self.faults:
                 if fault[0]:
                     raise Fault
+        return True
 
     def edge(self, edge: Edge, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
         """Runs an op from Python."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import gc
+import inspect
 import os
-import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import MethodType
 from typing import Any
@@ -15,12 +15,13 @@ from typing import Any
 from tensorlite import errors
 from tensorlite.errors import TraceError
 from tensorlite.jit.compiled import Compiled, Stale
-from tensorlite.jit.differentiate import call_recorded
+from tensorlite.jit.differentiate import Halves, call_recorded, halve
 from tensorlite.jit.explain import Explanation, explain, memory
 from tensorlite.jit.guards import guarding
 from tensorlite.jit.key import key_of, pattern_of
+from tensorlite.jit.lock import Lock
 from tensorlite.jit.profile import Profile
-from tensorlite.jit.trace import Output, trace_call
+from tensorlite.jit.trace import Traced, trace_call
 from tensorlite.nn.module import Module
 from tensorlite.state import state
 from tensorlite.tensor import Tensor
@@ -57,8 +58,9 @@ class Jitted:
         self.function = function  # after what another decorator copied of a jitted function's attributes
         self.variants: dict[Any, list[Compiled]] = {}
         self.escaped: set[Any] = set()
-        self._lock = threading.RLock()
+        self._lock = Lock()
         self._warned = False
+        self._last: tuple[list[Any] | None, Sequence[Compiled]] = None, ()
 
     def __repr__(self) -> str:
         return f"<jit {getattr(self.function, '__qualname__', None) or type(self.function).__name__}>"
@@ -73,14 +75,17 @@ class Jitted:
         parts: list[Any] = [state.recording, state.device]
         key_of((arguments, kwargs) if kwargs else arguments, tensors, parts)
         parts.append(pattern_of(tensors))
-        key = tuple(parts)
-        for compiled in self.variants.get(key, ()):
+        last, variants = self._last
+        if parts != last:
+            variants = self.variants.get(tuple(parts), ())
+            self._last = parts, variants
+        for compiled in variants:
             if compiled.guards.hold():
                 try:
-                    return _run(compiled, tensors)
+                    return self._run(compiled, tensors)
                 except Stale:
                     continue
-        return self._first(key, tensors, arguments, kwargs)
+        return self._first(tuple(parts), tensors, arguments, kwargs)
 
     def _first(self, key: Any, tensors: list[Tensor], arguments: Any, kwargs: Any) -> Any:
         """Traces and compiles a call, and runs it."""
@@ -88,24 +93,41 @@ class Jitted:
             for known in self.variants.get(key, ()):  # another thread may have been here meanwhile
                 if known.guards.hold():
                     try:
-                        return _run(known, tensors)
+                        return self._run(known, tensors)
                     except Stale:
                         continue
             compiled = self._specialize(key, arguments, kwargs)
-            result = _run(compiled, tensors)
+            result = self._run(compiled, tensors)
             if compiled.traced.kept:
                 return result
             self.variants.setdefault(key, []).insert(0, compiled)
+            self._last = None, ()
             del self.variants[key][MANY:]
         self._count()
         return result
+
+    def _run(self, compiled: Compiled, tensors: list[Tensor]) -> Any:
+        traced = compiled.traced
+        if traced.tracked and state.recording:
+            made = call_recorded(compiled, tensors, self._halve)
+        else:
+            arrays = compiled.call(tensors)
+            made = [Tensor(array) for array in arrays[:compiled.count]]
+            for tensor, number in traced.kept:
+                tensor.array, tensor.node = arrays[number], None
+        return compiled.results(made)
+
+    def _halve(self, compiled: Compiled, wanted: tuple[bool, ...]) -> Halves:
+        """Cuts a specialisation and its derivative in two."""
+        with without_collection():
+            return halve(compiled, wanted)
 
     def _specialize(self, key: Any, arguments: Any, kwargs: Any) -> Compiled:
         with without_collection(), guarding(self.function, (arguments, kwargs)) as guards:
             traced = trace_call(self.function, arguments, kwargs)
         if traced.kept:
             if key in self.escaped:
-                raise _escape(self, traced)
+                raise _escape(traced)
             self.escaped.add(key)
         with without_collection():
             return Compiled(traced, guards, state.recording)
@@ -173,7 +195,7 @@ class Jitted:
         return Jitted, (self.function,)
 
 
-_OWN = frozenset({"function", "variants", "escaped", "_lock", "_warned"})
+_OWN = frozenset({"function", "variants", "escaped", "_last", "_lock", "_warned"})
 
 
 class JittedModule(Jitted):
@@ -207,30 +229,12 @@ class JittedModule(Jitted):
         return f"jit({self.function!r})"
 
 
-def _escape(jitted: Jitted, traced: Any) -> TraceError:
+def _escape(traced: Traced) -> errors.TensorliteError:
     _, number = traced.kept[0]
     value = traced.graph.outputs[number]
-    line = next((e.line for e in traced.graph.equations if value in e.outputs), "")
-    told = TraceError(f"{jitted!r}: a tensor of the trace is kept outside of the function",
-                      "return it; what Python code keeps is only kept when the function is traced")
-    told.problem = f"{told.problem}\n  {value.type}" + (f"  made {line}" if line else "")
-    return TraceError(told.problem, told.fix)
-
-
-def _run(compiled: Compiled, tensors: list[Tensor]) -> Any:
-    traced = compiled.traced
-    if traced.tracked and state.recording:
-        made = call_recorded(compiled, tensors)
-    else:
-        arrays = compiled.call(tensors)
-        made = [Tensor(array) for array in arrays[: _count_results(compiled)]]
-        for tensor, number in traced.kept:
-            tensor.array, tensor.node = arrays[number], None
-    return compiled.results(made)
-
-
-def _count_results(compiled: Compiled) -> int:
-    return sum(type(x) is Output for x in compiled.traced.results)
+    line = next((e.line for e in traced.graph.equations if value in e.outputs), None)
+    return errors.complaint(TraceError, "jit", "a tensor of the trace is kept outside of the function", {"made": value},
+                            "return it; what Python code keeps is only kept when the function is traced", line or None)
 
 
 def jit(function: Callable[..., Any] | None = None) -> Any:
@@ -243,4 +247,9 @@ def jit(function: Callable[..., Any] | None = None) -> Any:
         return JittedModule(function)
     if not callable(function):
         raise errors.complaint(errors.DTypeError, "jit", f"takes a function, not {type(function).__name__}")
+    called = function if hasattr(function, "__code__") else type(function).__call__
+    if inspect.isgeneratorfunction(called) or inspect.iscoroutinefunction(called):
+        kind = "generator" if inspect.isgeneratorfunction(called) else "coroutine"
+        raise errors.complaint(TraceError, "jit", f"a {kind} goes on after its call, when nothing is traced any more",
+                               None, "return a list of what it yields, or jit what it calls")
     return Jitted(function)

@@ -23,6 +23,7 @@ from tensorlite import errors
 from tensorlite.errors import TraceError
 from tensorlite.jit.anatomy import Kernel, Specialisation
 from tensorlite.jit.compiled import Compiled
+from tensorlite.jit.differentiate import Halves
 from tensorlite.jit.executable import Executable
 from tensorlite.jit.timing import Clock, NotedFrame, Part, busy, has_cycles
 
@@ -98,6 +99,8 @@ class Profile:
         for variants in list(self.jitted.variants.values()):
             for compiled in variants:
                 self._record(compiled)
+                for halves in compiled.halves.values():
+                    self._record(halves.forward)
         self._kind = kind
         self.jitted.__class__ = _recorded(kind, self)
         return self
@@ -144,6 +147,16 @@ class Profile:
             call.compiled.append((start, time.perf_counter_ns()))
         self._record(compiled)
         return compiled
+
+    def halve(self, run: Any, arguments: Any) -> Halves:
+        """Compiles a specialisation together with its derivative, and records that."""
+        start = time.perf_counter_ns()
+        halves: Halves = run(*arguments)
+        call = self.current()
+        if call is not None:
+            call.compiled.append((start, time.perf_counter_ns()))
+        self._record(halves.forward)
+        return halves
 
     def _record(self, compiled: Compiled) -> None:
         with self._lock:
@@ -210,6 +223,9 @@ def _recorded(kind: type[Jitted], profile: Profile) -> type[Jitted]:
 
         def _specialize(self, *arguments: Any) -> Compiled:
             return profile.compile(functools.partial(kind._specialize, self), arguments)
+
+        def _halve(self, *arguments: Any) -> Halves:
+            return profile.halve(functools.partial(kind._halve, self), arguments)
 
     return Recorded
 

@@ -93,7 +93,9 @@ class _Noted:
     def __init__(self, program: Frame, segment: int, note: Callable[[Part], None]) -> None:
         self.program, self.segment, self.note, self.timed = program, segment, note, has_cycles()
 
-    def run_on(self, arrays: Sequence[Any], threads: int | None) -> None:
+    def run_on(self, arrays: Sequence[Any], threads: int | None) -> bool:
+        if not all(type(array) is np.ndarray and array.flags.c_contiguous for array in arrays):
+            return False
         bases = struct.pack(f"{len(arrays)}q", *map(launch.address, arrays))
         start = time.perf_counter_ns()
         cycles = None
@@ -102,6 +104,7 @@ class _Noted:
         else:
             self.program.run(bases, threads)
         self.note(Part(self.segment, None, start, time.perf_counter_ns(), cycles))
+        return True
 
     def forget(self) -> None:
         self.program.forget()

@@ -62,18 +62,30 @@ done:
   ret void
 }
 
-; Reads the bases from NumPy arrays, given by the addresses of the Python objects, and binds.
-define void @bind_arrays(ptr %frame, ptr %arrays, i64 %count) nounwind {
+; Reads the bases from NumPy arrays, given by the addresses of the Python objects, and binds. Returns 0 where an object
+; is of another type, or its elements do not lie in order.
+define i64 @bind_arrays(ptr %frame, ptr %arrays, i64 %count, i64 %type) nounwind {
   %bases.at = getelementptr %frame, ptr %frame, i64 0, i32 4
   %bases = load ptr, ptr %bases.at
   br label %head
 head:
-  %i = phi i64 [0, %0], [%next, %body]
+  %i = phi i64 [0, %0], [%next, %take]
   %more = icmp ult i64 %i, %count
   br i1 %more, label %body, label %done
 body:
   %array.at = getelementptr ptr, ptr %arrays, i64 %i
   %array = load ptr, ptr %array.at
+  %type.at = getelementptr i8, ptr %array, i64 8
+  %own = load i64, ptr %type.at
+  %is.array = icmp eq i64 %own, %type
+  br i1 %is.array, label %look, label %refuse
+look:
+  %flags.at = getelementptr i8, ptr %array, i64 64
+  %flags = load i32, ptr %flags.at
+  %order = and i32 %flags, 1
+  %in.order = icmp ne i32 %order, 0
+  br i1 %in.order, label %take, label %refuse
+take:
   %data.at = getelementptr i8, ptr %array, i64 16
   %data = load i64, ptr %data.at
   %base.at = getelementptr i64, ptr %bases, i64 %i
@@ -82,7 +94,9 @@ body:
   br label %head
 done:
   call void @bind(ptr %frame)
-  ret void
+  ret i64 1
+refuse:
+  ret i64 0
 }
 
 ; Adds to every address its step times a factor.
@@ -292,17 +306,18 @@ class Jump:
     target: int
 
 
+_NDARRAY = id(np.ndarray)
 Record = Step | Meet | Begin | Again | Check | Jump
 MOST_DEPTH = 16
 _CODES = {Meet: 0, Begin: 1, Again: 2, Check: 3, Jump: 4}
 
 
 @cache
-def _driver() -> tuple[Callable[[int], None], Callable[[int, int, int], None], int]:
+def _driver() -> tuple[Callable[[int], None], Callable[[int, int, int, int], int], int]:
     native = importlib.import_module("tensorlite.kernels.cpu.native")  # 10 ms that an import need not take
     bind, bind_arrays, program = native.compile_all(_DRIVER, "program", ("bind", "bind_arrays", "program"), speed=1)
     number = ctypes.c_int64
-    return (ctypes.PYFUNCTYPE(None, number)(bind), ctypes.PYFUNCTYPE(None, number, number, number)(bind_arrays),
+    return (ctypes.PYFUNCTYPE(None, number)(bind), ctypes.PYFUNCTYPE(number, *[number] * 4)(bind_arrays),
             program)  # fmt: skip
 
 
@@ -357,15 +372,22 @@ class Frame:
                 self.blocks[offset + 24 : offset + 40].view(np.int64)[:] = (
                     _at(steps[record.loop]), len(steps[record.loop]))  # fmt: skip
 
-    def run_on(self, arrays: Sequence[Any], threads: int | None) -> None:
-        """Run the program on arrays, one for each base, which nothing else may free meanwhile."""
+    def run_on(self, arrays: Sequence[Any], threads: int | None) -> bool:
+        """Run the program on arrays, one for each base, which nothing else may free meanwhile.
+
+        Returns False, and does nothing, where one of them is not NumPy's or does not lie in order.
+        """
         if not launch.READS_OBJECTS:
+            if not all(type(array) is np.ndarray and array.flags.c_contiguous for array in arrays):
+                return False
             self.run(struct.pack(f"{self._count}q", *map(launch.address, arrays)), threads)
-            return
+            return True
         self._pack(self._arrays, 0, *map(id, arrays))
-        self._bind_arrays(self.address, self._arrays_at, self._count)
+        if not self._bind_arrays(self.address, self._arrays_at, self._count, _NDARRAY):
+            return False
         self._last = b""
         team.run(self._program, self.address, threads)
+        return True
 
     def run(self, bases: bytes, threads: int | None) -> None:
         """Run the program with its arrays at these addresses (int64 in native order)."""

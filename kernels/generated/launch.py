@@ -47,8 +47,19 @@ def _find_address() -> Callable[[npt.NDArray[Any]], int]:
 address = _find_address()
 """Return the address of the first element of an array; of nothing else."""
 
-READS_OBJECTS = address.__name__ == "fast"
-"""Whether that address stands where it is looked for, 16 bytes into an array's object."""
+
+
+def _reads_objects() -> bool:
+    """Tell whether arrays' type, address and flags stand where native code looks for them: at 8, 16 and 64 bytes."""
+    number, flags = ctypes.c_ssize_t.from_address, ctypes.c_int32.from_address
+    samples = [np.zeros((3, 4)), np.zeros((3, 4)).T, np.zeros((3, 4))[:, ::2], np.zeros(3), np.zeros(())]
+    return address.__name__ == "fast" and all(
+        number(id(x) + 8).value == id(np.ndarray) and (flags(id(x) + 64).value & 1) == x.flags.c_contiguous
+        for x in samples
+    )
+
+
+READS_OBJECTS = _reads_objects()
 
 
 def threads_for(nanoseconds: float) -> int | None:
