@@ -121,7 +121,7 @@ class Trace:
         if isinstance(x.array, Value) and x.array in self.values:
             return x.array
         if type(x.array) is Mapped and x.array.level.trace is self:
-            return x.array  # of a vmap in this trace, which is given it again as an operand
+            return x.array  # type: ignore[return-value]  # a vmap in this trace is given it again as an operand
         if self.closure is not None:
             return self.closure.lift(user, x)
         if isinstance(x.array, Value | Mapped):

@@ -12,8 +12,8 @@ import numpy as np
 from tensorlite import errors
 from tensorlite.interop import numpy
 from tensorlite.tensor import Tensor
-from tensorlite.traced import is_traced
 from tensorlite.tensor_type import DEFAULT_FLOAT, DEFAULT_INTEGER, bfloat16
+from tensorlite.traced import is_traced
 
 
 def _repr(self: Tensor) -> str:

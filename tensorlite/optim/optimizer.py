@@ -187,10 +187,10 @@ class Optimizer:
             raise complaint(ArgumentError, name, f"the state dict does not fit\n{describe_mismatch((), (), misshapen)}")
         for p, values in state.items():
             for key, value in values.items():
-                own = self.state[p].get(key)
-                if isinstance(own, Tensor) and isinstance(value, Tensor) and own.type == value.type:
-                    own.array = value.array  # compiled steps know the tensor
-                    values[key] = own
+                held = self.state[p].get(key)
+                if isinstance(held, Tensor) and isinstance(value, Tensor) and held.type == value.type:
+                    held.array = value.array  # compiled steps know the tensor
+                    values[key] = held
         self.state = defaultdict(dict, state)
         for group, own in zip(groups, self.param_groups, strict=True):
             own.update({key: value for key, value in group.items() if key != "params"})

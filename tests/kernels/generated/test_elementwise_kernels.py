@@ -269,7 +269,8 @@ def test_plans_are_kept_and_bounded(monkeypatch):
 
 GOLDEN = """\
 kernel elementwise(a0: float32[] shared, a1: float32[] shared, out0: float32[] writable shared, n: int64, \
-chunk: int64, chunks: int64, rows: int64, block: int64, tasks: int64, a0_stride0: int64, a1_stride0: int64, out0_stride0: int64)
+chunk: int64, chunks: int64, rows: int64, block: int64, tasks: int64, \
+a0_stride0: int64, a1_stride0: int64, out0_stride0: int64)
   parallel task < tasks:
     let start = ((task % chunks) * chunk)
     let count = min.int64(chunk, (n - start))
