@@ -108,9 +108,13 @@ def form(arrangement: Arrangement, fold: Fold, stage: str = "all", schedule: Sch
 
 def _is_long(fold: Fold, schedule: Schedule) -> bool:
     """Tell whether there is so much to do at an element that code is not worth having twice."""
-    nodes = s.postorder(*(expr for step in fold.passes for expr in expressions(step)))
-    work = sum(schedule.weight if isinstance(n, s.Call) and n.atom.name in _LONG else 1 for n in nodes)
-    return work > schedule.long
+    return operations((expr for step in fold.passes for expr in expressions(step)), schedule) > schedule.long
+
+
+def operations(exprs: Iterable[s.Expr], schedule: Schedule = DEFAULT) -> int:
+    """Return about how many instructions expressions take at an element."""
+    return sum(schedule.weight if isinstance(node, s.Call) and node.atom.name in _LONG else 1
+               for node in s.postorder(*exprs))  # fmt: skip
 
 
 def _sweep_lanes(fold: Fold, runs: str, schedule: Schedule) -> int:

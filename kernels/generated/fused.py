@@ -25,6 +25,8 @@ from tensorlite.kernels.stage import Plan, Stage, pack
 DType = np.dtype[Any]
 Strides = tuple[int, ...]
 
+_TASK_NANOSECONDS = 2000.0  # that a task should take: enough tasks for all threads, few enough to cost nothing
+_LEAST_TASK = 256  # elements
 _SHORT = 4  # elements of a row: longer ones are walked along, in less code than a row a lane takes
 _HEAVY = 8  # values of a fold that are alive together: from here on a lane takes one register of each
 
@@ -38,10 +40,11 @@ def plan_body(body: Body, extents: Sequence[int], strides: Sequence[Strides]) ->
     merged, layout = walk(axes or [Axis(1, (1,) * len(strides))], len(body.operands))
     layout = replace(layout, one=prod(extents) == 1)
     count = len(body.operands)
-    values = numbers(merged, layout, DEFAULT)
-    nodes = sum(len(s.postorder(expr)) for expr, _ in body.results) + sum(len(s.postorder(e)) for _, e in body.values)
+    work = arrange.operations((*(expr for _, expr in body.values), *(expr for expr, _ in body.results)))
     moved = sum(dtype.itemsize for dtype in (*body.operands, *(dtype for _, dtype in body.results)))
-    each = 0.02 * moved + 0.05 * nodes + (1.0 if set(layout.inner) & {"s", "t"} else 0.0)
+    each = 0.02 * moved + 0.03 * work + (1.0 if set(layout.inner) & {"s", "t"} else 0.0)
+    task = min(DEFAULT.task, max(_LEAST_TASK, int(_TASK_NANOSECONDS / each)))
+    values = numbers(merged, layout, replace(DEFAULT, task=task))
     return Plan((Stage(f"elementwise {body.text} {layout} {DEFAULT}", lambda: kernel_of(body, layout),
                        tuple(range(count)), tuple(range(count, len(strides))), pack(*values),
                        each * prod(extents)),))  # fmt: skip
@@ -81,8 +84,8 @@ def _stage(key: str, fold: Fold, found: Arrangement, stage: str, schedule: arran
 
 
 def _nanoseconds(fold: Fold) -> float:
-    nodes = sum(len(s.postorder(expr)) for step in fold.passes for expr in expressions(step))
-    return 0.05 * nodes + 0.1 * len(fold.passes)
+    work = sum(arrange.operations(expressions(step)) for step in fold.passes)
+    return 0.03 * work + 0.1 * len(fold.passes)
 
 
 def fold_text(fold: Fold) -> str:
