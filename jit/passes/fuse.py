@@ -76,8 +76,13 @@ class _Grouping:
         self.groups: list[Group] = []
         self.maker: dict[Value, Group] = {}
         self.uses: dict[Value, int] = {}
-        for value in (*graph.outputs, *(x for equation in graph.equations for x in equation.values)):
+        self.users: dict[Value, list[Equation]] = {}
+        for value in graph.outputs:
             self.uses[value] = self.uses.get(value, 0) + 1
+        for equation in graph.equations:
+            for value in equation.values:
+                self.uses[value] = self.uses.get(value, 0) + 1
+                self.users.setdefault(value, []).append(equation)
 
     def run(self) -> list[Group]:
         for equation in self.graph.equations:
@@ -138,9 +143,20 @@ class _Grouping:
         axes = group.space.place(equation)
         if axes is None or (is_reduction and not self.may_reduce(group, equation)):
             return None
-        if group.contract and axes != _identity(equation.outputs[0].shape):
+        if group.contract and (axes != _identity(equation.outputs[0].shape) or self.is_better_later(group, equation)):
             return None
         return axes
+
+    def is_better_later(self, group: Group, equation: Equation) -> bool:
+        """Whether an equation after a contraction would only be one more result to store.
+
+        What it is computed from is stored anyway, and those who use it can compute it themselves.
+        """
+        stored = any(self.uses[x] > sum(x is y for y in equation.values) for x in equation.values
+                     if self.maker.get(x) is group)
+        (output,) = equation.outputs
+        users = self.users.get(output, [])
+        return stored and self.uses.get(output, 0) == len(users) and all(map(_fuses, users))
 
     def may_reduce(self, group: Group, equation: Equation) -> bool:
         """Whether a reduction belongs with what makes its operand."""
