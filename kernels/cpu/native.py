@@ -8,6 +8,7 @@ compile (30-80 ms).
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import hashlib
 import os
@@ -91,9 +92,27 @@ def _emit_side_by_side(texts: Sequence[Callable[[], str]], speed: int) -> list[b
 
 
 def _emit_apart(ir: str, speed: int) -> bytes:
-    """What ``_emit`` does, with nothing of LLVM's that another thread uses."""
+    """What ``_emit`` does, with nothing of LLVM's that another thread uses, and so beside other threads."""
     machine = _new_target_machine(_NEAR if host.is_x86() else _FAR)
     return _emit(ir, speed, machine, _binding().create_context())
+
+
+def _object_of(machine: Any, module: Any) -> bytes:
+    """Return a module's object. llvmlite lets one thread at a time into LLVM; code generation need not be alone.
+
+    Where llvmlite does not show the function that is under its lock, the lock is taken.
+    """
+    ffi = _binding().ffi
+    locked = ffi.lib.LLVMPY_TargetMachineEmitToMemory
+    with ffi.OutputString() as error:
+        buffer = getattr(locked, "_cfn", locked)(machine, module, 1, error)
+        if not buffer:
+            raise KernelError(f"native.compile: LLVM makes no code of the kernel's text: {error}")
+    try:
+        size = ffi.lib.LLVMPY_GetBufferSize(buffer)
+        return ctypes.string_at(ffi.lib.LLVMPY_GetBufferStart(buffer), size)
+    finally:
+        ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
 
 
 @functools.cache
@@ -120,9 +139,9 @@ def emit_object(ir: str, speed: int = 2) -> bytes:
 def _emit(ir: str, speed: int, machine: Any = None, context: Any = None) -> bytes:
     calls = bool(_OUTSIDE.search(ir))
     machine = (machine or _target_machine()) if not calls else _new_target_machine(_FAR)
-    code = bytes(machine.emit_object(_optimise(ir, speed, machine, context)))
+    code = _object_of(machine, _optimise(ir, speed, machine, context))
     if not calls and any(undefined_symbols(code)):
-        code = bytes(_new_target_machine(_FAR).emit_object(_optimise(ir, speed, machine, context)))
+        code = _object_of(_new_target_machine(_FAR), _optimise(ir, speed, machine, context))
     return code
 
 
