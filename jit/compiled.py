@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -50,6 +52,8 @@ class Compiled:
                      if (change.slot, id(change.tensor)) in numbers and change.output is not None}
         self.executable: Executable = quietly(executable, traced.graph, self.over, optimize)
         self.shapes = [(value.shape, value.dtype) for value in traced.graph.outputs]
+        self.makers = [_maker(*shape) for shape in self.shapes]
+        self.is_pure, self.grads, self.aliases = not traced.changes, traced.grads, traced.aliases
         self.changed = {id(change.tensor) for change in traced.changes if change.slot == "array"}
         self.rebinds = any(change.slot == "array" and isinstance(change.tensor, int) for change in traced.changes)
         if self.rebinds:
@@ -71,7 +75,7 @@ class Compiled:
 
         A call that changes tensors has them for itself: other threads wait.
         """
-        if not self.traced.changes:
+        if self.is_pure:
             return self._call(tensors)
         with _changing:
             return self._call(tensors)
@@ -79,7 +83,7 @@ class Compiled:
     def _call(self, tensors: Sequence[Tensor]) -> Any:
         if self.changed and not self.changed.isdisjoint(map(id, tensors)):
             raise Stale  # an argument that the function also meets otherwise, and changes
-        for tensor, had_grad in self.traced.grads:
+        for tensor, had_grad in self.grads:
             if (tensor.grad is not None) is not had_grad:
                 raise Stale
         inputs = [x.array for x in tensors]
@@ -89,24 +93,33 @@ class Compiled:
                 inputs.append(kept.find())
             else:
                 inputs.append(kept.tensor.array)
-        for alias, holder in self.traced.aliases:
+        for alias, holder in self.aliases:
             x, y = alias(), holder()
             if x is not None and y is not None and x.array is not y.array:
                 raise Stale
-        outputs: list[Any] = [None] * len(self.shapes)
-        for result, given in self.executable.over.items():
-            outputs[result] = inputs[given]
-        self._reuse(outputs)
-        for k in self.fresh:
-            if outputs[k] is None:
-                outputs[k] = allocator.empty(*self.shapes[k])
+        if self.is_pure:
+            outputs: list[Any] = [make() for make in self.makers]
+        else:
+            outputs = self._places(inputs)
         try:
             if not self.executable.run(inputs, outputs):
                 inputs = list(map(_contiguous, inputs))
                 self.executable.run(inputs, outputs)
         except Fault:
             outputs = self._explain(inputs)
-        self._write(tensors, outputs)
+        if not self.is_pure:
+            self._write(tensors, outputs)
+        return outputs
+
+    def _places(self, inputs: Sequence[Any]) -> list[Any]:
+        """Where results go: over inputs that die, where the last gradients are, else to fresh memory."""
+        outputs: list[Any] = [None] * len(self.makers)
+        for result, given in self.executable.over.items():
+            outputs[result] = inputs[given]
+        self._reuse(outputs)
+        for k in self.fresh:
+            if outputs[k] is None:
+                outputs[k] = self.makers[k]()
         return outputs
 
     def results(self, made: Sequence[Tensor]) -> Any:
@@ -204,6 +217,12 @@ def _contiguous(array: Any) -> Any:
     if type(array) is not ndarray:
         raise InternalError(f"jit: an argument holds a {type(array).__name__}")
     return array if array.flags.c_contiguous else np.ascontiguousarray(array).reshape(array.shape)
+
+
+def _maker(shape: tuple[int, ...], dtype: np.dtype) -> Callable[[], Any]:
+    """What makes an array: NumPy, if it is small."""
+    small = prod(shape) * dtype.itemsize < allocator.POOL_BYTES
+    return partial(np.empty if small else allocator.empty, shape, dtype)
 
 
 _HELD = 3  # references to a gradient that nobody else holds, as `_is_own_gradient` sees it

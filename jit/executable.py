@@ -16,7 +16,7 @@ from tensorlite.jit.emit import Emitter, Where
 from tensorlite.jit.lower import lower
 from tensorlite.jit.memory import Memory, plan_memory
 from tensorlite.jit.program import Buffer, Edge, Home, Lowered, Native, Place, steps_within
-from tensorlite.jit.schedule import Schedule, fault_of, is_serial, schedule
+from tensorlite.jit.schedule import Schedule, fault_of, schedule, threads_for
 from tensorlite.kernels.cpu import allocator
 from tensorlite.kernels.cpu.program import Frame, Meet, Record
 from tensorlite.kernels.generated import launch
@@ -51,7 +51,7 @@ class Executable:
                   for step in steps_within(outermost) if isinstance(step, Native)}
         launch.compile_many((stage.build, stage.key) for stage in stages.values())
         self.segments = tuple(self._segments())
-        self.threads = 1 if all(is_serial(step) for phase in scheduled.phases for step in phase) else None
+        self.threads = threads_for(step for phase in scheduled.phases for step in phase)
         self.frames: list[_Frame] = []
 
     def _base(self, buffer: Buffer) -> int:
@@ -104,15 +104,19 @@ class _Frame:
                          for s in executable.segments]
         self.start = np.array([launch.address(self.arena)], np.int64).tobytes()
         self.end = np.array([launch.address(array) for array in executable.constants], np.int64).tobytes()
+        first = self.programs[0] if len(self.programs) == 1 and not executable.faults else None
+        self.only: Any = first  # the one program, where there is no more to do
         self.faults = [self.arena[o : o + 8].view(np.int64) for o in map(executable.memory.offsets.__getitem__,
                                                                          executable.faults)]
 
     def run(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> bool:
         """Computes outputs from inputs, if these lie in order."""
         executable = self.executable
+        arrays = (self.arena, *inputs, *outputs, *executable.constants)
+        if self.only is not None:
+            return self.only.run_on(arrays, executable.threads)  # type: ignore[no-any-return]
         for fault in self.faults:
             fault[0] = 0
-        arrays = (self.arena, *inputs, *outputs, *executable.constants)
         for segment, program in zip(executable.segments, self.programs, strict=True):
             if program is not None:
                 if not program.run_on(arrays, executable.threads):

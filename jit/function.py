@@ -74,7 +74,8 @@ class Jitted:
         tensors: list[Tensor] = []
         parts: list[Any] = [state.recording, state.device]
         key_of((arguments, kwargs) if kwargs else arguments, tensors, parts)
-        parts.append(pattern_of(tensors))
+        if len(tensors) > 1:
+            parts.append(pattern_of(tensors))
         last, variants = self._last
         if parts != last:
             variants = self.variants.get(tuple(parts), ())

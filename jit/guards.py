@@ -200,7 +200,7 @@ class Guards:
         if not isinstance(function, FunctionType):
             self.value(function)
             return
-        if function.__code__.co_filename.startswith(_OURS) or (id(function), "") in self._noted:
+        if _is_ours(function.__code__) or (id(function), "") in self._noted:
             return
         self._noted[id(function), ""] = function
         code = function.__code__
@@ -213,7 +213,7 @@ class Guards:
 
     def frame(self, frame: FrameType, event: str, _: Any) -> None:
         """What the interpreter tells of calls."""
-        if event == "call" and not frame.f_code.co_filename.startswith(_OURS):
+        if event == "call" and not _is_ours(frame.f_code):
             self._ran.add(frame.f_code)
             self.code(frame.f_code, frame.f_globals)
 
@@ -249,6 +249,12 @@ class Guards:
 def _is_data(value: Any) -> bool:
     return not callable(value) and not isinstance(value, property | classmethod | staticmethod | MappingProxyType) \
         and not hasattr(value, "__get__")
+
+
+def _is_ours(code: CodeType) -> bool:
+    """Whether code is of the library or the standard one, or made by these, as dataclasses' methods are."""
+    made = code.co_filename == "<string>" and code.co_name.startswith("__")
+    return made or code.co_filename.startswith((*_OURS, "<tensorlite", "<frozen"))
 
 
 class _Key:

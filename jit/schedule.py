@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tensorlite.jit.program import Buffer, Edge, Home, Lowered, Native, Step, steps_within
-from tensorlite.kernels.generated.launch import PARALLEL_NANOSECONDS
+from tensorlite.jit.program import Branch, Buffer, Edge, Home, Loop, Lowered, Native, Step
+from tensorlite.kernels.cpu.program import IF_AWAKE
 
 
 @dataclass(frozen=True)
@@ -22,14 +23,31 @@ class Schedule:
     over: dict[Buffer, Buffer]
 
 
+SHARED_NANOSECONDS = 3_000  # of one thread's work: below, a step is not worth cutting between threads that are there
+_FEW_NANOSECONDS = 4_000  # a program of less is run by one thread
+_WAKING_NANOSECONDS = 40_000  # and one of less only by several if these need not be woken
+
+
 def is_small(step: Step) -> bool:
     """Whether a step is not worth a second thread."""
-    return isinstance(step, Native) and step.stage.work < PARALLEL_NANOSECONDS
+    return isinstance(step, Native) and step.stage.work < SHARED_NANOSECONDS
 
 
-def is_serial(step: Step) -> bool:
-    """Whether no part of a step is worth a second thread."""
-    return all(is_small(inner) for inner in steps_within(step) if isinstance(inner, Native | Edge))
+def threads_for(steps: Iterable[Step]) -> int | None:
+    """How many threads a program of these steps is worth: 1, `IF_AWAKE`, or None for all."""
+    work = sum(map(_work, steps))
+    return 1 if work < _FEW_NANOSECONDS else IF_AWAKE if work < _WAKING_NANOSECONDS else None
+
+
+def _work(step: Step) -> float:
+    """About how many nanoseconds a step takes one thread; of a loop that runs as often as it may, a lot."""
+    if isinstance(step, Native):
+        return step.stage.work
+    if isinstance(step, Loop):
+        return step.count * sum(_work(inner) for phase in step.body.phases for inner in phase)
+    if isinstance(step, Branch):
+        return max(sum(_work(inner) for phase in region.phases for inner in phase) for region in (step.true, step.false))
+    return 0.0 if isinstance(step, Edge) else _WAKING_NANOSECONDS
 
 
 def schedule(lowered: Lowered) -> Schedule:

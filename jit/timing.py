@@ -117,6 +117,7 @@ class NotedFrame(_Frame):
         super().__init__(executable)
         self.note = note
         self.segments = {id(s.edge): k for k, s in enumerate(executable.segments) if s.edge is not None}
+        self.only = None
         self.programs: Any = [None if p is None else _Noted(p, k, note) for k, p in enumerate(self.programs)]
 
     def stop(self) -> None:

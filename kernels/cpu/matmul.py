@@ -24,6 +24,7 @@ _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 _DOT_ROWS, _DOT_COLUMNS = 16, 12  # up to so many rows or columns, dot products are faster than panels (measured)
 _STRAIGHT_ROWS, _STRAIGHT_ROWS_NARROW = 256, 24  # up to so many, packing does not pay (measured): if rows of a panel
 _WIDE_ROW = 256  # have so many bytes, and if not
+_BYTES_PER_NANOSECOND = 150.0  # from the second cache
 _MACS_PER_NANOSECOND = 100.0
 _PRODUCT = (s.Var("product"),)
 
@@ -167,7 +168,8 @@ def stage(product: Product, dtype: np.dtype[Any], epilogue: Epilogue, right: str
     count = 2 + len(product.operands)
     reads = (*((1, 0) if product.swapped else (0, 1)), *range(2, count))
     writes = tuple(range(count, count + len(epilogue.outputs)))
-    work = 200.0 + prod(product.stack) * m * n * (k + 16) / _MACS_PER_NANOSECOND
+    moved = prod(product.stack) * (m * k + k * n + m * n) * dtype.itemsize
+    work = 200.0 + max(prod(product.stack) * m * n * (k + 16) / _MACS_PER_NANOSECOND, moved / _BYTES_PER_NANOSECOND)
     return Stage(form.key(), lambda: matmul_loops.kernel(form), reads, writes, pack(*numbers), work)
 
 

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -97,6 +97,18 @@ done:
   ret i64 1
 refuse:
   ret i64 0
+}
+
+; Binds, and runs on this thread alone.
+define i64 @alone(ptr %frame, ptr %arrays, i64 %count, i64 %type) nounwind {
+  %bound = call i64 @bind_arrays(ptr %frame, ptr %arrays, i64 %count, i64 %type)
+  %any = icmp ne i64 %bound, 0
+  br i1 %any, label %run, label %done
+run:
+  call void @program(i64 0, i64 1, ptr %frame)
+  br label %done
+done:
+  ret i64 %bound
 }
 
 ; Adds to every address its step times a factor.
@@ -306,19 +318,29 @@ class Jump:
     target: int
 
 
+#: For a program that is worth several threads only if these need not be woken.
+IF_AWAKE = 0
 _NDARRAY = id(np.ndarray)
 Record = Step | Meet | Begin | Again | Check | Jump
 MOST_DEPTH = 16
 _CODES = {Meet: 0, Begin: 1, Again: 2, Check: 3, Jump: 4}
 
 
+class _Driver(NamedTuple):
+    bind: Callable[[int], None]
+    bind_arrays: Callable[[int, int, int, int], int]
+    alone: Callable[[int, int, int, int], int]
+    program: int
+
+
 @cache
-def _driver() -> tuple[Callable[[int], None], Callable[[int, int, int, int], int], int]:
+def _driver() -> _Driver:
     native = importlib.import_module("tensorlite.kernels.cpu.native")  # 10 ms that an import need not take
-    bind, bind_arrays, program = native.compile_all(_DRIVER, "program", ("bind", "bind_arrays", "program"), speed=1)
+    names = ("bind", "bind_arrays", "alone", "program")
+    bind, bind_arrays, alone, program = native.compile_all(_DRIVER, "program", names, speed=1)
     number = ctypes.c_int64
-    return (ctypes.PYFUNCTYPE(None, number)(bind), ctypes.PYFUNCTYPE(number, *[number] * 4)(bind_arrays),
-            program)  # fmt: skip
+    return _Driver(ctypes.PYFUNCTYPE(None, number)(bind), ctypes.PYFUNCTYPE(number, *[number] * 4)(bind_arrays),
+                   ctypes.CFUNCTYPE(number, *[number] * 4)(alone), program)  # fmt: skip
 
 
 class Frame:
@@ -344,7 +366,7 @@ class Frame:
         self.address = _at(self.head)
         self._bases_address = memoryview(self.bases.data).cast("B")
         self._last = b""
-        self._bind, self._bind_arrays, self._program = _driver()
+        self._bind, self._bind_arrays, self._alone, self._program = _driver()
         self._pack = struct.Struct(f"{bases}q").pack_into
         self._arrays = bytearray(8 * bases)
         self._arrays_at = ctypes.addressof(ctypes.c_char.from_buffer(self._arrays))
@@ -383,14 +405,21 @@ class Frame:
             self.run(struct.pack(f"{self._count}q", *map(launch.address, arrays)), threads)
             return True
         self._pack(self._arrays, 0, *map(id, arrays))
+        if threads == 1:
+            self._last = b""
+            return bool(self._alone(self.address, self._arrays_at, self._count, _NDARRAY))
         if not self._bind_arrays(self.address, self._arrays_at, self._count, _NDARRAY):
             return False
         self._last = b""
-        team.run(self._program, self.address, threads)
+        if threads == IF_AWAKE:
+            team.run_if_awake(self._program, self.address)
+        else:
+            team.run(self._program, self.address, threads)
         return True
 
     def run(self, bases: bytes, threads: int | None) -> None:
         """Run the program with its arrays at these addresses (int64 in native order)."""
+        threads = None if threads == IF_AWAKE else threads
         if bases != self._last:
             self._bases_address[:] = bases
             self._bind(self.address)

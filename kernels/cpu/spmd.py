@@ -39,7 +39,7 @@ define internal void @await_change(ptr %word, i32 %unwanted, ptr %asleep) nounwi
   %limit = load i32, ptr @spins
   br label %spin
 spin:
-  %count = phi i32 [0, %0], [%next, %again]
+  %count = phi i32 [0, %0], [%next, %again], [0, %wait]
   %seen = load atomic i32, ptr %word seq_cst, align 4
   %changed = icmp ne i32 %seen, %unwanted
   br i1 %changed, label %done, label %bound
@@ -57,9 +57,10 @@ check:
   %now = load atomic i32, ptr %word seq_cst, align 4
   %woken = icmp ne i32 %now, %unwanted
   br i1 %woken, label %rise, label %wait
-wait: ; FUTEX_WAIT_PRIVATE; returns at once if the word has changed, and on signals
+wait: ; FUTEX_WAIT_PRIVATE; returns at once if the word has changed, and on signals; who is woken looks out anew
   %ignored = call i64 (i64, ...) @syscall(i64 {futex}, ptr %word, i64 128, i32 %unwanted, ptr null, ptr null, i64 0)
-  br label %check
+  %up = atomicrmw sub ptr %asleep, i32 1 seq_cst
+  br label %spin
 rise:
   %after = atomicrmw sub ptr %asleep, i32 1 seq_cst
   ret void
@@ -188,6 +189,41 @@ leave:
   ret void
 }}
 
+; As @run where all workers are awake; else alone, after a call to them: the next such run may find them up.
+define void @run_if_awake(ptr %entry, ptr %arguments, i64 %wanted) nounwind {{
+  %workers = load atomic i32, ptr @ready seq_cst, align 4
+  %workers.wide = zext i32 %workers to i64
+  %most = add i64 %workers.wide, 1
+  %threads = call i64 @llvm.smin.i64(i64 %wanted, i64 %most)
+  br label %look
+look:
+  %i = phi i64 [1, %0], [%next, %step]
+  %tired = phi i1 [false, %0], [%so.far, %step]
+  %more = icmp slt i64 %i, %threads
+  br i1 %more, label %body, label %choose
+body:
+  %word = getelementptr %slot, ptr @slots, i64 %i, i32 0
+  %asleep = getelementptr %slot, ptr @slots, i64 %i, i32 1
+  %sleeps = load atomic i32, ptr %asleep seq_cst, align 4
+  %is.asleep = icmp ne i32 %sleeps, 0
+  %so.far = or i1 %tired, %is.asleep
+  br i1 %is.asleep, label %call, label %step
+call:
+  call void @wake(ptr %word, ptr %asleep, i32 1)
+  br label %step
+step:
+  %next = add i64 %i, 1
+  br label %look
+choose:
+  br i1 %tired, label %serial, label %parallel
+serial:
+  call void %entry(i64 0, i64 1, ptr %arguments)
+  ret void
+parallel:
+  call void @run(ptr %entry, ptr %arguments, i64 %threads)
+  ret void
+}}
+
 define void @tensorlite_barrier(i64 %threads) nounwind {{
   %alone = icmp sle i64 %threads, 1
   br i1 %alone, label %done, label %meet
@@ -250,6 +286,10 @@ declare i64 @llvm.smin.i64(i64, i64)
 
 _SERIAL = """
 define void @run(ptr %entry, ptr %arguments, i64 %threads) nounwind {
+  call void %entry(i64 0, i64 1, ptr %arguments)
+  ret void
+}
+define void @run_if_awake(ptr %entry, ptr %arguments, i64 %threads) nounwind {
   call void %entry(i64 0, i64 1, ptr %arguments)
   ret void
 }

@@ -44,12 +44,13 @@ class _Library:
 
     def __init__(self) -> None:
         threaded = ("worker", "ready_workers", "set_spins", "pause_many", "reset") if spmd.has_threads() else ()
-        names = ("run", "tensorlite_barrier", *threaded)
+        names = ("run", "run_if_awake", "tensorlite_barrier", *threaded)
         native = importlib.import_module("tensorlite.kernels.cpu.native")  # 10 ms that an import need not take
         addresses = dict(zip(names, native.compile_all(spmd.source(), "team", names, speed=0), strict=True))
         number, pointer = ctypes.c_int64, ctypes.c_void_p
         self.barrier = addresses["tensorlite_barrier"]
         self.run: _Run = ctypes.CFUNCTYPE(None, pointer, pointer, number)(addresses["run"])
+        self.run_if_awake: _Run = ctypes.CFUNCTYPE(None, pointer, pointer, number)(addresses["run_if_awake"])
         if spmd.has_threads():
             self.worker = ctypes.CFUNCTYPE(None, number)(addresses["worker"])
             self.ready_workers = ctypes.CFUNCTYPE(ctypes.c_int32)(addresses["ready_workers"])
@@ -75,6 +76,17 @@ def run(entry: int, arguments: int | bytes, threads: int | None = None) -> None:
     also the default; the function may be given fewer.
     """
     _run(entry, arguments, _limit if threads is None or threads > _limit else threads)
+
+
+def run_if_awake(entry: int, arguments: int | bytes) -> None:
+    """Call the native function as ``run`` does, if the workers need not be woken; else on this thread alone.
+
+    For work of less than the 50 us or so that waking a worker can take. The workers are woken for the next such call.
+    """
+    if _library is None or _run is _run_and_start:
+        _run(entry, arguments, _limit)
+    else:
+        _library.run_if_awake(entry, arguments, _limit)
 
 
 def get_num_threads() -> int:
