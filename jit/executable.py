@@ -114,7 +114,7 @@ class _Frame:
         executable = self.executable
         arrays = (self.arena, *inputs, *outputs, *executable.constants)
         if self.only is not None:
-            return self.only.run_on(arrays, executable.threads)  # type: ignore[no-any-return]
+            return self.only.run_on(arrays, executable.threads)
         for fault in self.faults:
             fault[0] = 0
         for segment, program in zip(executable.segments, self.programs, strict=True):

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tensorlite.jit.program import Branch, Buffer, Edge, Home, Loop, Lowered, Native, Step
+from tensorlite.jit.program import Branch, Buffer, Edge, Home, Loop, Lowered, Native, Region, Step
 from tensorlite.kernels.cpu.program import IF_AWAKE
 
 
@@ -44,10 +44,14 @@ def _work(step: Step) -> float:
     if isinstance(step, Native):
         return step.stage.work
     if isinstance(step, Loop):
-        return step.count * sum(_work(inner) for phase in step.body.phases for inner in phase)
+        return step.count * _work_of(step.body)
     if isinstance(step, Branch):
-        return max(sum(_work(inner) for phase in region.phases for inner in phase) for region in (step.true, step.false))
+        return max(_work_of(step.true), _work_of(step.false))
     return 0.0 if isinstance(step, Edge) else _WAKING_NANOSECONDS
+
+
+def _work_of(region: Region) -> float:
+    return sum(_work(step) for phase in region.phases for step in phase)
 
 
 def schedule(lowered: Lowered) -> Schedule:
