@@ -14,10 +14,11 @@ import numpy as np
 from tensorlite.jit.control import CONTROL_FLOW
 from tensorlite.jit.copies import copying, whole
 from tensorlite.jit.graph import Equation, Graph, Value
+from tensorlite.jit.grouping import EPILOGUES
 from tensorlite.jit.lower_contraction import plan_contraction
 from tensorlite.jit.lower_control import lower_control
 from tensorlite.jit.lower_loops import plan_loops
-from tensorlite.jit.passes.fuse import EPILOGUES, FUSED
+from tensorlite.jit.passes.fuse import FUSED
 from tensorlite.jit.program import Buffer, Edge, Home, Lowered, Native, Place, Step
 from tensorlite.jit.space import REDUCTIONS, is_relabel, is_scalar
 from tensorlite.jit.views import views
