@@ -147,7 +147,7 @@ def test_numbers_are_told_apart_by_type_and_sign():
 
 
 @pytest.mark.parametrize("dtype", [tl.bool, tl.int8, tl.int64, tl.uint8, tl.float16, tl.bfloat16, tl.float32,
-                                   tl.float64, tl.complex64], ids=lambda d: d.name)
+                                   tl.float64], ids=lambda d: d.name)
 def test_every_dtype_goes_through(dtype):
     function = lambda x: (x, x + x if dtype != tl.bool else ~x, x == x, x.reshape(2, 2))
     for array in (np.arange(4).astype(dtype), np.arange(8).astype(dtype)[::2], np.arange(4).astype(dtype)[::-1]):
