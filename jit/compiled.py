@@ -6,10 +6,12 @@ given memory of their own first.
 
 from __future__ import annotations
 
+import gc
 import sys
 import weakref
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property, partial
 from math import prod
 from typing import Any
 
@@ -23,7 +25,7 @@ from tensorlite.jit.graph import Graph
 from tensorlite.jit.guards import Guards
 from tensorlite.jit.lock import Lock
 from tensorlite.jit.pipeline import optimize
-from tensorlite.jit.trace import Output, Traced
+from tensorlite.jit.trace import Change, Output, Traced
 from tensorlite.kernels.cpu import allocator
 from tensorlite.kernels.cpu.allocator import owns_alone
 from tensorlite.tensor import Tensor
@@ -33,6 +35,18 @@ ndarray = np.ndarray
 
 
 _changing = Lock()  # one for all: two functions may change the same tensors
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Keeps Python's garbage collector from walking all that a compilation makes, again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class Stale(Exception):
@@ -50,7 +64,6 @@ class Compiled:
         self.over = {change.output: self.arguments + numbers[change.slot, id(change.tensor)]
                      for change in traced.changes
                      if (change.slot, id(change.tensor)) in numbers and change.output is not None}
-        self.executable: Executable = quietly(executable, traced.graph, self.over, optimize)
         self.shapes = [(value.shape, value.dtype) for value in traced.graph.outputs]
         self.makers = [_maker(*shape) for shape in self.shapes]
         self.is_pure, self.grads, self.aliases = not traced.changes, traced.grads, traced.aliases
@@ -58,17 +71,37 @@ class Compiled:
         self.rebinds = any(change.slot == "array" and isinstance(change.tensor, int) for change in traced.changes)
         if self.rebinds:
             self.changed.update(map(id, traced.state))
-        donated = self.executable.over
-        given = {number - self.arguments for number in donated.values()}
-        self.state = [_Gradient(traced.owners[k], k in given) if k in traced.owners else _State(tensor, k in given)
-                      for k, tensor in enumerate(traced.state)]
-        self.fresh = [k for k in range(len(self.shapes)) if k not in donated]
-        self.written = [change for change in traced.changes if change.output not in donated]
         self.count = sum(type(x) is Output for x in traced.results)
         self.differentiable: Any = None
         self.halves: dict[Any, Any] = {}
         self.single = type(traced.results) is tuple and len(traced.results) == 1 and type(traced.results[0]) is Output \
             and traced.rebuild is next
+
+    # What needs the program is found at the first call: of a call that is differentiated another one runs.
+
+    @cached_property
+    def executable(self) -> Executable:
+        """The program."""
+        with without_collection():
+            found: Executable = quietly(executable, self.traced.graph, self.over, optimize)
+        return found
+
+    @cached_property
+    def state(self) -> list[_State | _Gradient]:
+        """The tensors that the function met."""
+        owners, given = self.traced.owners, {number - self.arguments for number in self.executable.over.values()}
+        return [_Gradient(owners[k], k in given) if k in owners else _State(tensor, k in given)
+                for k, tensor in enumerate(self.traced.state)]
+
+    @cached_property
+    def fresh(self) -> list[int]:
+        """The outputs that need memory of their own."""
+        return [k for k in range(len(self.shapes)) if k not in self.executable.over]
+
+    @cached_property
+    def written(self) -> list[Change]:
+        """What is changed otherwise than in place."""
+        return [change for change in self.traced.changes if change.output not in self.executable.over]
 
     def call(self, tensors: Sequence[Tensor]) -> Any:
         """Runs; raises `Stale` before anything has changed where the state is not what was traced.
@@ -152,6 +185,10 @@ class Compiled:
         return [y.array for y in evaluate(self.traced.graph, list(map(Tensor, inputs)))]
 
 
+def _nothing() -> None:
+    """What has been seen of an array at first."""
+
+
 class _State:
     """A tensor that the function met, and the array that it was last seen to hold; ``donated`` is overwritten."""
 
@@ -159,7 +196,7 @@ class _State:
 
     def __init__(self, tensor: Tensor, donated: bool) -> None:
         self.tensor, self.type, self.is_constant, self.donated = tensor, tensor.type, tensor.node is None, donated
-        self.seen: Callable[[], Any] = weakref.ref(tensor.array)
+        self.seen: Callable[[], Any] = _nothing
 
     def find(self) -> Any:
         """The array; one of its own if it may be overwritten. Raises `Stale` where it has become another kind."""

@@ -17,6 +17,7 @@ from tensorlite.jit.compiled import Compiled, run_graph
 from tensorlite.jit.evaluate import evaluate
 from tensorlite.jit.graph import Equation, Graph, Value
 from tensorlite.jit.trace import trace_call
+from tensorlite.op import OPS
 from tensorlite.state import state
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import DIFFERENTIABLE
@@ -68,17 +69,20 @@ class Differentiable:
             return *made, *pull(tuple(cotangents))
 
         values = (*self.graph.inputs, *(self.graph.outputs[k] for k in self.outputs))
-        return trace_call(both, [Tensor(Value(x.type)) for x in values], {}, stops=False).graph
+        traced = trace_call(both, [Tensor(Value(x.type)) for x in values], {}, stops=False)
+        met = {x: tensor.array for x, tensor in zip(traced.graph.inputs[len(values):], traced.state, strict=True)}
+        return dataclasses.replace(traced.graph, inputs=traced.graph.inputs[:len(values)], constants=met)
 
 
 @dataclasses.dataclass(frozen=True)
 class Halves:
     """A call that also returns ``kept`` values, after its outputs, and the derivative that takes some inputs, these,
-    and the cotangents."""
+    and the cotangents. It has ``nothing`` for inputs that the function does not use."""
 
     forward: Compiled
     backward: Callable[[Sequence[Any]], Sequence[Any]]
     inputs: tuple[int, ...]
+    nothing: tuple[bool, ...]
 
 
 def halve(compiled: Compiled, wanted: Wanted) -> Halves:
@@ -93,11 +97,13 @@ def halve(compiled: Compiled, wanted: Wanted) -> Halves:
     later = {y for equation in second for y in equation.outputs}
     kept = tuple(x for x in used if x in made and x not in later)
     places = tuple(k for k, x in enumerate(joint.inputs[:count]) if x in used)
-    forward = Graph(joint.inputs[:count], tuple(first), (*joint.outputs[:own], *kept))
+    forward = Graph(joint.inputs[:count], tuple(first), (*joint.outputs[:own], *kept), joint.constants)
     inputs = (*(joint.inputs[k] for k in places), *kept, *joint.inputs[count:])
-    backward = Graph(inputs, tuple(second), joint.outputs[own:])
+    backward = Graph(inputs, tuple(second), joint.outputs[own:], joint.constants)
     traced = dataclasses.replace(compiled.traced, graph=forward)
-    return Halves(Compiled(traced, compiled.guards, compiled.recording), run_graph(backward), places)
+    nothing = tuple(x in made and made[x].op is OPS["full"] and made[x].attributes["fill_value"] == 0
+                    for x in joint.outputs[own:])
+    return Halves(Compiled(traced, compiled.guards, compiled.recording), run_graph(backward), places, nothing)
 
 
 def _cut(joint: Graph, cotangents: Sequence[Value]) -> tuple[list[Equation], list[Equation]]:
@@ -146,7 +152,7 @@ class _Call(Function):
         if context.halves is not None and not state.recording and state.interpreter is None:
             arrays = [inputs[k].array for k in context.halves.inputs]
             pulled = context.halves.backward([*arrays, *context.kept, *(g.array for g in given)])
-            found = iter(list(map(Tensor, pulled)))
+            found = iter([None if none else Tensor(x) for x, none in zip(pulled, context.halves.nothing, strict=True)])
         else:
             found = iter(_Call.apply(context.differentiable.derivative(wanted), None, None, *inputs, *given))
         return (None, None, None, *(next(found) if is_wanted else None for is_wanted in wanted))

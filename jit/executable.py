@@ -115,6 +115,9 @@ class _Frame:
         arrays = (self.arena, *inputs, *outputs, *executable.constants)
         if self.only is not None:
             return self.only.run_on(arrays, executable.threads)
+        if self.programs[0] is None and not all(
+                type(array) is np.ndarray and array.flags.c_contiguous for array in inputs):
+            return False
         for fault in self.faults:
             fault[0] = 0
         for segment, program in zip(executable.segments, self.programs, strict=True):

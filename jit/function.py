@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import functools
-import gc
 import inspect
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from types import MethodType
 from typing import Any
 
 from tensorlite import errors
 from tensorlite.errors import TraceError
-from tensorlite.jit.compiled import Compiled, Stale
+from tensorlite.jit.compiled import Compiled, Stale, without_collection
 from tensorlite.jit.differentiate import Halves, call_recorded, halve
 from tensorlite.jit.explain import Explanation, explain, memory
 from tensorlite.jit.guards import guarding
@@ -27,18 +25,6 @@ from tensorlite.state import state
 from tensorlite.tensor import Tensor
 
 MANY = 8  # specialisations of one function, from which on it is told what makes them
-
-
-@contextmanager
-def without_collection() -> Iterator[None]:
-    """Keeps Python's garbage collector from walking all that a compilation makes, again and again."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 class RecompileWarning(UserWarning):
@@ -130,8 +116,7 @@ class Jitted:
             if key in self.escaped:
                 raise _escape(traced)
             self.escaped.add(key)
-        with without_collection():
-            return Compiled(traced, guards, state.recording)
+        return Compiled(traced, guards, state.recording)
 
     def _count(self) -> None:
         count = sum(map(len, self.variants.values()))
@@ -193,7 +178,7 @@ class Jitted:
         return Profile(self, path)
 
     def __reduce__(self) -> Any:
-        return Jitted, (self.function,)
+        return type(self), (self.function,)
 
 
 _OWN = frozenset({"function", "variants", "escaped", "_last", "_lock", "_warned"})

@@ -49,6 +49,7 @@ class Grouping:
         self.maker: dict[Value, Group] = {}
         self.uses: dict[Value, int] = {}
         self.users: dict[Value, list[Equation]] = {}
+        self.readers: dict[Value, list[Group]] = {}
         for value in graph.outputs:
             self.uses[value] = self.uses.get(value, 0) + 1
         for equation in graph.equations:
@@ -65,6 +66,8 @@ class Grouping:
         """Puts an equation into a group of its own, or into one that makes an operand."""
         found = self.join(equation) if _fuses(equation) else None
         group = found or self.start(equation)
+        if equation.op.name in REDUCTIONS:
+            self.readers.setdefault(next(equation.values), []).append(group)
         for output in equation.outputs:
             self.maker[output] = group
 
@@ -88,6 +91,8 @@ class Grouping:
     def join(self, equation: Equation) -> Group | None:
         """The group that an equation has joined, together with others whose values it uses."""
         makers = {g.number: g for x in equation.values if (g := self.maker.get(x)) is not None and g.space is not None}
+        if equation.op.name in REDUCTIONS:  # one that reduces the same array may do it in the same passes
+            makers |= {g.number: g for g in self.readers.get(next(equation.values), ()) if g.space is not None}
         for group in sorted(makers.values(), key=lambda g: (g.contract, g.number), reverse=True):
             axes = self.fits(group, equation)
             if axes is None:

@@ -17,9 +17,10 @@ import numpy as np
 
 from tensorlite import errors
 from tensorlite.batching import Mapped
+from tensorlite.dispatch import explain
 from tensorlite.errors import TraceError
 from tensorlite.jit.control import Closure, check_tape, close
-from tensorlite.jit.graph import Equation, Graph, Value
+from tensorlite.jit.graph import Equation, Graph, Operand, Value
 from tensorlite.op import OPS, Op
 from tensorlite.state import state
 from tensorlite.tape import Leaf, record
@@ -76,9 +77,7 @@ class Trace:
     def apply(self, op: Op, inputs: Sequence[Any], attributes: dict[str, Any]) -> Any:
         """The interpreter: one equation instead of one computation."""
         operands = tuple(self.operand(op.name, x) for x in inputs)
-        if op.type_rule is None:
-            raise errors.complaint(TraceError, op.name, "cannot be traced: its result is only known when it runs")
-        types = op.type_rule(*(x.type if isinstance(x, Value) else x for x in operands), **attributes)
+        types = self.types(op, inputs, operands, attributes)
         several = isinstance(types, tuple)
         outputs = tuple(self.new_value(type) for type in (types if several else (types,)))
         self.equations.append(Equation(op, operands, attributes, outputs, self.line or errors.user_line()))
@@ -93,6 +92,17 @@ class Trace:
             made = tuple(map(Tensor, outputs)) if several else Tensor(out)
         self.made += map(weakref.ref, made if several else (made,))
         return made
+
+    def types(self, op: Op, inputs: Sequence[Any], operands: Sequence[Operand], attributes: dict[str, Any]) -> Any:
+        """What the type rule says; raises what it finds wrong as eager would."""
+        if op.type_rule is None:
+            named = dict(zip(map(op.input_name, range(len(inputs))), inputs, strict=True))
+            raise errors.complaint(TraceError, errors.entry_name(op.name), "cannot be traced: its result is only known "
+                                   "when it runs", named, "call it outside of the function")
+        try:
+            return op.type_rule(*(x.type if isinstance(x, Value) else x for x in operands), **attributes)
+        except Exception as error:
+            raise explain(op, inputs, attributes, error)  # noqa: B904  a local name for it would keep the arrays in a cycle
 
     def still_held(self) -> list[Tensor]:
         """The tensors made here that something holds."""
@@ -345,6 +355,7 @@ def _finish(tracer: Trace, inputs: list[Value], ended: list[tuple[Any, Any]]) ->
         return len(outputs) - 1
 
     leaves, rebuild = flatten(result)
+    _check_results(leaves)
     results = tuple(Output(place(leaf)) if isinstance(leaf, Tensor) else leaf for leaf in leaves)
     empty = flatten(rebuild(iter(results)))[1]  # makes the container again, and holds nothing of this one
     tracked = frozenset(to.number for to, leaf in zip(results, leaves, strict=True)
@@ -365,6 +376,17 @@ def _finish(tracer: Trace, inputs: list[Value], ended: list[tuple[Any, Any]]) ->
     graph = Graph((*inputs, *taken), tuple(tracer.equations), tuple(outputs))
     return Traced(graph, tuple(c.tensor for c in captures), written, empty, results, tracked, tuple(tracer.aliases),
                   kept, owners, had, rebound)
+
+
+def _check_results(leaves: Sequence[Any]) -> None:
+    """Raises `TraceError` for what goes on after the call, or would be the same object at every call."""
+    for leaf in leaves:
+        if isinstance(leaf, Iterator):
+            raise errors.complaint(TraceError, "jit", f"a {type(leaf).__name__} is returned, which goes on when "
+                                   "nothing is traced any more", None, "return a list of what it gives")
+        if isinstance(leaf, np.ndarray):
+            raise errors.complaint(TraceError, "jit", "a NumPy array is returned, which would be the same at every "
+                                   "call", {"result": leaf}, "return a tensor: tl.asarray(x)")
 
 
 def _is_differentiable(x: Tensor) -> bool:

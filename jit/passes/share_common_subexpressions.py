@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tensorlite.jit.graph import Equation, Graph, Value, attribute_text, op_text
+from tensorlite.jit.passes.fold_constants import LIMIT
 
 
 def share_common_subexpressions(graph: Graph) -> Graph:
     """Replaces each equation that repeats an earlier one by that one's outputs."""
     seen: dict[Any, Equation] = {}
-    replaced: dict[Value, Value] = {}
+    replaced, constants = _share_constants(graph)
     kept: list[Equation] = []
     for equation in graph.equations:
         inputs = tuple(replaced.get(x, x) if isinstance(x, Value) else x for x in equation.inputs)
@@ -26,7 +29,19 @@ def share_common_subexpressions(graph: Graph) -> Graph:
             kept.append(equation)
         else:
             replaced.update(zip(equation.outputs, earlier.outputs, strict=True))
-    return graph.with_equations(kept, [replaced.get(value, value) for value in graph.outputs])
+    return graph.with_equations(kept, [replaced.get(value, value) for value in graph.outputs], constants)
+
+
+def _share_constants(graph: Graph) -> tuple[dict[Value, Value], dict[Value, Any]]:
+    """What stands for constants that are equal to an earlier one, and those that are left."""
+    seen: dict[Any, Value] = {}
+    replaced: dict[Value, Value] = {}
+    for value, array in graph.constants.items():
+        small = value.type.device == "cpu" and value.size * value.dtype.itemsize <= LIMIT
+        earlier = seen.setdefault((value.type, np.asarray(array).tobytes()) if small else value, value)
+        if earlier is not value and value not in graph.outputs:
+            replaced[value] = earlier
+    return replaced, {value: array for value, array in graph.constants.items() if value not in replaced}
 
 
 def equation_key(equation: Equation) -> Any:

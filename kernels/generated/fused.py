@@ -66,21 +66,23 @@ def plan_fold(fold: Fold, keep: Sequence[Axis], reduce: Sequence[Axis]) -> Plan:
     work = found.size * found.rows * (0.04 * len(arrays(fold)) + _nanoseconds(fold))
     key = f"fold {fold_text(fold)}"
     if found.chunks == 1:
-        return Plan((_stage(key, fold, found, "all", schedule, tuple(range(inputs)), outputs, work),))
+        return Plan((_stage(key, fold, found, "all", schedule, found.size, tuple(range(inputs)), outputs, work),))
     states = found.rows * found.chunks
     scratch = tuple(range(outputs[-1] + 1, outputs[-1] + 1 + len(fold.state)))
-    first = _stage(key, fold, found, "part", schedule, tuple(range(inputs)), scratch, work)
+    first = _stage(key, fold, found, "part", schedule, found.size, tuple(range(inputs)), scratch, work)
     rest = arrange.of_states(found, len(fold.state))
     merge = over_states(fold)
-    second = _stage(f"{key} of states", merge, rest, "rest", schedule, scratch, outputs, states * len(fold.state))
+    least = states * len(fold.state)
+    second = _stage(f"{key} of states", merge, rest, "rest", schedule, found.size, scratch, outputs, least)
     return Plan((first, second), tuple(a.dtype.itemsize * states for a in fold.state))
 
 
-def _stage(key: str, fold: Fold, found: Arrangement, stage: str, schedule: arrange.Schedule, reads: tuple[int, ...],
-           writes: tuple[int, ...], work: float) -> Stage:  # fmt: skip
+def _stage(key: str, fold: Fold, found: Arrangement, stage: str, schedule: arrange.Schedule, size: int,
+           reads: tuple[int, ...], writes: tuple[int, ...], work: float) -> Stage:  # fmt: skip
+    """Return a stage; ``size`` is the number of elements of a row, of which states may be the operands."""
     form = arrange.form(found, fold, stage, schedule)
     values = arrange.numbers(found, form)
-    return Stage(f"{key} {form}", lambda: kernel(fold, form), reads, writes, pack(*values, float(found.size)), work)
+    return Stage(f"{key} {form}", lambda: kernel(fold, form), reads, writes, pack(*values, float(size)), work)
 
 
 def _nanoseconds(fold: Fold) -> float:
