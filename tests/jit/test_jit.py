@@ -436,6 +436,49 @@ def test_what_is_held_never_changes(what):
     assert w.tolist() == [[-6.0, -5.0], [-4.0, -3.0]]
 
 
+#: By what is done: what a step makes of its state, which must all be read before it is overwritten.
+THEMSELVES = {
+    "transposed": lambda u: u.T + 1, "product": lambda u: (u @ u) / 1000, "rolled": lambda u: tl.roll(u, 1),
+    "flipped": lambda u: tl.flip(u, axis=1), "running sums": lambda u: tl.cumulative_sum(u, axis=0) % 5,
+    "less the largest": lambda u: u - u.max(1, keepdims=True), "reversed": lambda u: u[::-1],
+    "sorted": lambda u: tl.sort(u, axis=1), "joined": lambda u: tl.concat([u[1:], u[:1]]),
+    "less the mean": lambda u: u - u.mean(0), "with its column": lambda u: u[:, :1] + u,
+    "gathered": lambda u: u[tl.arange(120)[::-1]], "with its row": lambda u: tl.where(u > 3, u[0], u),
+}
+
+
+@pytest.mark.parametrize("what", THEMSELVES)
+def test_state_computed_of_itself(what):
+    start = tl.tensor(np.arange(120.0 * 120).reshape(120, 120) % 7)
+    states = []
+    for wrap in (lambda f: f, tl.jit):
+        u = start.clone()
+        step = wrap(lambda u=u: (u.copy_(THEMSELVES[what](u)), u.detach())[1])
+        for _ in range(3):
+            old = u.detach()
+            before = old.tolist()
+            made = step()
+            assert old.tolist() == before
+            assert made.tolist() == u.tolist()
+        states.append(u)
+    assert_close(states[1], states[0], terms=120)
+
+
+def test_states_that_change_places():
+    found = []
+    for wrap in (lambda f: f, tl.jit):
+        states = [tl.full((200, 200), float(k)) for k in range(3)]
+
+        def rotate(states=states):
+            old = [s.detach() for s in states]
+            for k in range(3):
+                states[k].copy_(old[(k + 1) % 3])
+            return old[0], old[1].T
+        rotate = wrap(rotate)
+        found.append([[x[0, 0].item() for x in (*rotate(), *states)] for _ in range(4)])
+    assert found[0] == found[1]
+
+
 def test_gradients_that_are_held_never_change():
     p = nn.Parameter(tl.tensor([1.0, 2.0]))
     opt = optim.SGD([p], lr=0.1)
