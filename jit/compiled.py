@@ -11,7 +11,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -24,6 +24,7 @@ from tensorlite.jit.executable import Executable, Fault, executable
 from tensorlite.jit.graph import Graph
 from tensorlite.jit.guards import Guards
 from tensorlite.jit.lock import Lock
+from tensorlite.jit.once import once
 from tensorlite.jit.pipeline import optimize
 from tensorlite.jit.trace import Change, Output, Traced
 from tensorlite.kernels.cpu import allocator
@@ -79,26 +80,26 @@ class Compiled:
 
     # What needs the program is found at the first call: of a call that is differentiated another one runs.
 
-    @cached_property
+    @once
     def executable(self) -> Executable:
         """The program."""
         with without_collection():
             found: Executable = quietly(executable, self.traced.graph, self.over, optimize)
         return found
 
-    @cached_property
+    @once
     def state(self) -> list[_State | _Gradient]:
         """The tensors that the function met."""
         owners, given = self.traced.owners, {number - self.arguments for number in self.executable.over.values()}
         return [_Gradient(owners[k], k in given) if k in owners else _State(tensor, k in given)
                 for k, tensor in enumerate(self.traced.state)]
 
-    @cached_property
+    @once
     def fresh(self) -> list[int]:
         """The outputs that need memory of their own."""
         return [k for k in range(len(self.shapes)) if k not in self.executable.over]
 
-    @cached_property
+    @once
     def written(self) -> list[Change]:
         """What is changed otherwise than in place."""
         return [change for change in self.traced.changes if change.output not in self.executable.over]
