@@ -14,12 +14,15 @@ from tensorlite import errors
 from tensorlite.errors import TraceError
 from tensorlite.jit.compiled import Compiled, Stale, without_collection
 from tensorlite.jit.differentiate import Halves, call_recorded, halve
+from tensorlite.jit.evaluate import evaluate
 from tensorlite.jit.explain import Explanation, explain, memory
 from tensorlite.jit.guards import guarding
 from tensorlite.jit.key import key_of, pattern_of
 from tensorlite.jit.lock import Lock
+from tensorlite.jit.passes.eliminate_dead_code import eliminate_dead_code
 from tensorlite.jit.profile import Profile
 from tensorlite.jit.trace import Traced, trace_call
+from tensorlite.modes import no_grad
 from tensorlite.nn.module import Module
 from tensorlite.state import state
 from tensorlite.tensor import Tensor
@@ -83,7 +86,7 @@ class Jitted:
                         return self._run(known, tensors)
                     except Stale:
                         continue
-            compiled = self._specialize(key, arguments, kwargs)
+            compiled = self._specialize(key, tensors, arguments, kwargs)
             result = self._run(compiled, tensors)
             if compiled.traced.kept:
                 return result
@@ -98,10 +101,7 @@ class Jitted:
         if traced.tracked and state.recording:
             made = call_recorded(compiled, tensors, self._halve)
         else:
-            arrays = compiled.call(tensors)
-            made = [Tensor(array) for array in arrays[:compiled.count]]
-            for tensor, number in traced.kept:
-                tensor.array, tensor.node = arrays[number], None
+            made = [Tensor(array) for array in compiled.call(tensors)[:compiled.count]]
         return compiled.results(made)
 
     def _halve(self, compiled: Compiled, wanted: tuple[bool, ...]) -> Halves:
@@ -109,10 +109,11 @@ class Jitted:
         with without_collection():
             return halve(compiled, wanted)
 
-    def _specialize(self, key: Any, arguments: Any, kwargs: Any) -> Compiled:
+    def _specialize(self, key: Any, tensors: list[Tensor], arguments: Any, kwargs: Any) -> Compiled:
         with without_collection(), guarding(self.function, (arguments, kwargs)) as guards:
             traced = trace_call(self.function, arguments, kwargs)
         if traced.kept:
+            _settle(traced, tensors)
             if key in self.escaped:
                 raise _escape(traced)
             self.escaped.add(key)
@@ -215,12 +216,22 @@ class JittedModule(Jitted):
         return f"jit({self.function!r})"
 
 
+def _settle(traced: Traced, tensors: list[Tensor]) -> None:
+    """Gives the tensors of a trace that are kept outside what they would hold had the function run."""
+    graph, numbers = traced.graph, [number for _, number in traced.kept]
+    only = eliminate_dead_code(graph.with_equations(graph.equations, [graph.outputs[number] for number in numbers]))
+    with no_grad():
+        values = evaluate(only, [*tensors, *traced.state])
+    for (tensor, _), value in zip(traced.kept, values, strict=True):
+        tensor.array, tensor.node = value.array.copy(), None  # calls may write where state lies
+
+
 def _escape(traced: Traced) -> errors.TensorliteError:
     _, number = traced.kept[0]
     value = traced.graph.outputs[number]
     line = next((e.line for e in traced.graph.equations if value in e.outputs), None)
     return errors.complaint(TraceError, "jit", "a tensor of the trace is kept outside of the function", {"made": value},
-                            "return it; what Python code keeps is only kept when the function is traced", line or None)
+                            "return it, or write it into a tensor that was there before: x.copy_(y)", line or None)
 
 
 def jit(function: Callable[..., Any] | None = None) -> Any:
