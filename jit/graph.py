@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from tensorlite.dispatch import apply
-from tensorlite.errors import ArgumentError
+from tensorlite.errors import ArgumentError, asked
 from tensorlite.kernels import scalar as s
 from tensorlite.op import OPS, Elementwise, Op
 from tensorlite.tensor import Tensor
@@ -71,13 +71,14 @@ Operand = Value | bool | int | float | complex
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Equation:
-    """An op applied to operands; `line` is the user's line that asked for it."""
+    """An op applied to operands; `line` is the user's line that asked for it, `name` the public function there."""
 
     op: Op
     inputs: tuple[Operand, ...]
     attributes: Mapping[str, Any]
     outputs: tuple[Value, ...]
     line: str = field(default="", repr=False)
+    name: str = field(default="", repr=False)
 
     @property
     def values(self) -> Iterator[Value]:
@@ -92,7 +93,12 @@ class Equation:
     def apply(self, known: Mapping[Value, Tensor]) -> tuple[Tensor, ...]:
         """The outputs, of values that are known, through `dispatch.apply`."""
         operands = [known[x] if isinstance(x, Value) else x for x in self.inputs]
-        made = apply(self.op, *operands, **self.attributes)
+        before = asked.line, asked.name
+        asked.line, asked.name = self.line, self.name
+        try:
+            made = apply(self.op, *operands, **self.attributes)
+        finally:
+            asked.line, asked.name = before
         return made if isinstance(made, tuple) else (made,)
 
 

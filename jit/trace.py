@@ -80,7 +80,8 @@ class Trace:
         types = self.types(op, inputs, operands, attributes)
         several = isinstance(types, tuple)
         outputs = tuple(self.new_value(type) for type in (types if several else (types,)))
-        self.equations.append(Equation(op, operands, attributes, outputs, self.line or errors.user_line()))
+        self.equations.append(Equation(op, operands, attributes, outputs, self.line or errors.user_line(),
+                                       errors.entry_name(op.name)))
         out = outputs if several else outputs[0]
         if state.recording and any(isinstance(x, Tensor) and x.node is not None for x in inputs):
             made = record(op, inputs, attributes, out)

@@ -10,11 +10,12 @@ import numpy as np
 from tensorlite import errors
 from tensorlite.dispatch import quietly
 from tensorlite.kernels.cpu.allocator import owns_alone
-from tensorlite.ops import creation, index, shape
+from tensorlite.ops import creation, elementwise, index, shape
 from tensorlite.state import state
 from tensorlite.tape import Leaf
 from tensorlite.tensor import Tensor, visible_base
 from tensorlite.tensor_type import can_hold, promote_scalar, scalar_kind
+from tensorlite.traced import is_traced
 
 
 def in_place(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
@@ -70,18 +71,45 @@ def rebind(name: str, x: Tensor, result: Tensor) -> Tensor:
 def set_item(self: Tensor, where: Any, value: Any) -> None:
     """Assigns ``x[where] = value``: ``x`` becomes a new value, in its old buffer where nobody else holds that."""
     check_in_place("setitem", self)
+    if isinstance(where, Tensor) and where.dtype == np.bool_ and is_traced(where):
+        value = _checked(self, value)
+        if _fits_mask(self, where, value):
+            rebind("setitem", self, _masked(self, where, value))
+            return
     try:
         spec, indices = index.split_index(where, self)
     except errors.IndexingError as error:
         raise errors.complaint(errors.IndexingError, "setitem", error.problem, {"x": self, "index": where},
                                error.fix) from None
-    if not isinstance(value, Tensor):
-        value = _as_value(self, value)
-    if not can_hold(self.dtype, value.dtype):
-        raise errors.complaint(errors.DTypeError, "setitem", f"x cannot hold {value.dtype.name} values",
-                               {"x": self, "value": value}, f"cast them first: value.to(tl.{self.dtype.name})")
+    value = _checked(self, value)
     if not _assign_alone(self, value, spec, indices):
         rebind("setitem", self, index.set_item_at(self, value, indices, spec))
+
+
+def _fits_mask(x: Tensor, mask: Tensor, value: Tensor) -> bool:
+    """Whether every element that a mask picks, which is only known later, gets the same value."""
+    rest = x.shape[mask.ndim:]
+    padded = (1,) * (len(rest) - value.ndim) + value.shape
+    first = len(padded) - len(rest)
+    return mask.shape == x.shape[:mask.ndim] and set(padded[:first]) <= {1} and all(
+        n in (1, extent) for n, extent in zip(padded[first:], rest, strict=True))
+
+
+def _masked(x: Tensor, mask: Tensor, value: Tensor) -> Tensor:
+    """The tensor with one value where a mask says so."""
+    rest = x.ndim - mask.ndim
+    one = shape.reshape(shape.astype(value, x.dtype), value.shape[max(value.ndim - rest, 0):])
+    return elementwise.where(shape.reshape(mask, mask.shape + (1,) * rest), one, x)
+
+
+def _checked(x: Tensor, value: Any) -> Tensor:
+    """What is assigned as a tensor of a dtype that ``x`` can hold."""
+    if not isinstance(value, Tensor):
+        value = _as_value(x, value)
+    if not can_hold(x.dtype, value.dtype):
+        raise errors.complaint(errors.DTypeError, "setitem", f"x cannot hold {value.dtype.name} values",
+                               {"x": x, "value": value}, f"cast them first: value.to(tl.{x.dtype.name})")
+    return value
 
 
 def _as_value(x: Tensor, value: Any) -> Tensor:

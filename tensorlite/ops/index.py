@@ -198,6 +198,9 @@ def get_item(x: Tensor, index: Any) -> Tensor:
         raise _index_error("getitem", error, x, index) from None
 
 
+errors.ENTRIES[id(get_item.__code__)] = "getitem"
+
+
 def _index_error(op: str, error: errors.IndexingError, x: Tensor, index: Any,
                  **more: object) -> errors.IndexingError:
     """The error about an index in the user's terms."""

@@ -312,3 +312,17 @@ def test_numbers_that_change_at_every_call_are_warned_of():
         [jitted(X, 0.5 + number) for number in range(30)]
     assert len(told) == 1
     assert told[0].filename == __file__
+
+
+def test_an_index_that_is_wrong_when_a_program_runs_is_told_with_the_line_within():
+    def pick(weight, rows):
+        return tl.embedding(rows, weight)
+    with pytest.raises(IndexError) as error:
+        tl.jit(pick)(tl.ones((4, 2)), tl.tensor([0, 7]))
+    assert str(error.value) == (
+        "embedding: index 7 is out of range for an axis of 4\n  x       float32[4, 2]\n  places  int64[2]\n"
+        f"  axis    0\n  at test_errors.py:{pick.__code__.co_firstlineno + 1} in pick\n  fix: use 0 to 3")
+    with pytest.raises(IndexError, match="getitem: index 7 is out of bounds for axis 0 with size 3"):
+        tl.jit(lambda x, k: x[k])(X, tl.tensor([0, 7]))
+    with pytest.raises(IndexError, match="in test_an_index_that_is_wrong_when_a_program_runs"):
+        tl.embedding(tl.tensor([9]), tl.ones((4, 2)))  # the line that was told before does not stay

@@ -16,6 +16,7 @@ from tolerance import assert_close
 
 import tensorlite as tl
 from tensorlite import nn, optim
+from tensorlite.errors import TraceError
 from tensorlite.tree import flatten
 
 X = tl.tensor([1.0, 2.0])
@@ -562,3 +563,24 @@ def test_threads_modes_and_devices_have_their_own_variants():
         assert not jitted(x).requires_grad
     assert jitted(x).requires_grad
     assert count(jitted) == 2
+
+
+@pytest.mark.parametrize(("mask_axes", "value"), [
+    (2, 0.0), (2, [5.0]), (1, 7), (1, [1.0, 2.0, 3.0]), (1, [[4.0]]), (1, [[4.0], [5.0]])])
+def test_a_mask_that_is_only_known_later_assigns(mask_axes, value):
+    """What needs no count of elements is as outside; a value for each picked element does need it."""
+    def clip(x):
+        y = x * 2
+        mask = y > 1 if mask_axes == 2 else y.sum(1) > 1
+        y[mask] = tl.tensor(value) if isinstance(value, list) else value
+        return y
+    x = tl.tensor([[-1.0, 0.2, 3.0], [0.1, 0.2, 0.1]])
+    if np.size(value) == 2:
+        with pytest.raises(TraceError, match="how many elements a mask picks"):
+            tl.jit(clip)(x)
+        return
+    np.testing.assert_array_equal(tl.jit(clip)(x).numpy(), clip(x).numpy())
+    total = lambda f: tl.grad(lambda x: (f(x) ** 2).sum())(x).numpy()
+    np.testing.assert_array_equal(total(tl.jit(clip)), total(clip))
+    batch = tl.stack([x, x + 1])
+    np.testing.assert_array_equal(tl.vmap(clip)(batch).numpy(), tl.stack([clip(x), clip(x + 1)]).numpy())
