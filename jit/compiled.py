@@ -118,7 +118,11 @@ class Compiled:
         if self.changed and not self.changed.isdisjoint(map(id, tensors)):
             raise Stale  # an argument that the function also meets otherwise, and changes
         for tensor, had_grad in self.grads:
-            if (tensor.grad is not None) is not had_grad:
+            if (tensor.gradient is not None) is not had_grad:
+                raise Stale
+        for alias, holder in self.aliases:
+            x, y = alias(), holder()
+            if x is not None and y is not None and x.array is not y.array:
                 raise Stale
         inputs = [x.array for x in tensors]
         for kept in self.state:
@@ -127,10 +131,6 @@ class Compiled:
                 inputs.append(kept.find())
             else:
                 inputs.append(kept.tensor.array)
-        for alias, holder in self.aliases:
-            x, y = alias(), holder()
-            if x is not None and y is not None and x.array is not y.array:
-                raise Stale
         if self.is_pure:
             outputs: list[Any] = [make() for make in self.makers]
         else:
@@ -168,7 +168,7 @@ class Compiled:
             tensor, slot, output = change
             if slot == "grad" and output is not None and isinstance(tensor, Tensor) and outputs[output] is None:
                 if _is_own_gradient(tensor, *self.shapes[output]):
-                    outputs[output] = tensor.grad.array  # type: ignore[union-attr]
+                    outputs[output] = tensor.gradient.array  # type: ignore[union-attr]
 
     def _write(self, tensors: Sequence[Tensor], outputs: Sequence[Any]) -> None:
         for tensor, slot, output in self.written:
@@ -177,9 +177,9 @@ class Compiled:
             if slot == "array":
                 tensor.array = outputs[output]  # type: ignore[union-attr, index]
             elif output is None:
-                tensor.grad = None  # type: ignore[union-attr]
-            elif tensor.grad is None or tensor.grad.array is not outputs[output]:  # type: ignore[union-attr]
-                tensor.grad = Tensor(outputs[output])  # type: ignore[union-attr]
+                tensor.gradient = None  # type: ignore[union-attr]
+            elif tensor.gradient is None or tensor.gradient.array is not outputs[output]:  # type: ignore[union-attr]
+                tensor.gradient = Tensor(outputs[output])  # type: ignore[union-attr]
 
     def _explain(self, inputs: Sequence[Any]) -> list[Any]:
         """Runs op by op, which says what is wrong with an index; nothing was changed yet."""
@@ -228,27 +228,27 @@ class _Gradient:
     __slots__ = ("donated", "is_constant", "tensor", "type")
 
     def __init__(self, tensor: Tensor, donated: bool) -> None:
-        assert tensor.grad is not None
-        self.tensor, self.type, self.donated, self.is_constant = tensor, tensor.grad.type, donated, True
+        assert tensor.gradient is not None
+        self.tensor, self.type, self.donated, self.is_constant = tensor, tensor.gradient.type, donated, True
 
     def seen(self) -> None:
         """No array: each call finds it anew."""
 
     def find(self) -> Any:
         """The gradient's array, as `_State.find`; raises `Stale` where there is none, or one of another kind."""
-        grad = self.tensor.grad
+        grad = self.tensor.gradient
         if grad is None or grad.type != self.type or grad.node is not None:
             raise Stale
         in_order = grad.array.flags.c_contiguous
         del grad
         if not in_order or self.donated and not self._is_alone():
             own = allocator.empty(self.type.shape, self.type.dtype)
-            np.copyto(own, self.tensor.grad.array)  # type: ignore[union-attr]
-            self.tensor.grad = Tensor(own)
-        return self.tensor.grad.array  # type: ignore[union-attr]
+            np.copyto(own, self.tensor.gradient.array)  # type: ignore[union-attr]
+            self.tensor.gradient = Tensor(own)
+        return self.tensor.gradient.array  # type: ignore[union-attr]
 
     def _is_alone(self) -> bool:
-        return sys.getrefcount(self.tensor.grad) < _HELD and owns_alone(self.tensor.grad.array)  # type: ignore[union-attr]
+        return sys.getrefcount(self.tensor.gradient) < _HELD and owns_alone(self.tensor.gradient.array)  # type: ignore[union-attr]
 
 
 def _contiguous(array: Any) -> Any:
@@ -267,7 +267,7 @@ _HELD = 3  # references to a gradient that nobody else holds, as `_is_own_gradie
 
 
 def _is_own_gradient(tensor: Tensor, shape: tuple[int, ...], dtype: np.dtype) -> bool:
-    grad = tensor.grad
+    grad = tensor.gradient
     return (grad is not None and sys.getrefcount(grad) <= _HELD and grad.node is None and grad.shape == shape
             and grad.dtype == dtype and owns_alone(grad.array) and grad.array.flags.c_contiguous)
 

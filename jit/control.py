@@ -41,11 +41,11 @@ class Met:
     @classmethod
     def now(cls, x: Tensor) -> Met:
         """A tensor as it is."""
-        return cls(x, x.array, x.node, x.grad)
+        return cls(x, x.array, x.node, x.gradient)
 
     def restore(self) -> None:
         """Puts back what the tensor held."""
-        self.tensor.array, self.tensor.node, self.tensor.grad = self.array, self.node, self.grad
+        self.tensor.array, self.tensor.node, self.tensor.gradient = self.array, self.node, self.grad
 
 
 @dataclass
@@ -244,7 +244,7 @@ def _check_pure(user: str, body: Body) -> None:
 
 def _check_grads(user: str, met: Sequence[Met]) -> None:
     for each in met:
-        if each.tensor.grad is not each.grad:
+        if each.tensor.gradient is not each.grad:
             raise errors.complaint(errors.TraceError, user, "a body changes the .grad of a tensor from outside",
                                    {"tensor": each.tensor},
                                    "take gradients by tl.grad inside the body, and return them")

@@ -45,9 +45,9 @@ def _key_of_tensor(x: Tensor, tensors: list[Tensor], parts: list[Any]) -> None:
     tensors.append(x)
     parts += (type(x), x.dtype, x.shape, x.node is None)
     if x.node is not None:
-        parts.append(x.grad is None)
-        if x.grad is not None:
-            tensors.append(x.grad)
+        parts.append(x.gradient is None)
+        if x.gradient is not None:
+            tensors.append(x.gradient)
 
 
 def pattern_of(tensors: list[Tensor]) -> tuple[int, ...] | None:

@@ -158,7 +158,7 @@ class Trace:
 
     def met(self, x: Tensor) -> Capture:
         """Remembers a concrete tensor as it is now."""
-        return self.captures.setdefault(id(x), Capture(x, x.array, x.grad, node=x.node))
+        return self.captures.setdefault(id(x), Capture(x, x.array, x.gradient, node=x.node))
 
     def about_to_rebind(self, x: Tensor) -> None:
         """What in-place spellings tell of: a concrete tensor is state from then on."""
@@ -167,12 +167,12 @@ class Trace:
 
     def about_grad(self, x: Tensor, event: str) -> None:
         """What is told of gradients: whether the first thing that happens to one is that it is forgotten."""
-        if id(x) in self.arguments:
+        if id(x) in self.arguments or (isinstance(x.array, Value) and id(x) not in self.captures):
             return
         capture = self.met(x)
         if event == "forgotten":
             capture.forgot_grad = True
-        elif not capture.forgot_grad and x.grad is capture.grad:
+        elif not capture.forgot_grad and x.gradient is capture.grad:
             capture.reads_grad = True
 
     def restore(self) -> list[tuple[Tensor | int, str, Any]]:
@@ -186,9 +186,9 @@ class Trace:
                 changes.append((tensor, "array", tensor.array))
                 tensor.array = capture.array
             tensor.node = capture.node
-            if tensor.grad is not capture.grad:
-                changes.append((tensor, "grad", tensor.grad))
-                tensor.grad = capture.grad
+            if tensor.gradient is not capture.grad:
+                changes.append((tensor, "grad", tensor.gradient))
+                tensor.gradient = capture.grad
         return changes
 
 
@@ -301,12 +301,12 @@ class _Arguments:
     def stand_in(self, leaf: Tensor) -> Tensor:
         """What the function gets for an argument, the same for the same one; it requires gradients where that does."""
         number, value = len(self.values), self.value(leaf)
-        grad = Tensor(self.value(leaf.grad)) if leaf.node is not None and leaf.grad is not None else None
+        grad = Tensor(self.value(leaf.gradient)) if leaf.node is not None and leaf.gradient is not None else None
         if id(leaf) in self.made:
             return self.made[id(leaf)][1]
         tensor = Tensor(value)
         if leaf.node is not None:
-            tensor.node, tensor.grad = Leaf(tensor), grad
+            tensor.node, tensor.gradient = Leaf(tensor), grad
             self.trace.tracked.add(value)
         self.made[id(leaf)] = number, tensor, grad
         self.trace.arguments[id(tensor)] = tensor
@@ -323,8 +323,8 @@ class _Arguments:
         for number, tensor, grad in self.made.values():
             if tensor.array is not self.values[number]:
                 found.append((number, "array", tensor.array))
-            if tensor.grad is not grad:
-                found.append((number, "grad", tensor.grad))
+            if tensor.gradient is not grad:
+                found.append((number, "grad", tensor.gradient))
         return found
 
 

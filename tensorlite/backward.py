@@ -15,6 +15,7 @@ from tensorlite import errors
 from tensorlite.derivative import identity
 from tensorlite.dispatch import apply
 from tensorlite.op import OPS, Op
+from tensorlite.ops.filled import zeros_like
 from tensorlite.ops.shape import sum_to
 from tensorlite.state import state
 from tensorlite.tape import Leaf, Node, Output, Step
@@ -201,10 +202,17 @@ class Keep:
 
 def add_to_grad(tensor: Tensor, g: Tensor) -> None:
     """Adds to a ``.grad``, which other threads' walks may do at the same time."""
-    if state.grad is not None:
-        state.grad(tensor, "read")
     with _adding:
-        tensor.grad = own(g) if tensor.grad is None else apply(OPS["add"], tensor.grad, g)
+        before = tensor.grad
+        tensor.grad = own(g) if before is None else apply(OPS["add"], before, g)
+
+
+def clear_grad(leaf: Tensor, set_to_none: bool) -> None:
+    """Forgets a gradient, or makes it zero."""
+    if set_to_none:
+        leaf.grad = None
+    elif (grad := leaf.grad) is not None:
+        leaf.grad = zeros_like(grad.detach())
 
 
 def _forget_other_threads() -> None:

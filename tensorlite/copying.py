@@ -43,7 +43,7 @@ def _checked(self: Tensor, caller: str) -> bool:
 def _copy(self: Tensor) -> Tensor:
     """Another tensor of the same value."""
     made = _made(type(self), self.array, _checked(self, "copy"), _state(self))
-    made.grad = self.grad
+    made.gradient = self.gradient
     return made
 
 
@@ -51,7 +51,7 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
     """A tensor with elements, gradient and tape of its own."""
     made = _made(type(self), self.array.copy(), _checked(self, "deepcopy"), {})
     memo[id(self)] = made
-    made.grad = copy.deepcopy(self.grad, memo)
+    made.gradient = copy.deepcopy(self.gradient, memo)
     if _state(self):
         made.__dict__.update(copy.deepcopy(_state(self), memo))
     return made

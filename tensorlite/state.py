@@ -15,8 +15,8 @@ class State(threading.local):
     """One thread's mode. While a function is traced, `met` is told of each tensor that is about to be rebound, and
     `control` makes closed graphs of the functions that control flow is given.
 
-    `grad` is told of each tensor whose ``.grad`` is about to be "read" or "forgotten", and `read` of
-    modules and optimizers whose attributes a function reads while it is traced.
+    `grad` is told of each tensor whose ``.grad`` is about to be "read" or "forgotten", and `read` of modules and
+    optimizers whose attributes a function reads while it is traced.
     `quiet(function, *arguments)` calls with NumPy's floating point warnings off: it enters a context of its own
     (0.05 us), where `numpy.errstate` would cost twice an eager add (0.8 us) and `numpy.seterr` would leak.
     """

@@ -39,7 +39,7 @@ import builtins
 {_IMPORTS}
 Operand = Tensor | np.ndarray | np.generic | builtins.bool | int | float | complex'''
 
-_SLOTS = {"array": "Any", "node": "Any", "grad": "Tensor | None", "bases": "tuple[weakref.ref[Tensor], ...]"}
+_SLOTS = {"array": "Any", "node": "Any", "gradient": "Tensor | None", "bases": "tuple[weakref.ref[Tensor], ...]"}
 
 
 def signature_text(function: Callable[..., Any], first: str | None = None) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tensorlite.kernels import device as devices
+from tensorlite.state import state
 from tensorlite.tensor_type import TensorType
 
 
@@ -18,7 +19,7 @@ class Tensor:
     """An n-dimensional array with a tape: a value, whose in-place spellings rebind it to a new value.
 
     `array` is the raw array of its device, or while tracing a value of the graph. `node` is what the tape recorded, or
-    None for a constant.
+    None for a constant; `gradient` is what ``.grad`` gives, without telling a trace of it.
 
     >>> import tensorlite as tl
     >>> x = tl.tensor([1.0, 2.0], requires_grad=True)
@@ -27,19 +28,32 @@ class Tensor:
     tensor([2., 4.])
     """
 
-    __slots__ = ("__weakref__", "array", "bases", "grad", "node")
+    __slots__ = ("__weakref__", "array", "bases", "gradient", "node")
     __array_priority__ = 1000
 
     array: Any
     node: Any
-    grad: Tensor | None
+    gradient: Tensor | None
     bases: tuple[weakref.ref[Tensor], ...]
 
     def __init__(self, array: Any, node: Any = None) -> None:
         self.array = array
         self.node = node
-        self.grad = None
+        self.gradient = None
         self.bases = ()
+
+    @property
+    def grad(self) -> Tensor | None:
+        """What `backward` has added up for a leaf that requires gradients; of the tensor's shape and dtype."""
+        if state.grad is not None:
+            state.grad(self, "read")
+        return self.gradient
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if state.grad is not None:
+            state.grad(self, "forgotten")
+        self.gradient = value
 
     @property
     def shape(self) -> tuple[int, ...]:

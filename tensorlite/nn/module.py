@@ -8,12 +8,12 @@ from typing import Any, Self
 
 from tensorlite import versions
 from tensorlite.autograd import Handle
+from tensorlite.backward import clear_grad
 from tensorlite.errors import ArgumentError, DTypeError, complaint
 from tensorlite.modes import no_grad
 from tensorlite.nn import names, state
 from tensorlite.nn.hooks import ForwardHook, PreHook, call_with_hooks, register
 from tensorlite.nn.parameter import Parameter
-from tensorlite.ops.filled import zeros_like
 from tensorlite.state import state as thread
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import DIFFERENTIABLE, bfloat16, dtype_of, float16, float32, float64
@@ -375,14 +375,6 @@ class Module:
 def indented(text: str) -> str:
     """A text whose lines after the first are moved to the right."""
     return text.replace("\n", "\n  ")
-
-
-def clear_grad(parameter: Tensor, set_to_none: bool) -> None:
-    """Forgets a gradient, or makes it zero."""
-    if thread.grad is not None:
-        thread.grad(parameter, "forgotten" if set_to_none else "read")
-    if parameter.grad is not None:
-        parameter.grad = None if set_to_none else zeros_like(parameter.grad.detach())
 
 
 def _refill(parameter: Parameter, value: Tensor) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from tensorlite import versions
+from tensorlite.backward import clear_grad
 from tensorlite.errors import ArgumentError, DTypeError, GradientError, ShapeError, complaint
 from tensorlite.in_place import check_in_place, rebind
 from tensorlite.io.state import describe_mismatch
 from tensorlite.modes import enable_grad, no_grad
 from tensorlite.ops.creation import asarray
-from tensorlite.ops.filled import zeros_like
 from tensorlite.ops.reduce import accumulator
 from tensorlite.ops.shape import astype
 from tensorlite.state import state as thread
@@ -116,10 +116,7 @@ class Optimizer:
         """Forgets the gradients, or makes them zero."""
         for group in self.param_groups:
             for p in group["params"]:
-                if thread.grad is not None:
-                    thread.grad(p, "forgotten" if set_to_none else "read")
-                if p.grad is not None:
-                    p.grad = None if set_to_none else zeros_like(p.grad.detach())
+                clear_grad(p, set_to_none)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Moves every parameter that has a gradient; a closure computes the loss first, which is returned."""
@@ -133,10 +130,9 @@ class Optimizer:
             self.begin()
             for group in self.param_groups:
                 for p in group["params"]:
-                    if thread.grad is not None:
-                        thread.grad(p, "read")
-                    if p.grad is not None:
-                        self._step_one(p, p.grad, group)
+                    grad = p.grad
+                    if grad is not None:
+                        self._step_one(p, grad, group)
             self.begin()
         return loss
 

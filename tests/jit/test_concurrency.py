@@ -205,6 +205,28 @@ def test_a_fork_while_another_thread_compiles():
         thread.join()
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::tensorlite.jit.RecompileWarning")
+def test_a_fork_while_the_same_function_is_compiled():
+    jitted = tl.jit(lambda a, k: tl.sin(a) * k)
+    x, ended = tl.ones((2, 3)), threading.Event()
+
+    def compile_on():
+        number = 0
+        while not ended.is_set():
+            number += 1
+            jitted(x, float(number))
+    thread = threading.Thread(target=compile_on)
+    thread.start()
+    try:
+        for number in range(12):
+            time.sleep(0.007)
+            in_child(lambda k=number: jitted(x, -0.5 - k).shape == (2, 3))
+    finally:
+        ended.set()
+        thread.join()
+
+
 class Squares:
     """A data set whose items are computed by a jitted function."""
 

@@ -350,3 +350,27 @@ def test_what_changed_back_is_not_compiled_again():
         assert compiled(x).tolist() == model(x).tolist()
         model.train()
     assert sum(map(len, compiled.variants.values())) == 2
+
+
+def test_two_tensors_of_one_array_part_when_one_is_changed():
+    first = tl.tensor(np.ones((600, 600), np.float32))
+    second = first.detach()
+    step = tl.jit(lambda: (first.add_(1.0), second * 1)[1])
+    for k in range(3):
+        assert step()[0, 0].item() == 1.0
+        assert (first[0, 0].item(), second[0, 0].item()) == (k + 2.0, 1.0)
+
+
+def test_a_gradient_that_is_set_on_a_tensor_that_no_op_meets():
+    source, target = tl.tensor([1.0, 2.0], requires_grad=True), tl.tensor([0.0, 0.0], requires_grad=True)
+
+    @tl.jit
+    def hand_over(x):
+        target.grad = source.grad * x
+        source.grad = None
+        (source * source * x).sum().backward()
+    (source * 3).sum().backward()
+    for x, given, left in ((2.0, [6.0, 6.0], [4.0, 8.0]), (3.0, [12.0, 24.0], [6.0, 12.0])):
+        hand_over(tl.tensor(x))
+        assert target.grad.tolist() == given
+        assert source.grad.tolist() == left

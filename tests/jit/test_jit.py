@@ -148,7 +148,7 @@ def test_numbers_are_told_apart_by_type_and_sign():
 
 
 @pytest.mark.parametrize("dtype", [tl.bool, tl.int8, tl.int64, tl.uint8, tl.float16, tl.bfloat16, tl.float32,
-                                   tl.float64], ids=lambda d: d.name)
+                                   tl.float64, tl.complex64], ids=lambda d: d.name)
 def test_every_dtype_goes_through(dtype):
     function = lambda x: (x, x + x if dtype != tl.bool else ~x, x == x, x.reshape(2, 2))
     for array in (np.arange(4).astype(dtype), np.arange(8).astype(dtype)[::2], np.arange(4).astype(dtype)[::-1]):
@@ -167,6 +167,8 @@ def test_every_shape_and_layout_goes_through(what):
     x = tl.from_numpy(SHAPES[what]) if SHAPES[what].flags.writeable else tl.asarray(SHAPES[what])
     function = lambda a: (a, a * 2, a.sum(), a.T if a.ndim == 2 else a, tl.exp(a).sum(axis=0) if a.ndim else a)
     same(tl.jit(function)(x), function(x))
+    captured = lambda: (x, x * 2, x.sum())
+    same(tl.jit(captured)(), captured())
 
 
 def test_keywords_and_defaults():
@@ -255,6 +257,7 @@ def test_copies_and_pickles_compile_anew():
     expected = model(x).tolist()
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert other(x).tolist() == expected
+        assert next(other.parameters()) is not next(model.parameters())
     assert pickle.loads(pickle.dumps(tl.jit(module_function)))(X).tolist() == [2.0, 4.0]
 
 
@@ -300,6 +303,7 @@ BENT = {
     "detach": lambda a: (a.detach() * a).sum(),
     "no_grad": lambda a: _without(a),
     "a part detached": lambda a: ((a * 2).detach() + a * 3).sum(),
+    "an assignment": lambda a: _assigned(a),
     "in place": lambda a: (a * 1).add_(1).mul_(a).sum(),
     "a number": lambda a: (a * 1).mul_(2).sum() + 5,
     "kinks": lambda a: (tl.relu(a - 1) + abs(a - 2) + tl.maximum(a, tl.tensor([1.0, 3.0]))).sum(),
@@ -315,6 +319,13 @@ def _without(a):
         with tl.enable_grad():
             tracked = a * 3
     return (constant * a + tracked).sum()
+
+
+def _assigned(a):
+    y = a * 2
+    y[0] = 5.0
+    y[1:] = a[0]
+    return (y * y).sum()
 
 
 @pytest.mark.parametrize("what", BENT)
@@ -377,6 +388,21 @@ def test_backward_inside_of_arguments_and_captures():
         w.grad, x = None, fresh(True)
         found.append(([each(x)[0].tolist() for _ in range(3)], x.grad.tolist(), w.grad.tolist()))
     assert found[0] == found[1]
+
+
+def test_gradients_set_by_hand():
+    w = fresh(True)
+
+    @tl.jit
+    def replace(x):
+        before = None if w.grad is None else w.grad + 1
+        w.grad = x * 2
+        return before
+    assert replace(X) is None
+    assert replace(X * 2).tolist() == [3.0, 5.0]
+    assert w.grad.tolist() == [4.0, 8.0]
+    w.grad = None
+    assert replace(X) is None
 
 
 # --- tensors change, values do not ------------------------------------------------------------------------------------
