@@ -17,14 +17,16 @@ from tensorlite.kernels.generated.layout import Axis, letters, merge
 class Schedule:
     """The free choices of a fold. Those of rows decide the tree, and so the bits; all are the same on every machine.
 
-    Chunks have about ``chunk`` elements of a row, or ``rows`` rows (``rows_again`` where they must still be in a cache
-    for another pass). An accumulator of a row has ``row_bytes`` or ``most_lanes`` (half of them beside transcendental
-    functions), those of columns ``column_vectors`` vectors; a sweep has ``columns`` columns at a time. Rows of up to
-    ``short`` elements are taken one a lane, and columns fewer than ``few`` are not worth lanes. Bodies of more than
-    ``long`` operations, of which transcendental ones count ``weight``, are there once.
+    Rows of more than ``whole`` elements are cut: chunks have about ``chunk`` elements of a row, or ``rows`` rows
+    (``rows_again`` where they must still be in a cache for another pass). Large chunks were slower by a quarter where
+    the array came from memory. An accumulator of a row has ``row_bytes`` or ``most_lanes`` (half of them beside
+    transcendental functions), those of columns ``column_vectors`` vectors; a sweep has ``columns`` columns at a time.
+    Rows of up to ``short`` elements are taken one a lane, and columns fewer than ``few`` are not worth lanes. Bodies
+    of more than ``long`` operations, of which transcendental ones count ``weight``, are there once.
     """
 
-    chunk: int = 65536
+    whole: int = 65536
+    chunk: int = 16384
     rows: int = 256
     rows_again: int = 64
     row_bytes: int = 256
@@ -77,7 +79,9 @@ def arrange(keep: Iterable[Axis], reduce: Iterable[Axis], fold: Fold, schedule: 
     way = _way(keep, reduce, fold, schedule)
     if not fold.state:
         return Arrangement(keep, reduce, way, reduce[0].extent)
-    wanted = {"row": schedule.chunk, "sweep": schedule.rows, "column": schedule.rows_again}[way]
+    size = prod(axis.extent for axis in reduce)
+    row = schedule.chunk if size > schedule.whole else size
+    wanted = {"row": row, "sweep": schedule.rows, "column": schedule.rows_again}[way]
     per_chunk = max(1, wanted // prod(axis.extent for axis in reduce[1:]))
     chunks = -(-reduce[0].extent // per_chunk)
     return Arrangement(keep, reduce, way, -(-reduce[0].extent // chunks))

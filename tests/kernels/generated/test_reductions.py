@@ -127,7 +127,7 @@ WALKS = {
     "sweep": ([Axis(37, (1,))], [Axis(45, (37,))]),
     "sweeps": ([Axis(2, (999,)), Axis(37, (1,))], [Axis(3, (333,)), Axis(9, (37,))]),
 }
-SMALL = Schedule(chunk=48, rows=16, rows_again=8, row_bytes=64, columns=16, short=4)
+SMALL = Schedule(whole=48, chunk=48, rows=16, rows_again=8, row_bytes=64, columns=16, short=4)
 
 
 def folded(name, walk, threads, how, dtype=F32):
