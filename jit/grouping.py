@@ -58,6 +58,7 @@ class Grouping:
                 self.users.setdefault(value, []).append(equation)
 
     def run(self) -> list[Group]:
+        """Groups all equations, and gives the groups."""
         for equation in self.graph.equations:
             self.take(equation)
         return [group for group in self.groups if group.equations]
@@ -72,6 +73,7 @@ class Grouping:
             self.maker[output] = group
 
     def start(self, equation: Equation) -> Group:
+        """A new group, of one equation so far."""
         group = Group(len(self.groups), equations=[equation])
         group.before = self.waits(equation.values, group)
         self.groups.append(group)
@@ -110,6 +112,7 @@ class Grouping:
         return None
 
     def fits(self, group: Group, equation: Equation) -> tuple[int, ...] | None:
+        """The axes of the group's space that an equation runs along there, if it may join."""
         if group.closed or group.space is None or self.waits(equation.values, group) & group.bit:
             return None
         is_reduction = equation.op.name in REDUCTIONS
@@ -211,6 +214,7 @@ class Grouping:
         return bits
 
     def wait_for(self, group: Group, bits: int) -> None:
+        """Notes what a group waits for, and all that wait for it do so too."""
         new = bits & ~group.before
         if not new:
             return

@@ -12,7 +12,7 @@ import numpy as np
 from tensorlite.kernels import scalar as s
 from tensorlite.tensor_type import GROUPS
 
-KINDS = ("elementwise", "movement", "reduce", "contract", "index", "create", "opaque", "effect")
+KINDS = ("elementwise", "movement", "reduce", "contract", "index", "create", "fused", "opaque", "effect")
 
 #: Every declared op by name: what generated tests, stubs and docs read.
 OPS: dict[str, Op] = {}
