@@ -1,8 +1,9 @@
-"""What every test shares: a cache folder of its own, and hypothesis without chance."""
+"""What every test shares: a cache folder of its own, hypothesis without chance, and interrupts that arrive."""
 
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 
 import hypothesis
@@ -12,7 +13,11 @@ hypothesis.settings.load_profile("tensorlite")
 
 
 def pytest_configure(config):
-    """Gives the whole run, its workers and its child processes one cache folder, empty at first."""
+    """Gives the whole run, its workers and its child processes one cache folder, empty at first.
+
+    A shell starts what runs in the background with interrupts ignored, and so would be the tests' child processes.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if "TENSORLITE_CACHE_DIR" not in os.environ:
         folder = tempfile.TemporaryDirectory(prefix="tensorlite-tests-")
         os.environ["TENSORLITE_CACHE_DIR"] = folder.name
