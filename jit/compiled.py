@@ -19,13 +19,12 @@ import numpy as np
 
 from tensorlite.dispatch import quietly
 from tensorlite.errors import InternalError
-from tensorlite.jit.evaluate import evaluate
-from tensorlite.jit.executable import Executable, Fault, executable
+from tensorlite.jit.executable import Executable, Fault
 from tensorlite.jit.graph import Graph
 from tensorlite.jit.guards import Guards
 from tensorlite.jit.lock import Lock
 from tensorlite.jit.once import once
-from tensorlite.jit.pipeline import optimize
+from tensorlite.jit.pipeline import compile_graph
 from tensorlite.jit.trace import Change, Output, Traced
 from tensorlite.kernels.cpu import allocator
 from tensorlite.kernels.cpu.allocator import owns_alone
@@ -84,7 +83,7 @@ class Compiled:
     def executable(self) -> Executable:
         """The program."""
         with without_collection():
-            found: Executable = quietly(executable, self.traced.graph, self.over, optimize)
+            found: Executable = quietly(compile_graph, self.traced.graph, self.over)
         return found
 
     @once
@@ -183,7 +182,7 @@ class Compiled:
 
     def _explain(self, inputs: Sequence[Any]) -> list[Any]:
         """Runs op by op, which says what is wrong with an index; nothing was changed yet."""
-        return [y.array for y in evaluate(self.traced.graph, list(map(Tensor, inputs)))]
+        return [y.array for y in self.traced.graph(*map(Tensor, inputs))]
 
 
 def _nothing() -> None:
@@ -274,7 +273,7 @@ def _is_own_gradient(tensor: Tensor, shape: tuple[int, ...], dtype: np.dtype) ->
 
 def run_graph(graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
     """The function of arrays that a graph is, compiled."""
-    compiled = quietly(executable, graph, {}, optimize)
+    compiled = quietly(compile_graph, graph, {})
     shapes = [(value.shape, value.dtype) for value in graph.outputs]
 
     def run(arrays: Sequence[Any]) -> list[Any]:
@@ -283,6 +282,6 @@ def run_graph(graph: Graph) -> Callable[[Sequence[Any]], list[Any]]:
         try:
             compiled.run(inputs, outputs)
         except Fault:
-            return [y.array for y in evaluate(graph, list(map(Tensor, inputs)))]
+            return [y.array for y in graph(*map(Tensor, inputs))]
         return outputs
     return run

@@ -14,7 +14,6 @@ from typing import Any
 from tensorlite.autograd import Function
 from tensorlite.errors import GradientError, complaint
 from tensorlite.jit.compiled import Compiled, run_graph
-from tensorlite.jit.evaluate import evaluate
 from tensorlite.jit.graph import Equation, Graph, Value
 from tensorlite.jit.trace import trace_call
 from tensorlite.op import OPS
@@ -59,10 +58,10 @@ class Differentiable:
         def both(*arguments: Tensor) -> tuple[Tensor, ...]:
             inputs, cotangents = list(arguments[:count]), arguments[count:]
 
-            def forward(*some: Tensor) -> tuple[tuple[Tensor, ...], list[Tensor]]:
+            def forward(*some: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
                 for k, x in zip(chosen, some, strict=True):
                     inputs[k] = x
-                made = evaluate(self.graph, inputs)
+                made = self.graph(*inputs)
                 return tuple(made[k] for k in self.outputs), made
 
             _, pull, made = vjp(forward, *(inputs[k] for k in chosen), has_aux=True)

@@ -5,23 +5,19 @@ One call takes a frame (arena, argument blocks), so that several threads may cal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tensorlite.eager import NATIVE_SIZE
 from tensorlite.jit.emit import Emitter, Where
-from tensorlite.jit.lower import lower
-from tensorlite.jit.memory import Memory, plan_memory
+from tensorlite.jit.memory import Memory
 from tensorlite.jit.program import Buffer, Edge, Home, Lowered, Native, Place, steps_within
-from tensorlite.jit.schedule import Schedule, fault_of, schedule, threads_for
+from tensorlite.jit.schedule import Schedule, fault_of, threads_for
 from tensorlite.kernels.cpu import allocator
 from tensorlite.kernels.cpu.program import Frame, Meet, Record
 from tensorlite.kernels.generated import launch
-
-__all__ = ["NATIVE_SIZE", "Executable", "Fault", "executable"]
 
 
 class Fault(Exception):
@@ -52,7 +48,7 @@ class Executable:
         launch.compile_many((stage.build, stage.key) for stage in stages.values())
         self.segments = tuple(self._segments())
         self.threads = threads_for(step for phase in scheduled.phases for step in phase)
-        self.frames: list[_Frame] = []
+        self.frames: list[CallFrame] = []
 
     def _base(self, buffer: Buffer) -> int:
         start = {Home.ARENA: 0, Home.INPUT: 1, Home.OUTPUT: 1 + len(self.lowered.inputs),
@@ -87,14 +83,14 @@ class Executable:
         try:
             frame = self.frames.pop()
         except IndexError:
-            frame = _Frame(self)
+            frame = CallFrame(self)
         try:
             return frame.run(inputs, outputs)
         finally:
             self.frames.append(frame)
 
 
-class _Frame:
+class CallFrame:
     """The arena and the argument blocks of one call at a time."""
 
     def __init__(self, executable: Executable) -> None:
@@ -155,11 +151,3 @@ class _Frame:
         if array.size == 0:
             return np.empty(array.shape, array.dtype)
         return np.ndarray(array.shape, array.dtype, memory.reshape(-1).view(np.uint8), offset, strides)
-
-
-def executable(graph: Any, over: dict[int, int], optimize: Callable[[Any], Any]) -> Executable:
-    """Compiles a graph; ``over`` gives outputs that may take the memory of an input, by number."""
-    lowered = lower(optimize(graph), over)
-    scheduled = schedule(lowered)
-    memory = plan_memory(scheduled)
-    return Executable(lowered, scheduled, memory)

@@ -14,7 +14,6 @@ from tensorlite import errors
 from tensorlite.errors import TraceError
 from tensorlite.jit.compiled import Compiled, Stale, without_collection
 from tensorlite.jit.differentiate import Halves, call_recorded, halve
-from tensorlite.jit.evaluate import evaluate
 from tensorlite.jit.explain import Explanation, explain, memory
 from tensorlite.jit.guards import guarding
 from tensorlite.jit.key import key_of, pattern_of
@@ -221,7 +220,7 @@ def _settle(traced: Traced, tensors: list[Tensor]) -> None:
     graph, numbers = traced.graph, [number for _, number in traced.kept]
     only = eliminate_dead_code(graph.with_equations(graph.equations, [graph.outputs[number] for number in numbers]))
     with no_grad():
-        values = evaluate(only, [*tensors, *traced.state])
+        values = only(*tensors, *traced.state)
     for (tensor, _), value in zip(traced.kept, values, strict=True):
         tensor.array, tensor.node = value.array.copy(), None  # calls may write where state lies
 

@@ -1,11 +1,14 @@
-"""The pipeline: every pass, in order, on one screen."""
+"""The pipeline: every pass, in order, on one screen; then what makes a program of the last graph."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from tensorlite.jit.control import everywhere
+from tensorlite.jit.executable import Executable
 from tensorlite.jit.graph import Graph
+from tensorlite.jit.lower import lower
+from tensorlite.jit.memory import plan_memory
 from tensorlite.jit.passes.eliminate_dead_code import eliminate_dead_code
 from tensorlite.jit.passes.fold_constants import fold_constants
 from tensorlite.jit.passes.fuse import fuse
@@ -15,6 +18,7 @@ from tensorlite.jit.passes.share_common_subexpressions import share_common_subex
 from tensorlite.jit.passes.simplify import simplify
 from tensorlite.jit.passes.spell_out import spell_out
 from tensorlite.jit.passes.trim_control_flow import trim_control_flow
+from tensorlite.jit.schedule import schedule
 
 Pass = Callable[[Graph], Graph]
 
@@ -36,3 +40,10 @@ def optimize(graph: Graph, check: Callable[[Graph], Graph] = lambda graph: graph
     for each in PASSES:
         graph = check(each(graph))
     return graph
+
+
+def compile_graph(graph: Graph, over: dict[int, int]) -> Executable:
+    """Compiles a graph; ``over`` gives outputs that may take the memory of an input, by number."""
+    lowered = lower(optimize(graph), over)  # chooses algorithms, and makes kernels of equations
+    scheduled = schedule(lowered)
+    return Executable(lowered, scheduled, plan_memory(scheduled))

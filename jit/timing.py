@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tensorlite.jit.executable import Executable, _Frame
+from tensorlite.jit.executable import CallFrame, Executable
 from tensorlite.jit.program import Edge
 from tensorlite.kernels import loops
 from tensorlite.kernels.cpu import host
@@ -110,7 +110,7 @@ class _Noted:
         self.program.forget()
 
 
-class NotedFrame(_Frame):
+class NotedFrame(CallFrame):
     """A frame that tells ``note`` of every program and edge of a call."""
 
     def __init__(self, executable: Executable, note: Callable[[Part], None]) -> None:

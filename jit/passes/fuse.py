@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tensorlite.jit.evaluate import evaluate
 from tensorlite.jit.graph import Equation, Graph, Value
 from tensorlite.jit.grouping import Group, Grouping, operands
 from tensorlite.jit.recompute import recompute
@@ -27,7 +26,7 @@ from tensorlite.tensor import Tensor
 
 
 def _body(xp: Any, *operands: Any, body: Graph) -> tuple[Any, ...]:
-    return tuple(y.array for y in evaluate(body, [Tensor(x) for x in operands]))
+    return tuple(y.array for y in body(*map(Tensor, operands)))
 
 
 #: The op of fused equations: what its body does with its operands.

@@ -14,7 +14,6 @@ from tolerance import assert_close
 
 import tensorlite as tl
 from tensorlite import nn
-from tensorlite.jit.evaluate import evaluate
 from tensorlite.jit.graph import Graph, graph_text
 from tensorlite.jit.passes.fuse import fuse
 from tensorlite.jit.passes.spell_out import spell_out
@@ -49,7 +48,7 @@ def check(name: str, rewrite: Any, graph: Graph, inputs: list[tl.Tensor]) -> Gra
     found = verify(rewrite(graph))
     check_golden(name, f"{graph_text(graph)}\n--- after {rewrite.__name__} ---\n\n{graph_text(found)}")
     with tl.no_grad():
-        for x, y in zip(evaluate(found, inputs), evaluate(graph, inputs), strict=True):
+        for x, y in zip(found(*inputs), graph(*inputs), strict=True):
             assert x.type == y.type
             assert_close(x, y, terms=16)
     return found
@@ -202,7 +201,7 @@ def test_graphs_of_any_form_keep_their_numbers(case):
     fused = verify(fuse(graph))
     expected = leaves(function(*inputs))
     with tl.no_grad():
-        for x, y in zip(evaluate(fused, given_), expected, strict=True):
+        for x, y in zip(fused(*given_), expected, strict=True):
             assert_close(x, y, terms=512)
     for x, y in zip(leaves(tl.jit(function)(*inputs)), expected, strict=True):
         assert_close(x, y, terms=512)

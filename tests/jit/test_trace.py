@@ -7,7 +7,6 @@ import pytest
 
 import tensorlite as tl
 from tensorlite import nn, optim
-from tensorlite.jit.evaluate import evaluate
 from tensorlite.jit.graph import graph_text
 from tensorlite.jit.parse import parse
 from tensorlite.jit.pipeline import PASSES
@@ -31,7 +30,7 @@ def results(function, *arguments):
     inputs = [x for x in arguments if isinstance(x, tl.Tensor)]
     for name, graph in prefixes(traced.graph):
         with tl.no_grad():
-            yield name, evaluate(graph, [*inputs, *traced.state])
+            yield name, graph(*inputs, *traced.state)
 
 
 FUNCTIONS = {
@@ -100,7 +99,7 @@ def test_training_step_is_one_graph_whose_state_is_captured():
     found = []
     with tl.no_grad():
         for _ in range(3):
-            outputs = evaluate(traced.graph, [images, labels, *traced.state])
+            outputs = traced.graph(images, labels, *traced.state)
             found.append(outputs[0].item())
             for tensor, slot, index in traced.changes:
                 if slot == "array":
