@@ -200,7 +200,7 @@ def _on_one_thread(body: Callable[..., Any]) -> Callable[..., Any]:
     def run(xp: Any, *arrays: Any, **attributes: Any) -> Any:
         if xp is not np or max(array.size for array in arrays) < BLAS_SIZE:
             return body(xp, *arrays, **attributes)
-        with one_thread:
+        with one_thread():
             return body(xp, *arrays, **attributes)
     return run
 

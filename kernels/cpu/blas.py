@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -39,28 +40,38 @@ def _loaded() -> list[str]:
     return sorted({path for path in paths if path.startswith("/")})
 
 
-class OneThread:
-    """A block in which BLAS uses one thread; blocks of several Python threads may overlap."""
+class _State:
+    """What the blocks of this process share. Each open block refers to ``token``: an interrupt cannot lose count."""
 
     def __init__(self) -> None:
-        self._restart()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._restart)
+        self.lock, self.token, self.before = threading.RLock(), object(), 1  # reentrant: a signal handler computes too
 
-    def _restart(self) -> None:
-        self._lock, self._depth, self._before = threading.RLock(), 0, 1  # reentrant: a signal handler may compute too
+    def is_open(self) -> bool:
+        """Tell whether any thread is inside of a block."""
+        return sys.getrefcount(self.token) > 2  # ours and the argument
+
+
+class one_thread:  # noqa: N801 - read as a word: with one_thread():
+    """A block in which BLAS uses one thread; blocks of several Python threads may overlap.
+
+    The last block that ends puts back the number that the first one found. If an interrupt prevents that, the next
+    one does.
+    """
+
+    __slots__ = ("token",)
 
     def __enter__(self) -> None:
         found = controls()
         if found is None:
             return
-        with self._lock:
-            if not self._depth:
-                get, set_to = found
-                self._before = get()
-                if self._before != 1:
+        get, set_to = found
+        with _state.lock:
+            if not _state.is_open():
+                number = get()
+                if number != 1:
+                    _state.before = number
                     set_to(1)
-            self._depth += 1
+            self.token = _state.token
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -68,10 +79,20 @@ class OneThread:
         found = controls()
         if found is None:
             return
-        with self._lock:
-            self._depth = max(0, self._depth - 1)
-            if not self._depth and self._before != 1:
-                found[1](self._before)
+        with _state.lock:
+            self.token = None
+            if not _state.is_open() and _state.before != 1:
+                found[1](_state.before)
+                _state.before = 1
 
 
-one_thread = OneThread()
+def _start_afresh() -> None:
+    """In a forked child: what its parent's other threads were inside of is not open here."""
+    global _state
+    before, _state = _state.before, _State()
+    _state.before = before
+
+
+_state = _State()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_afresh)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import numpy as np
 import pytest
 
 import tensorlite as tl
+from tensorlite.kernels.cpu import blas
 from tensorlite.kernels.cpu.blas import controls, one_thread
 
 np.ones((2, 2)) @ np.ones((2, 2))  # loads the library
@@ -25,16 +27,16 @@ def threads(request):
 
 def test_a_block_uses_one_thread_and_puts_back_the_number(threads):
     get, _ = controls()
-    with one_thread:
+    with one_thread():
         assert get() == 1
-        with one_thread:
+        with one_thread():
             assert get() == 1
         assert get() == 1
     assert get() == threads
 
 
 def test_an_error_puts_it_back_too(threads):
-    with pytest.raises(ZeroDivisionError), one_thread:
+    with pytest.raises(ZeroDivisionError), one_thread():
         raise ZeroDivisionError
     assert controls()[0]() == threads
 
@@ -46,7 +48,7 @@ def test_blocks_of_several_threads_overlap(threads):
     def work():
         for _ in range(50):
             barrier.wait()
-            with one_thread:
+            with one_thread():
                 seen.append(get())
 
     workers = [threading.Thread(target=work) for _ in range(4)]
@@ -68,3 +70,40 @@ def test_products_and_convolutions_have_the_same_bits(threads):
     expected = [(a @ b).numpy(), tl.nn.functional.conv2d(x, w, padding=1).numpy()]
     for one, other in zip(found, expected, strict=True):
         assert one.tobytes() == other.tobytes()
+
+
+def interrupted_at(number, action):
+    """Run ``action``, and raise as a signal would when that function of its library is called; tell if it was."""
+    seen = 0
+
+    def trace(frame, event, argument):
+        nonlocal seen
+        seen += frame.f_code.co_filename == blas.__file__
+        if seen == number:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        action()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def test_an_interrupt_at_any_moment_is_mended_by_the_next_block(threads):
+    get, _ = controls()
+
+    def block():
+        with one_thread():
+            pass
+
+    number = 0
+    while interrupted_at(number := number + 1, block):
+        with one_thread():
+            assert get() == 1
+        assert get() == threads
+    assert number > 4
