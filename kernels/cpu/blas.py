@@ -51,7 +51,7 @@ class _State:
         return sys.getrefcount(self.token) > 2  # ours and the argument
 
 
-class one_thread:  # noqa: N801 - read as a word: with one_thread():
+class one_thread:
     """A block in which BLAS uses one thread; blocks of several Python threads may overlap.
 
     The last block that ends puts back the number that the first one found. If an interrupt prevents that, the next
