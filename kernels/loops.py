@@ -78,7 +78,7 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Transpose:
-    """Copy ``size`` rows of as many elements, ``source_stride`` apart, to columns of ``target``, which is scratch."""
+    """Copy ``size`` rows of as many elements, ``source_stride`` apart, to columns of ``target``."""
 
     target: str
     target_index: Value

@@ -146,14 +146,19 @@ def _verify_store(store: loops.Store, scope: _Scope) -> None:
 
 def _verify_transpose(statement: loops.Transpose, scope: _Scope) -> None:
     _require(statement.source in scope.buffers, scope, f"transpose of {statement.source}, which is not a buffer")
-    _require(statement.target in scope.scratch, scope, f"transpose into {statement.target}, which is not scratch")
+    target = scope.buffers.get(statement.target)
+    _require(target is not None and target.writable, scope, f"transpose into {statement.target}, which is not writable")
     _require(statement.source != statement.target, scope, f"transpose of {statement.target} into itself")
     dtypes = {scope.buffers[name].dtype for name in (statement.source, statement.target)}
     _require(len(dtypes) == 1, scope, f"transpose of {statement.source} into {statement.target}, of another dtype")
     _require(_is_power_of_two(statement.size), scope, f"transpose: {statement.size} rows are not a power of two")
     _require(scope.enclosing(Kind.VECTOR) is None, scope, "transpose within a vector loop")
     for what in ("target_index", "target_stride", "source_index", "source_stride"):
-        _value(getattr(statement, what), scope, loops.INDEX, what.replace("_", " "))
+        varies = _value(getattr(statement, what), scope, loops.INDEX, what.replace("_", " "))
+        if what == "target_index" and statement.target not in scope.scratch:
+            loop = scope.enclosing(Kind.PARALLEL)
+            shared = loop is None or loop.index not in varies
+            _require(not shared, scope, f"every thread transposes into the same places of {statement.target}")
 
 
 def _verify_prefetch(prefetch: loops.Prefetch, scope: _Scope) -> None:

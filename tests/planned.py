@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from guarded import Guarded
+from guarded import Guarded, same_bits
 from hypothesis import strategies as st
 
 from tensorlite.kernels import interp, loops
@@ -96,3 +96,38 @@ def interpret(plan: Plan, arrays: Sequence[np.ndarray], threads: int = 2) -> Non
             slot = stage.numbers[8 * k : 8 * k + parameter.dtype.itemsize]
             arguments[parameter.name] = np.frombuffer(slot, parameter.dtype)[0]
         interp.run(kernel, arguments, threads)
+
+
+# Of images and filters
+
+LAYERS_LAYOUTS = st.sampled_from(["contiguous", "contiguous", "turned", "stepped", "reversed"])
+
+
+def numbers(shape, dtype=np.float32, seed=0):
+    return np.random.default_rng(seed).normal(0, 1, shape).astype(dtype)
+
+
+def run_guarded(plan, inputs, shape, dtypes):
+    """Run a plan with 1, 2 and 4 threads, its outputs between guard zones; return them: they must not differ."""
+    results = []
+    for threads in (1, 2, 4):
+        guarded = [Guarded(np.full(shape, 7, dtype)) for dtype in dtypes]
+        stages.run(plan, [*inputs, *(g.array for g in guarded)], threads)
+        for one in guarded:
+            one.check()
+        results.append([one.array.copy() for one in guarded])
+    for other in results[1:]:
+        assert all(map(same_bits, results[0], other))
+    return results[0]
+
+
+def interpreted(plan, inputs, shape):
+    """What a plan's loops mean, by the interpreter: its one output, of float32."""
+    memory = [np.ascontiguousarray(x).ravel().astype(np.float32) for x in (*inputs, np.zeros(shape))]
+    memory += [np.full(size // 4, np.nan, np.float32) for size in plan.scratch]
+    for stage in plan.stages:
+        kernel, touched = verify(stage.build()), (*stage.reads, *stage.writes)
+        names = [p.name for p in kernel.parameters]
+        values = dict(zip(names[len(touched) :], np.frombuffer(stage.numbers, np.int64).tolist(), strict=True))
+        interp.run(kernel, dict(zip(names, [memory[k] for k in touched], strict=False)) | values, threads=2)
+    return memory[len(inputs)].reshape(shape)

@@ -36,6 +36,9 @@ DIFFERENCES = Tolerance(1e-6, 1e-7)
 #: Differences of a first derivative that was itself taken by the tape.
 SECOND_DIFFERENCES = Tolerance(1e-5, 1e-6)
 
+#: Winograd's convolutions in float32, tiles of up to 6 x 6 results: relative to the largest result of all.
+WINOGRAD = 2e-5
+
 
 def tolerance_of(dtype: Any, terms: int = 1) -> Tolerance:
     """The tolerance of results of a dtype that sum ``terms`` products; integers and bools must be exact."""
@@ -65,6 +68,14 @@ def assert_close(actual: Any, expected: Any, *, dtype: Any = None, terms: int = 
     allowed = tolerance or tolerance_of(actual.dtype if dtype is None else dtype, terms)
     assert actual.shape == expected.shape, f"shape {actual.shape}, expected {expected.shape}"
     np.testing.assert_allclose(wide(actual), wide(expected), rtol=allowed.relative, atol=allowed.absolute)
+
+
+def assert_close_to_scale(actual: Any, expected: Any, relative: float) -> None:
+    """Asserts equal shapes, and values that differ by little beside the largest one, as those of sums of sums do."""
+    actual, expected = as_array(actual), as_array(expected)
+    assert actual.shape == expected.shape, f"shape {actual.shape}, expected {expected.shape}"
+    scale = np.abs(wide(expected)).max(initial=0.0)
+    np.testing.assert_allclose(wide(actual), wide(expected), rtol=0, atol=relative * scale)
 
 
 def assert_same(actual: Any, expected: Any) -> None:

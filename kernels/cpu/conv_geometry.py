@@ -64,15 +64,18 @@ class Source:
 
 
 def source_of(
-    x: Array, number: int, scratch: int, border: Pair, size: Pair, stride: Pair = (1, 1), phases: Pair = (1, 1)
+    x: Array, number: int, scratch: int, border: Pair, size: Pair, stride: Pair = (1, 1), phases: Pair = (1, 1),
+    whole: bool = False,
 ) -> Source:
     """Return images of ``size`` whose pixel (0, 0) is ``-border`` of array ``number``: that array itself if it can be.
 
-    Else they are a copy between zeros, in array ``scratch``, its pixels sorted by phases of ``stride``.
+    Else they are a copy between zeros, in array ``scratch``, its pixels sorted by phases of ``stride``. Of ``whole``
+    ones a line follows the other without a gap.
     """
     top, left = border
     fits = top <= 0 and left <= 0 and size[0] - top <= x.shape[2] and size[1] - left <= x.shape[3]
-    if stride == (1, 1) and fits and (x.strides[3] == 1 or x.shape[3] == 1):
+    gaps = whole and x.strides[2] != x.shape[3] and x.shape[2] > 1
+    if stride == (1, 1) and fits and (x.strides[3] == 1 or x.shape[3] == 1) and not gaps:
         base = -top * x.strides[2] - left
         return Source(Images(number, base, x.strides[0], x.strides[1], (0, 0), x.strides[2]))
     copy = Array.contiguous(x.dtype, (*x.shape[:2], *phases, *size))

@@ -139,13 +139,16 @@ def store_windows(
 
 def turn_tile(schedule: Schedule) -> list[Statement]:
     """Turn the tile, so that its columns lie along memory."""
+    size = np.dtype(schedule.dtype), schedule.band * schedule.lanes
+    return [Scratch("turned", *size), turn(schedule, "tile", s.Const(0), HEIGHT, WIDTH)]
+
+
+def turn(schedule: Schedule, source: str, start: s.Expr, height: s.Expr, width: s.Expr) -> loops.For:
+    """Turn rows of lanes that begin at ``start`` of ``source``: whole squares, beyond the height and width too."""
     high, wide, size = s.Var("high"), s.Var("wide"), schedule.square
-    turn = Transpose(
-        "turned", wide * (size * schedule.band) + high * size, schedule.band, "tile",
-        high * (size * schedule.lanes) + wide * size, schedule.lanes, size,
+    square = Transpose(
+        "turned", wide * (size * schedule.band) + high * size, schedule.band, source,
+        start + high * (size * schedule.lanes) + wide * size, schedule.lanes, size,
     )  # fmt: skip
-    squares = loops.serial("wide", (WIDTH + (size - 1)) // size, turn)
-    return [
-        Scratch("turned", np.dtype(schedule.dtype), schedule.band * schedule.lanes),
-        loops.serial("high", (HEIGHT + (size - 1)) // size, squares),
-    ]
+    squares = loops.serial("wide", (width + (size - 1)) // size, square)
+    return loops.serial("high", (height + (size - 1)) // size, squares)

@@ -84,22 +84,35 @@ def scratch(schedule: Schedule, panel: bool = True, spare: int = 0) -> list[Stat
     return [Scratch("tile", dtype, tile), *panels]
 
 
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Where the micro-kernel adds to: rows of lanes from ``start`` on. ``fresh`` ones are stored, not added to."""
+
+    buffer: str = "tile"
+    start: s.Expr = s.Const(0)  # noqa: RUF009
+    fresh: bool = False
+
+
+TILE = Sums()
+
+
 def clear_tile(schedule: Schedule) -> list[Statement]:
     """Name the number of groups of rows, and set their sums to zero."""
-    store = Store("tile", s.Var("z") * schedule.lanes + s.Var("z_lane"), zero(schedule))
-    clear = loops.vector("z_lane", schedule.lanes, schedule.lanes, store)
-    return [
-        Let("groups", index((HEIGHT + (schedule.rows - 1)) // schedule.rows)),
-        loops.serial("z", GROUPS * schedule.rows, clear),
-    ]
+    return [Let("groups", index((HEIGHT + (schedule.rows - 1)) // schedule.rows)), clear_sums(schedule, TILE)]
 
 
-def blocks(terms: s.Expr, thickness: s.Expr, *body: Statement) -> list[Statement]:
+def clear_sums(schedule: Schedule, sums: Sums) -> loops.For:
+    """Set the sums of all groups of rows to zero."""
+    store = Store(sums.buffer, sums.start + s.Var("z_row") * schedule.lanes + s.Var("z_lane"), zero(schedule))
+    return loops.serial("z_row", GROUPS * schedule.rows, loops.vector("z_lane", schedule.lanes, schedule.lanes, store))
+
+
+def blocks(terms: s.Expr, thickness: s.Expr, *body: Statement, count: str = "count") -> list[Statement]:
     """Run ``body`` for each block of the sum: ``count`` of ``terms``, from ``start`` on; once if there are none."""
     start = Let("start", index(BLOCK * thickness))
-    count = Let("count", index(s.minimum(thickness, terms - s.Var("start"))))
+    some = Let(count, index(s.minimum(thickness, terms - s.Var("start"))))
     number = s.maximum(s.Const(1), (terms + (thickness - 1)) // thickness)
-    return [Let("blocks", index(number)), loops.serial("block", s.Var("blocks"), start, count, *body)]
+    return [Let("blocks", index(number)), loops.serial("block", s.Var("blocks"), start, some, *body)]
 
 
 def clear_panel(schedule: Schedule) -> If:
@@ -180,9 +193,10 @@ def panel(schedule: Schedule) -> Right:
 
 
 def multiply(
-    schedule: Schedule, left: Left, right: Right, *finish: Statement, announce: Sequence[Statement] = ()
+    schedule: Schedule, left: Left, right: Right, *finish: Statement, announce: Sequence[Statement] = (),
+    sums: Sums = TILE,
 ) -> loops.For:
-    """Add the products of a panel and the rows of the left operand to the tile: the micro-kernel.
+    """Add the products of a panel and the rows of the left operand to the tile, or other ``sums``: the micro-kernel.
 
     Rows beyond the height are the last one again: their sums are in the tile's rows that nobody reads. ``finish`` is
     done for each row ``r`` after the last block: stores among the arithmetic wait less than all at the end.
@@ -193,7 +207,7 @@ def multiply(
     for r in numbers:
         found, place = left.row(f"row_found{r}", s.minimum(group * schedule.rows + r, HEIGHT - 1))
         starts += [*found, Let(f"row{r}", index(place))]
-    sums = [Local(f"sum{r}", zero(schedule)) for r in numbers]
+    locals_ = [Local(f"sum{r}", zero(schedule)) for r in numbers]
     found, step = left.step(p)
     sought, where = right.step(p)
     body: list[Statement] = [*found, *sought, Load("right", right.buffer, where + lane)]
@@ -202,9 +216,12 @@ def multiply(
         body.append(Assign(f"sum{r}", s.fma(s.Var(f"left{r}"), s.Var("right"), s.Var(f"sum{r}"))))
     added: list[Statement] = []
     for r in numbers:
-        here = (group * schedule.rows + r) * schedule.lanes + lane
-        added += [Load(f"before{r}", "tile", here), Store("tile", here, s.Var(f"before{r}") + s.Var(f"sum{r}"))]
-    lanes = loops.vector("lane", right.extent, schedule.lanes, *sums, loops.serial("p", LENGTH, *body), *added)
+        here, total = sums.start + (group * schedule.rows + r) * schedule.lanes + lane, s.Var(f"sum{r}")
+        if sums.fresh:
+            added.append(Store(sums.buffer, here, total))
+        else:
+            added += [Load(f"before{r}", sums.buffer, here), Store(sums.buffer, here, s.Var(f"before{r}") + total)]
+    lanes = loops.vector("lane", right.extent, schedule.lanes, *locals_, loops.serial("p", LENGTH, *body), *added)
     if announce:
         starts = [If(s.equal(BLOCK, s.Var("blocks") - 1), tuple(announce)), *starts]
     if not finish:

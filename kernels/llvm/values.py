@@ -94,9 +94,9 @@ class Evaluator:
 
     def _linear(self, op: str, operands: list[Value]) -> Value | None:
         """Return a sum, a difference or a multiple of linear values as a linear value."""
-        a, b = operands
-        if any(value.lanes and not value.step for value in operands):
+        if len(operands) != 2 or any(value.lanes and not value.step for value in operands):
             return None
+        a, b = operands
         lanes = max(a.lanes, b.lanes)
         if op in ("add", "sub"):
             step = self._arithmetic(op, a.step or "0", b.step or "0")

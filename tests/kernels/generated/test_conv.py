@@ -6,13 +6,13 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from guarded import Guarded, same_bits
+from guarded import same_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planned import eager, laid
+from planned import LAYERS_LAYOUTS as LAYOUTS
+from planned import eager, interpreted, laid, numbers, run_guarded
 from tolerance import assert_close
 
-from tensorlite.kernels import interp
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.cpu import conv, stages
 from tensorlite.kernels.stage import Array
@@ -21,28 +21,11 @@ F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 PRODUCT = s.Var("product")
 
 
-def numbers(shape, dtype=F32, seed=0):
-    return np.random.default_rng(seed).normal(0, 1, shape).astype(dtype)
-
-
-def run(plan, inputs, shape, dtypes):
-    """Run a plan with 1, 2 and 4 threads, its outputs between guard zones; return them: they must not differ."""
-    results = []
-    for threads in (1, 2, 4):
-        guarded = [Guarded(np.full(shape, 7, dtype)) for dtype in dtypes]
-        stages.run(plan, [*inputs, *(g.array for g in guarded)], threads)
-        for one in guarded:
-            one.check()
-        results.append([one.array.copy() for one in guarded])
-    for other in results[1:]:
-        assert all(map(same_bits, results[0], other))
-    return results[0]
-
-
 @contextmanager
 def either(by_pixels):
-    """Make all products of filters and windows have pixels as rows, or none."""
+    """Make all products of filters and windows have pixels as rows, or none; and none be taken by tiles."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conv.winograd, "choose", lambda layer, dtype: 0)
         for name in ("_FEW_PIXELS", "_FEW_FILTERS", "_FEW_TERMS"):
             patch.setattr(conv, name, 0 if by_pixels else 1 << 40)
         yield
@@ -74,9 +57,6 @@ def cases(draw):
     return x, weight, out, attributes
 
 
-LAYOUTS = st.sampled_from(["contiguous", "contiguous", "turned", "stepped", "reversed"])
-
-
 @settings(max_examples=100, deadline=None)
 @given(case=cases(), dtype=st.sampled_from([F32, F64]), layouts=st.tuples(LAYOUTS, LAYOUTS), biased=st.booleans(),
        by_pixels=st.booleans())  # fmt: skip
@@ -86,7 +66,7 @@ def test_forward(case, dtype, layouts, biased, by_pixels):
     inputs = [x, weight, numbers(out[1:2], dtype, 3)][: 2 + biased]
     with either(by_pixels):
         plan = conv.PLANS["conv2d"]([*map(stages.described, inputs)], [Array.contiguous(dtype, out)], **attributes)
-    (found,) = run(plan, inputs, out, [dtype])
+    (found,) = run_guarded(plan, inputs, out, [dtype])
     assert_close(found, eager("conv2d", *(i.astype(F64) for i in inputs), **attributes), dtype=dtype,
                  terms=weight[:1].size)  # fmt: skip
 
@@ -102,7 +82,7 @@ def test_transpose_in_the_images(case, dtype, layouts, by_pixels):
         plan = conv.PLANS["conv2d_data"](
             [*map(stages.described, (g, weight))], [Array.contiguous(dtype, x_shape)], **attributes
         )
-    (found,) = run(plan, (g, weight), x_shape, [dtype])
+    (found,) = run_guarded(plan, (g, weight), x_shape, [dtype])
     expected = eager("conv2d_data", g.astype(F64), weight.astype(F64), **attributes)
     assert_close(found, expected, dtype=dtype, terms=weight.size)
 
@@ -116,7 +96,7 @@ def test_transpose_in_the_weight(case, dtype, layout):
     plan = conv.PLANS["conv2d_weight"](
         [*map(stages.described, (x, g))], [Array.contiguous(dtype, weight_shape)], **attributes
     )
-    (found,) = run(plan, (x, g), weight_shape, [dtype])
+    (found,) = run_guarded(plan, (x, g), weight_shape, [dtype])
     expected = eager("conv2d_weight", x.astype(F64), g.astype(F64), **attributes)
     assert_close(found, expected, dtype=dtype, terms=max(1, g[:, 0].size))
 
@@ -143,7 +123,7 @@ def test_epilogues_of_windows(stride, by_pixels):
             plan = conv.plan_conv2d(
                 *described[:2], outputs, epilogue=epilogue, operands=described[2:], **attributes
             )
-        found = run(plan, arrays, expected.shape, [F32, np.dtype(bool)])
+        found = run_guarded(plan, arrays, expected.shape, [F32, np.dtype(bool)])
         assert_close(found[0], np.maximum(expected * scale + operand, 0), terms=40)
         assert same_bits(found[1], found[0] > 0)
 
@@ -160,7 +140,7 @@ def test_epilogues_of_the_transpose_in_the_images(stride, by_pixels):
     with either(by_pixels):
         plan = conv.plan_conv2d_data(*described[:2], [Array.contiguous(F32, x_shape)], epilogue=epilogue,
                                      operands=described[2:], **attributes)  # fmt: skip
-    (found,) = run(plan, (g, weight, x, shift), x_shape, [F32])
+    (found,) = run_guarded(plan, (g, weight, x, shift), x_shape, [F32])
     expected = eager("conv2d_data", g.astype(F64), weight.astype(F64), size=x_shape[2:], **attributes)
     assert_close(found, np.where(x > 0, expected, 0) + shift, terms=40)
 
@@ -173,7 +153,7 @@ def test_epilogues_of_the_transpose_in_the_weight():
     described = [*map(stages.described, arrays)]
     plan = conv.plan_conv2d_weight(*described[:2], [Array.contiguous(F32, weight.shape)] * 2, epilogue=epilogue,
                                    operands=described[2:], **geometry())  # fmt: skip
-    found = run(plan, arrays, weight.shape, [F32, F32])
+    found = run_guarded(plan, arrays, weight.shape, [F32, F32])
     expected = eager("conv2d_weight", x.astype(F64), g.astype(F64), kernel=(3, 3), **geometry())
     assert_close(found[0], weight - rate * expected, terms=216)
     assert_close(found[1], expected * scale, terms=216)
@@ -197,14 +177,7 @@ def test_interpreted(name, by_pixels):
     with either(by_pixels):
         plan = conv.PLANS[name]([*map(stages.described, inputs)], [stages.described(out)], **attributes, **more)
     stages.run(plan, [*inputs, out])
-    memory = [np.ascontiguousarray(i).ravel() for i in (*inputs, np.zeros(shape))]
-    memory = [m.astype(F32) for m in memory] + [np.full(size // 4, np.nan, F32) for size in plan.scratch]
-    for stage in plan.stages:
-        kernel, touched = stage.build(), (*stage.reads, *stage.writes)
-        names = [p.name for p in kernel.parameters]
-        values = dict(zip(names[len(touched) :], np.frombuffer(stage.numbers, np.int64).tolist(), strict=True))
-        interp.run(kernel, dict(zip(names, [memory[k] for k in touched], strict=False)) | values, threads=2)
-    assert same_bits(memory[2].reshape(shape), out)
+    assert same_bits(interpreted(plan, inputs, shape), out)
 
 
 @both_ways
@@ -219,16 +192,16 @@ def check_all(shape):
     x, weight = numbers(shape, seed=1), numbers((140, shape[1], 3, 3), seed=2)
     out, attributes = (shape[0], 140, *shape[2:]), geometry()
     plan = conv.plan_conv2d(*map(stages.described, (x, weight)), [Array.contiguous(F32, out)], **attributes)
-    (found,) = run(plan, (x, weight), out, [F32])
+    (found,) = run_guarded(plan, (x, weight), out, [F32])
     assert_close(found, eager("conv2d", x.astype(F64), weight.astype(F64), **attributes), terms=weight[0].size)
     plan = conv.plan_conv2d_data(*map(stages.described, (found, weight)), [Array.contiguous(F32, shape)], **attributes)
-    (data,) = run(plan, (found, weight), shape, [F32])
+    (data,) = run_guarded(plan, (found, weight), shape, [F32])
     expected = eager("conv2d_data", found.astype(F64), weight.astype(F64), size=shape[2:], **attributes)
     scale = float(np.abs(found).max())
     assert_close(data / scale, expected / scale, terms=140 * 9)
     plan = conv.plan_conv2d_weight(*map(stages.described, (x, found)), [Array.contiguous(F32, weight.shape)],
                                    **attributes)  # fmt: skip
-    (gradient,) = run(plan, (x, found), weight.shape, [F32])
+    (gradient,) = run_guarded(plan, (x, found), weight.shape, [F32])
     expected = eager("conv2d_weight", x.astype(F64), found.astype(F64), kernel=(3, 3), **attributes)
     assert_close(gradient / scale, expected / scale, terms=found[:, 0].size)
 
@@ -236,7 +209,7 @@ def check_all(shape):
 def test_long_lines_of_few_filters():
     x, weight = numbers((1, 2, 3, 300), seed=1), numbers((1, 2, 3, 3), seed=2)
     plan = conv.plan_conv2d(*map(stages.described, (x, weight)), [Array.contiguous(F32, (1, 1, 3, 300))], **geometry())
-    (found,) = run(plan, (x, weight), (1, 1, 3, 300), [F32])
+    (found,) = run_guarded(plan, (x, weight), (1, 1, 3, 300), [F32])
     assert_close(found, eager("conv2d", x.astype(F64), weight.astype(F64), **geometry()), terms=18)
 
 

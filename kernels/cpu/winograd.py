@@ -1,0 +1,211 @@
+"""Plans of Winograd convolutions: which layers they suit, which tile, and how the tiles are cut in tasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tensorlite.kernels.cpu import team
+from tensorlite.kernels.cpu.conv_geometry import Pair
+from tensorlite.kernels.cpu.matmul import fitted
+from tensorlite.kernels.generated import conv_parts, gemm_loops, winograd_filters, winograd_loops
+from tensorlite.kernels.generated.gemm_loops import Epilogue, Schedule
+from tensorlite.kernels.generated.winograd_filters import GAP, Filters
+from tensorlite.kernels.generated.winograd_loops import THICKNESS, Form
+from tensorlite.kernels.stage import Array, Stage, pack
+
+R = 3
+"""The taps of a filter along an axis."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution of 3 x 3 filters, step 1: images whose lines follow each other, from ``top`` and ``left`` before
+    the first pixel on; ``filters`` are a base and the strides of results' channels, summed channels, lines and taps.
+    """
+
+    images: Array
+    base: int
+    number: int
+    border: Pair
+    channels: int
+    out: Pair
+    filters: tuple[int, int, int, int, int]
+
+    @property
+    def depth(self) -> int:
+        """The number of channels that are summed."""
+        return self.images.shape[1]
+
+    def tiles(self, m: int) -> Pair:
+        """Return how many tiles an image has, down and across."""
+        return -(-self.out[0] // m), -(-self.out[1] // m)
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """A model of the machine: nanoseconds of one thread for each number (measured on the machine of `MEASURED.md`)."""
+
+    product: float = 1 / 105  # a multiplication and an addition of the micro-kernel
+    direct: float = 1 / 95  # the same of a convolution without tiles
+    data: float = 0.05  # a transformed pixel
+    sums: float = 0.045  # a sum that is transformed back
+    turned: float = 0.2  # a pixel that is read
+    stored: float = 0.28  # a pixel that is written
+    filter: float = 0.065  # a transformed tap
+    fetched: float = 0.03  # a transformed tap that comes from the third cache,
+    fetched_far: float = 0.12  # or from memory
+
+
+COSTS = Costs()
+TILES = (2, 4)
+_LARGEST_BLOCK = 96  # tiles
+_BLOCK_BYTES = 1 << 20  # of transformed pixels: they stay in the second cache
+_WHOLE_DEPTH = 256  # channels that are one block of the sum
+_OWN_DEPTH = 128  # channels of filters that are worth transforming where they are used
+_FAR = 4 << 20  # transformed taps: more do not stay in the third cache
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How tiles are cut: images, or lines of tiles, in a block; and into how many groups the panels are found.
+
+    ``own``: each task transforms the filters of its panels itself; they are used once.
+    """
+
+    images: int
+    rows: int
+    groups: int
+    own: bool
+    time: float
+
+
+def choose(layer: Layer, dtype: np.dtype[Any]) -> int:
+    """Return the tile that the model of the machine takes to be fastest on one thread, or 0 for none."""
+    schedule = fitted(gemm_loops.schedule(dtype), 2, layer.channels)
+    fits = min(layer.depth, layer.channels) >= schedule.square and min(layer.out) > 0 and layer.images.shape[0] > 0
+    tiles = [m for m in TILES if layer.tiles(m)[1] <= _LARGEST_BLOCK]
+    if dtype != np.float32 or not fits or not tiles:
+        return 0
+    pixels = layer.images.shape[0] * layer.out[0] * layer.out[1]
+    direct = pixels * layer.depth * layer.channels * R * R * COSTS.direct
+    times = {m: cut(layer, m, schedule, 1).time for m in tiles}
+    best = min(tiles, key=times.__getitem__)
+    return best if times[best] < direct else 0
+
+
+def cut(layer: Layer, m: int, schedule: Schedule, slots: int) -> Cut:
+    """Return how to cut the tiles, so that the slowest slot is done soonest."""
+    (down, across), count = layer.tiles(m), layer.images.shape[0]
+    panels, products, each = -(-layer.channels // schedule.lanes), (m + R - 1) ** 2, down * across
+    most = max(across, min(_LARGEST_BLOCK, _BLOCK_BYTES // (products * layer.depth * 4)))
+    pieces = {(images, down) for images in range(1, min(count, most // each) + 1)}
+    pieces |= {(1, rows) for rows in range(1, min(down, most // across) + 1)}
+    if count * each <= _LARGEST_BLOCK:
+        pieces.add((count, down))
+    groups = {1, *range(2, min(panels, slots) + 1)}
+    cuts = (_timed(layer, m, schedule, slots, *piece, n) for piece in sorted(pieces) for n in sorted(groups))
+    return min(cuts, key=lambda found: found.time)
+
+
+def owns_filters(layer: Layer, m: int) -> bool:
+    """Tell whether each task transforms the filters of its panels itself: where few tiles use many filters.
+
+    The order of a sum depends on it, and so it does not depend on the number of threads.
+    """
+    down, across = layer.tiles(m)
+    return layer.images.shape[0] * down * across <= _LARGEST_BLOCK and layer.depth > _OWN_DEPTH
+
+
+def _timed(layer: Layer, m: int, schedule: Schedule, slots: int, images: int, rows: int, groups: int) -> Cut:
+    """Return a cut, and about how many nanoseconds the slowest slot takes."""
+    (down, across), count, products = layer.tiles(m), layer.images.shape[0], (m + R - 1) ** 2
+    depth, panels = layer.depth, -(-layer.channels // schedule.lanes)
+    wide = -(-panels // groups) * schedule.lanes
+    taps, all_taps = products * depth * wide, products * depth * panels * schedule.lanes
+    own = owns_filters(layer, m)
+
+    def piece(images: int, rows: int) -> float:
+        tiles = images * rows * across
+        rounded = -(-tiles // schedule.rows) * schedule.rows
+        seen, made = (images * (rows * m + extra) * layer.out[1] for extra in (R - 1, 0))
+        fetching = COSTS.filter if own else COSTS.fetched_far if all_taps > _FAR else COSTS.fetched
+        return (
+            products * (rounded * depth * wide * COSTS.product + tiles * (depth * COSTS.data + wide * COSTS.sums))
+            + seen * depth * COSTS.turned + made * wide * COSTS.stored + taps * fetching
+        )  # fmt: skip
+
+    strips = [rows] * (down // rows) + ([down % rows] if down % rows else [])
+    whole, rest = divmod(count, images)
+    times = [piece(images, r) for r in strips] * whole + [piece(rest, r) for r in strips if rest]
+    number = len(times) * groups
+    total = sum(times) * groups
+    slowest = max(total / slots, -(-number // slots) * total / number)
+    filtering = 0.0 if own else all_taps * (COSTS.filter + (COSTS.fetched_far if all_taps > _FAR else 0.0)) / slots
+    return Cut(images, rows, groups, own, slowest + filtering)
+
+
+def stages(
+    layer: Layer, m: int, epilogue: Epilogue, step: str, places: list[tuple[int, ...]], dtype: np.dtype[Any],
+    scratch: int, reads: tuple[int, ...], writes: tuple[int, ...], runs: Pair,
+) -> tuple[list[Stage], list[int]]:  # fmt: skip
+    """Return the stages of a layer with tiles of ``m`` by ``m`` results, and the sizes of their scratch arrays."""
+    schedule = fitted(gemm_loops.schedule(dtype), 2, layer.channels)
+    size, slots = m + R - 1, team.get_num_threads()
+    products, panels = size * size, -(-layer.channels // schedule.lanes)
+    found = cut(layer, m, schedule, slots)
+    down, across = layer.tiles(m)
+    count, depth, height, width = layer.images.shape
+    strips = -(-down // found.rows)
+    tiles = found.images * found.rows * across
+    rounded = -(-tiles // schedule.rows) * schedule.rows
+    pieces = -(-count // found.images) * strips
+    data_plane, sums_plane = tiles * depth + GAP, rounded * schedule.lanes + GAP
+    seen = min(height, found.rows * m + R - 1) * width
+    pixels = found.images * min(layer.out[0], found.rows * m) * layer.out[1]
+    filters = _filters(layer, m, schedule)
+    form = Form(conv_parts.Form(schedule, epilogue, step), m, R, depth <= _WHOLE_DEPTH, filters if found.own else None)
+    parts = [(seen + 1) * depth, products * data_plane, products * sums_plane,
+             (pixels + 2 * schedule.square) * schedule.lanes]  # fmt: skip
+    parts += [products * (THICKNESS * schedule.lanes + GAP)] if found.own else []
+    parts = [-(-part // GAP) * GAP for part in parts]
+    numbers = pack(
+        depth, layer.channels, *layer.filters,
+        slots, pieces * found.groups, found.groups, panels, -(-panels // found.groups), layer.channels,
+        count, found.images, strips, found.rows, down, across,
+        height, width, *layer.border, *layer.out,
+        layer.base, *layer.images.strides[:2], seen * depth, data_plane, sums_plane, pixels + schedule.square,
+        *runs, *parts, *(number for place in places for number in place),
+    )  # fmt: skip
+    work, key = found.time * slots, form.key()
+    first = scratch if found.own else scratch + 1
+    areas = tuple(range(first, first + len(parts)))
+    inputs = (layer.number, 1 if found.own else scratch, *areas, *reads)
+    tile_stage = Stage(key, lambda: winograd_loops.kernel(form), inputs, writes, numbers, work)
+    sizes = [slots * part * dtype.itemsize for part in parts]
+    if found.own:
+        return [tile_stage], sizes
+    transformed = panels * products * (depth * schedule.lanes + GAP) * dtype.itemsize
+    return [_filter_stage(layer, filters, scratch), tile_stage], [transformed, *sizes]
+
+
+def _filters(layer: Layer, m: int, schedule: Schedule) -> Filters:
+    _, row, channel, down, across = layer.filters
+    run, square = R * R, schedule.square
+    together = abs(across) == 1 and down == R * across and layer.channels % square == 0
+    how = "any"
+    if together and channel == run and layer.depth % square == 0:
+        how = "columns"
+    elif together and row == run:
+        how = "near"
+    return Filters(schedule, m, R, how, across if how != "any" else 1)
+
+
+def _filter_stage(layer: Layer, form: Filters, scratch: int) -> Stage:
+    panels = -(-layer.channels // form.schedule.lanes)
+    pieces = layer.depth // form.channels
+    numbers = pack(panels * pieces, pieces, layer.depth, layer.channels, *layer.filters)
+    work = 200.0 + panels * layer.depth * form.schedule.lanes * (form.m + R - 1) ** 2 * COSTS.filter
+    return Stage(form.key(), lambda: winograd_filters.filter_kernel(form), (1,), (scratch,), numbers, work)

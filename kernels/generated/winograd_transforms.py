@@ -1,0 +1,102 @@
+"""Winograd's transforms as statements: products of a matrix of fractions and named values, pairs taken together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from tensorlite.kernels import scalar as s
+from tensorlite.kernels.loops import Let, Statement
+from tensorlite.kernels.winograd import Matrix
+
+
+def transform(matrix: Matrix, values: Sequence[str], name: str) -> tuple[list[Statement], list[str]]:
+    """Return statements that multiply a matrix and a vector of values, and the names of the results.
+
+    What belongs to points of both signs is taken together, as sums and differences: that is half of the products.
+    """
+    statements, matrix, values = _fold_columns(matrix, values, name)
+    names = [f"{name}_{i}" for i in range(len(matrix))]
+    rows = iter(range(len(matrix)))
+    for i in rows:
+        sign = _mirrored(matrix[i], matrix[i + 1]) if i + 1 < len(matrix) else 0
+        if not sign:
+            statements.append(Let(names[i], _product(matrix[i], values)))
+            continue
+        even, odd = s.Var(f"{name}_even{i}"), s.Var(f"{name}_odd{i}")
+        statements += [
+            Let(f"{name}_even{i}", _product(_every_second(matrix[i], 0), values)),
+            Let(f"{name}_odd{i}", _product(_every_second(matrix[i], 1), values)),
+            Let(names[i], even + odd),
+            Let(names[next(rows)], even - odd if sign > 0 else odd - even),
+        ]
+    return statements, names
+
+
+def _fold_columns(
+    matrix: Matrix, values: Sequence[str], name: str
+) -> tuple[list[Statement], Matrix, Sequence[str]]:
+    """Replace pairs of columns that differ in the sign of every second element, and their values, by two half empty."""
+    statements: list[Statement] = []
+    folded, columns, kept = [], list(zip(*matrix, strict=True)), []
+    numbers = iter(range(len(columns)))
+    for k in numbers:
+        column = columns[k]
+        if not any(column[1::2]) or columns[k + 1 : k + 2] != [_alternating(column)]:
+            folded.append(column)
+            kept.append(values[k])
+            continue
+        one, other = s.Var(values[k]), s.Var(values[next(numbers)])
+        kept += [f"{name}_sum{k}", f"{name}_difference{k}"]
+        statements += [Let(kept[-2], one + other), Let(kept[-1], one - other)]
+        folded += [_every_second(column, 0), _every_second(column, 1)]
+    return statements, tuple(zip(*folded, strict=True)), kept
+
+
+def _alternating(row: Sequence[Fraction]) -> tuple[Fraction, ...]:
+    return tuple(-x if i % 2 else x for i, x in enumerate(row))
+
+
+def _every_second(row: Sequence[Fraction], first: int) -> tuple[Fraction, ...]:
+    """Return the row with zeros at all other places."""
+    return tuple(x if i % 2 == first else Fraction(0) for i, x in enumerate(row))
+
+
+def _mirrored(row: Sequence[Fraction], other: Sequence[Fraction]) -> int:
+    """Return 1 if the second row has the opposite sign at the odd places, -1 if at the even ones, else 0."""
+    if not any(row[::2]) or not any(row[1::2]):
+        return 0
+    return next((sign for sign in (1, -1) if tuple(other) == tuple(sign * x for x in _alternating(row))), 0)
+
+
+def _product(row: Sequence[Fraction], values: Sequence[str]) -> s.Expr:
+    """Return the sum of factors times values, those of 1 first: they need no multiplication."""
+    terms = sorted(((x, value) for x, value in zip(row, values, strict=True) if x), key=lambda term: term[0] != 1)
+    if not terms:
+        return s.Const(0.0)
+    (factor, value), *rest = terms
+    total: s.Expr = s.Var(value) if factor == 1 else s.Var(value) * float(factor)
+    for factor, value in rest:
+        if abs(factor) == 1:
+            total = total + s.Var(value) if factor == 1 else total - s.Var(value)
+        else:
+            total = s.fma(s.Var(value), s.Const(float(factor)), total)
+    return total
+
+
+def transform_square(
+    matrix: Matrix, values: Sequence[Sequence[str]], name: str
+) -> tuple[list[Statement], list[list[str]]]:
+    """Return statements for ``matrix @ values @ matrix.T``, and the names of the results."""
+    statements: list[Statement] = []
+    columns = []
+    for j in range(len(values[0])):
+        more, found = transform(matrix, [row[j] for row in values], f"{name}_down{j}")
+        statements += more
+        columns.append(found)
+    rows = []
+    for i in range(len(matrix)):
+        more, found = transform(matrix, [column[i] for column in columns], f"{name}_across{i}")
+        statements += more
+        rows.append(found)
+    return statements, rows

@@ -1,0 +1,196 @@
+"""Winograd's matrices are exact; its planned convolutions agree with float64 bodies for any layer, tile and threads."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from guarded import same_bits
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from planned import LAYERS_LAYOUTS as LAYOUTS
+from planned import eager, interpreted, laid, numbers, run_guarded
+from tolerance import WINOGRAD, assert_close_to_scale
+
+from tensorlite.kernels import interp, loops
+from tensorlite.kernels import scalar as s
+from tensorlite.kernels.cpu import conv, stages, winograd
+from tensorlite.kernels.generated import winograd_transforms
+from tensorlite.kernels.stage import Array
+from tensorlite.kernels.winograd import winograd as matrices
+
+F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
+fractions = st.fractions(min_value=-9, max_value=9, max_denominator=9)
+
+
+def product(matrix, vector):
+    return [sum(a * b for a, b in zip(row, vector, strict=True)) for row in matrix]
+
+
+@settings(deadline=None)
+@given(m=st.integers(1, 9), r=st.integers(1, 6), data=st.data())
+def test_the_matrices_are_exact(m, r, data):
+    found = matrices(m, r)
+    inputs, taps = (data.draw(st.lists(fractions, min_size=n, max_size=n)) for n in (m + r - 1, r))
+    products = [a * b for a, b in zip(product(found.filter, taps), product(found.data, inputs), strict=True)]
+    assert product(found.output, products) == [sum(inputs[i + j] * taps[j] for j in range(r)) for i in range(m)]
+
+
+@pytest.mark.parametrize("m,r", [(0, 3), (2, 0), (-1, 3)])
+def test_there_are_no_tiles_without_results(m, r):
+    with pytest.raises(ValueError, match=f"^winograd: expected positive numbers of results and taps, got {m} and {r}$"):
+        matrices(m, r)
+
+
+@pytest.mark.parametrize("which", ["data", "filter", "output"])
+@pytest.mark.parametrize("m,r", [(2, 3), (3, 4), (4, 3), (6, 3), (1, 1), (3, 1)])
+def test_a_transform_in_loops_is_the_matrix(m, r, which):
+    """Sums and differences shared between points of both signs leave the numbers as they are: small integers, exact."""
+    matrix = getattr(matrices(m, r), which)
+    scale = np.lcm.reduce([x.denominator for row in matrix for x in row])
+    whole = tuple(tuple(x * int(scale) for x in row) for row in matrix)
+    values = [f"x{k}" for k in range(len(matrix[0]))]
+    statements, names = winograd_transforms.transform(whole, values, "t")
+    out = loops.Buffer("out", F32, writable=True)
+    loads = [loops.Load(name, "x", s.Const(k)) for k, name in enumerate(values)]
+    stores = [loops.Store("out", s.Const(k) + s.Var("once"), s.Var(name)) for k, name in enumerate(names)]
+    task = loops.parallel("once", 1, *loads, *statements, *stores)
+    kernel = loops.build("transform", (loops.Buffer("x", F32), out), (task,))
+    x, found = np.arange(1, len(values) + 1, dtype=F32) ** 2, np.zeros(len(names), F32)
+    interp.run(kernel, {"x": x, "out": found})
+    assert found.tolist() == product(whole, [Fraction(float(value)) for value in x])
+
+
+def test_a_transform_takes_points_of_both_signs_together():
+    """F(4, 3) of data: 32 operations, not the 52 that the matrix has."""
+    statements, _ = winograd_transforms.transform(matrices(4, 3).data, [f"x{k}" for k in range(6)], "t")
+    assert sum(len(list(s.postorder(let.value))) > 1 for let in statements) == 10
+
+
+@st.composite
+def layers(draw):
+    images, height, width = draw(st.integers(1, 5)), draw(st.integers(1, 21)), draw(st.integers(1, 21))
+    border = draw(st.tuples(*[st.tuples(st.integers(0, 3), st.integers(0, 3))] * 2))
+    height, width = (max(n, 3 - sum(p)) for n, p in zip((height, width), border, strict=True))
+    channels, filters = (draw(st.sampled_from([16, 17, 32, 33, 64, 80, 130])) for _ in range(2))
+    return (images, channels, height, width), filters, border
+
+
+def attributes(border):
+    return {"stride": (1, 1), "padding": border, "dilation": (1, 1), "groups": 1}
+
+
+def with_tiles(m):
+    patch = pytest.MonkeyPatch()
+    patch.setattr(winograd, "choose", lambda layer, dtype: m)
+    return patch
+
+
+@settings(max_examples=60, deadline=None)
+@given(layer=layers(), m=st.sampled_from([2, 4, 6]), layouts=st.tuples(LAYOUTS, LAYOUTS), biased=st.booleans())
+def test_forward(layer, m, layouts, biased):
+    shape, filters, border = layer
+    x = laid(numbers(shape, seed=1), layouts[0])
+    weight = laid(numbers((filters, shape[1], 3, 3), seed=2), layouts[1])
+    inputs = [x, weight, numbers((filters,), seed=3)][: 2 + biased]
+    expected = eager("conv2d", *(i.astype(F64) for i in inputs), **attributes(border))
+    patch = with_tiles(m)
+    try:
+        outputs = [Array.contiguous(F32, expected.shape)]
+        plan = conv.PLANS["conv2d"]([*map(stages.described, inputs)], outputs, **attributes(border))
+    finally:
+        patch.undo()
+    assert plan.stages[-1].key.startswith("winograd")
+    (found,) = run_guarded(plan, inputs, expected.shape, [F32])
+    assert_close_to_scale(found, expected, WINOGRAD)
+
+
+@settings(max_examples=60, deadline=None)
+@given(layer=layers(), m=st.sampled_from([2, 4, 6]), layouts=st.tuples(LAYOUTS, LAYOUTS))
+def test_transpose_in_the_images(layer, m, layouts):
+    shape, filters, border = layer
+    counts = [n + sum(p) - 2 for n, p in zip(shape[2:], border, strict=True)]
+    g = laid(numbers((shape[0], filters, *counts), seed=1), layouts[0])
+    weight = laid(numbers((filters, shape[1], 3, 3), seed=2), layouts[1])
+    geometry = attributes(border) | {"size": shape[2:]}
+    expected = eager("conv2d_data", g.astype(F64), weight.astype(F64), **geometry)
+    patch = with_tiles(m)
+    try:
+        described = [*map(stages.described, (g, weight))]
+        plan = conv.PLANS["conv2d_data"](described, [Array.contiguous(F32, shape)], **geometry)
+    finally:
+        patch.undo()
+    assert plan.stages[-1].key.startswith("winograd")
+    (found,) = run_guarded(plan, (g, weight), shape, [F32])
+    assert_close_to_scale(found, expected, WINOGRAD)
+
+
+@pytest.mark.parametrize("shape,filters", [((8, 256, 7, 7), 128), ((2, 192, 4, 4), 65), ((3, 32, 30, 30), 16)])
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+def test_any_number_of_slots_has_the_same_bits(shape, filters, threads, monkeypatch):
+    """The plans of teams of other sizes cut tiles and panels otherwise."""
+    x, weight = numbers(shape, seed=1), numbers((filters, shape[1], 3, 3), seed=2)
+    out = (shape[0], filters, *shape[2:])
+    monkeypatch.setattr(winograd, "choose", lambda layer, dtype: 4)
+    found = []
+    for slots in (1, threads):
+        monkeypatch.setattr(winograd.team, "get_num_threads", lambda slots=slots: slots)
+        described = [*map(stages.described, (x, weight))]
+        plan = conv.PLANS["conv2d"](described, [Array.contiguous(F32, out)], **attributes(((1, 1), (1, 1))))
+        found += run_guarded(plan, (x, weight), out, [F32])
+    assert found[0].tobytes() == found[1].tobytes()
+
+
+def test_layers_of_residual_networks_are_taken_by_tiles_and_others_are_not():
+    def chosen(channels, filters, extent, images=8, dtype=F32):
+        x = Array.contiguous(dtype, (images, channels, extent, extent))
+        layer = winograd.Layer(x, 0, 0, (1, 1), filters, (extent, extent), (0, channels * 9, 9, 3, 1))
+        return winograd.choose(layer, np.dtype(dtype))
+
+    for channels, extent in ((64, 56), (128, 28), (256, 14), (512, 7)):
+        assert chosen(channels, channels, extent) == 4
+    assert chosen(3, 64, 224) == 0  # fewer channels than lanes
+    assert chosen(64, 64, 56, dtype=np.float64) == 0
+    assert chosen(64, 64, 56, images=0) == 0
+
+
+def test_epilogues():
+    shape = (2, 32, 9, 9)
+    x, weight = numbers(shape, seed=1), numbers((70, 32, 3, 3), seed=2)
+    expected = eager("conv2d", x.astype(F64), weight.astype(F64), **attributes(((1, 1), (1, 1))))
+    scale, other = numbers((70, 1, 1), seed=3), numbers(expected.shape, seed=4)
+    arrays = (x, weight, scale, other)
+    described, total = [*map(stages.described, arrays)], s.Var("product") * s.Var("e0") + s.Var("e1")
+    outputs = [Array.contiguous(dtype, expected.shape) for dtype in (F32, bool)]
+    patch = with_tiles(4)
+    try:
+        plan = conv.plan_conv2d(
+            *described[:2], outputs, epilogue=[s.maximum(total, 0.0), s.greater(total, 0.0)], operands=described[2:],
+            **attributes(((1, 1), (1, 1))),
+        )  # fmt: skip
+    finally:
+        patch.undo()
+    found = run_guarded(plan, arrays, expected.shape, [F32, np.dtype(bool)])
+    assert_close_to_scale(found[0], np.maximum(expected * scale + other, 0), WINOGRAD)
+    assert np.array_equal(found[1], found[0] > 0)
+
+
+@pytest.mark.parametrize("name", ["conv2d", "conv2d_data"])
+@pytest.mark.parametrize("shape,m", [((2, 16, 5, 4), 2), ((1, 17, 3, 6), 4), ((1, 144, 2, 3), 2)])
+def test_interpreted(name, shape, m):
+    """What runs natively is the kernels' meaning, bit by bit, and it touches nothing that it must not."""
+    x, weight = numbers(shape, seed=1), numbers((16, shape[1], 3, 3), seed=2)
+    g, geometry = eager("conv2d", x, weight, **attributes(((1, 1), (1, 1)))), attributes(((1, 1), (1, 1)))
+    inputs, out, more = {
+        "conv2d": ((x, weight), np.zeros(g.shape, F32), {}),
+        "conv2d_data": ((g, weight), np.zeros(shape, F32), {"size": shape[2:]}),
+    }[name]
+    patch = with_tiles(m)
+    try:
+        plan = conv.PLANS[name]([*map(stages.described, inputs)], [stages.described(out)], **geometry, **more)
+    finally:
+        patch.undo()
+    assert plan.stages[-1].key.startswith("winograd")
+    stages.run(plan, [*inputs, out])
+    assert same_bits(interpreted(plan, inputs, out.shape), out)
