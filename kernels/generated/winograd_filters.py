@@ -66,6 +66,7 @@ def filter_kernel(form: Filters) -> loops.Kernel:
 
 
 def turned_size(form: Filters) -> int:
+    """Return how many elements the scratch array has in which filters are turned."""
     taps, square = form.r * form.r, form.schedule.square
     columns = {"columns": taps * square, "near": _columns(form) + _columns(form) - taps, "any": 1}[form.how]
     return columns * form.schedule.lanes

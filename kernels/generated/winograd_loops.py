@@ -85,12 +85,12 @@ def parameters(form: Form) -> list[str]:
 
 
 def kernel(form: Form) -> loops.Kernel:
-    """Return the loops of the tiles: buffers x, w or u, the areas of scratch memory, and those of the epilogue."""
-    dtype = np.dtype(form.parts.schedule.dtype)
-    buffers = [Buffer("x", dtype), Buffer("w" if form.filters else "u", dtype)]
-    buffers += [Buffer(name, dtype, writable=True) for name in work(form)]
-    numbers = map(Parameter, parameters(form))
-    return loops.build("winograd", (*buffers, *gemm.outputs(form.parts.epilogue), *numbers), (_slots(form),))
+    """Return the loops of the tiles: buffers x, w or u, the epilogue's operands; areas of scratch memory, outputs."""
+    dtype, epilogue = np.dtype(form.parts.schedule.dtype), gemm.outputs(form.parts.epilogue)
+    operands = len(form.parts.epilogue.operands)
+    buffers = [Buffer("x", dtype), Buffer("w" if form.filters else "u", dtype), *epilogue[:operands]]
+    buffers += [*(Buffer(name, dtype, writable=True) for name in work(form)), *epilogue[operands:]]
+    return loops.build("winograd", (*buffers, *map(Parameter, parameters(form))), (_slots(form),))
 
 
 def _slots(form: Form) -> loops.For:
