@@ -222,7 +222,7 @@ def plan_conv2d(
         return None
     counts, filters = pair(outputs[0].shape[2:]), weight.shape[0] // groups
     steps = pair(weight.strides[2:])
-    if groups == 1 and stride == dilation == (1, 1) and kernel == (winograd.R, winograd.R):
+    if groups == 1 and _takes_tiles(kernel, stride, dilation):
         places = (0, weight.strides[0], weight.strides[1], *steps)
         found = _winograd(x, filters, counts, (padding[0][0], padding[1][0]), places, finish)
         if found is not None:
@@ -288,7 +288,7 @@ def plan_conv2d_data(
     if finish is None or prod(kernel) > MOST_TAPS:
         return None
     size, filters = pair(outputs[0].shape[2:]), weight.shape[0] // groups
-    if groups == 1 and stride == dilation == (1, 1) and kernel == (winograd.R, winograd.R):
+    if groups == 1 and _takes_tiles(kernel, stride, dilation):
         row, channel, *steps = (weight.strides[axis] for axis in (1, 0, 2, 3))
         last = winograd.R - 1
         places = (last * sum(steps), row, channel, -steps[0], -steps[1])
@@ -337,11 +337,14 @@ def plan_conv2d_weight(
     """Plan the transpose of `conv2d` in its weight, whose shape is that of the outputs: sums over all windows."""
     finish, shape = _finish((x, g), outputs, epilogue, operands), outputs[0].shape
     kernel, counts = pair(shape[2:]), pair(g.shape[2:])
-    lies = counts[1] <= _LONGEST_LINE and (g.strides[3] == 1 or counts[1] == 1 or not g.size)
-    if finish is None or prod(kernel) > MOST_TAPS or not lies:
+    if finish is None or prod(kernel) > MOST_TAPS:
         return None
     rows = [row for row in map(_flat, finish.operands) if row is not None]
     if len(rows) < len(operands):
+        return None
+    if groups == 1 and _takes_tiles(kernel, stride, dilation) and winograd.suits_weight(x, g):
+        return _winograd_weight(x, g, (padding[0][0], padding[1][0]), finish, rows)
+    if counts[1] > _LONGEST_LINE or (g.strides[3] != 1 and counts[1] != 1 and g.size):
         return None
     source, taps = window_source(x, finish.count, kernel, counts, stride, padding, dilation, (0, 0))
     images, (down, across) = source.images, taps
@@ -365,6 +368,29 @@ def plan_conv2d_weight(
         form.key("conv2d_weight"), lambda: conv_weight_loops.kernel(form), reads, finish.writes, numbers, work
     )
     return Plan((*source.stages, stage), source.scratch)
+
+
+def _winograd_weight(x: Array, g: Array, border: Pair, finish: Finish, rows: list[tuple[int, int]]) -> Plan:
+    """Plan sums over tiles."""
+    stages: list[Stage] = []
+    scratch: list[int] = []
+    sides, bases, numbers = [], [], []
+    for number, side in enumerate((x, g)):
+        source = source_of(side, number, finish.count + len(scratch), (0, 0), pair(side.shape[2:]), whole=True)
+        stages, scratch, images = stages + list(source.stages), scratch + list(source.scratch), source.images
+        sides.append(Array(side.dtype, side.shape, (images.image, images.channel, images.line, 1)))
+        bases.append(images.base)
+        numbers.append(images.number)
+    epilogue = finish.epilogue("".join("ub"[step == 0] for _, step in rows))
+    stage, sizes = winograd.weight_stage(
+        sides[0], sides[1], border, pair(numbers), epilogue, rows, finish.count + len(scratch), finish.reads,
+        finish.writes, pair(bases),
+    )  # fmt: skip
+    return Plan((*stages, stage), (*scratch, *sizes))
+
+
+def _takes_tiles(kernel: Pair, stride: Pair, dilation: Pair) -> bool:
+    return stride == dilation == (1, 1) and kernel == (winograd.R, winograd.R)
 
 
 def _flat(operand: Array) -> tuple[int, int] | None:

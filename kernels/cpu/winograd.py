@@ -10,10 +10,11 @@ import numpy as np
 from tensorlite.kernels.cpu import team
 from tensorlite.kernels.cpu.conv_geometry import Pair
 from tensorlite.kernels.cpu.matmul import fitted
-from tensorlite.kernels.generated import conv_parts, gemm_loops, winograd_filters, winograd_loops
+from tensorlite.kernels.generated import conv_parts, gemm_loops, winograd_filters, winograd_loops, winograd_weight_loops
 from tensorlite.kernels.generated.gemm_loops import Epilogue, Schedule
-from tensorlite.kernels.generated.winograd_filters import GAP, Filters
+from tensorlite.kernels.generated.winograd_filters import Filters
 from tensorlite.kernels.generated.winograd_loops import THICKNESS, Form
+from tensorlite.kernels.generated.winograd_tiles import GAP
 from tensorlite.kernels.stage import Array, Stage, pack
 
 R = 3
@@ -175,9 +176,9 @@ def stages(
         depth, layer.channels, *layer.filters,
         slots, pieces * found.groups, found.groups, panels, -(-panels // found.groups), layer.channels,
         count, found.images, strips, found.rows, down, across,
-        height, width, *layer.border, *layer.out,
-        layer.base, *layer.images.strides[:2], seen * depth, data_plane, sums_plane, pixels + schedule.square,
-        *runs, *parts, *(number for place in places for number in place),
+        *layer.out, sums_plane, pixels + schedule.square, *runs,
+        layer.base, *layer.images.strides[:2], height, width, *layer.border, seen * depth, data_plane,
+        *parts, *(number for place in places for number in place),
     )  # fmt: skip
     work, key = found.time * slots, form.key()
     first = scratch if found.own else scratch + 1
@@ -209,3 +210,72 @@ def _filter_stage(layer: Layer, form: Filters, scratch: int) -> Stage:
     numbers = pack(panels * pieces, pieces, layer.depth, layer.channels, *layer.filters)
     work = 200.0 + panels * layer.depth * form.schedule.lanes * (form.m + R - 1) ** 2 * COSTS.filter
     return Stage(form.key(), lambda: winograd_filters.filter_kernel(form), (1,), (scratch,), numbers, work)
+
+
+# The transpose in the weight
+
+R_WEIGHT = 4
+"""The extent of a tile of cotangents."""
+_TILES_AT_ONCE = 64
+_BANDS = (16, 32, 48, 64, 96, 128)  # channels of the images
+
+
+def suits_weight(x: Array, g: Array) -> bool:
+    """Tell whether tiles are faster than windows for the weight of a layer, and there is a native form."""
+    square = gemm_loops.schedule(x.dtype).square
+    channels, filters, across = x.shape[1], g.shape[1], -(-g.shape[3] // R_WEIGHT)
+    fits = channels % square == 0 and filters % square == 0 and across <= _LARGEST_BLOCK
+    enough = min(channels, filters) >= 2 * square and g.size > 0 and min(g.shape[2:]) > 2
+    return x.dtype == np.float32 and fits and enough
+
+
+def weight_stage(
+    x: Array, g: Array, border: Pair, numbers: tuple[int, int], epilogue: Epilogue, rows: list[tuple[int, int]],
+    scratch: int, reads: tuple[int, ...], writes: tuple[int, ...], bases: tuple[int, int],
+) -> tuple[Stage, list[int]]:  # fmt: skip
+    """Return the stage of a layer's weight: of images and cotangents whose lines follow each other, ``numbers``."""
+    schedule = fitted(gemm_loops.schedule(x.dtype), 2, g.shape[1])
+    slots, products, (channels, filters) = team.get_num_threads(), (R + R_WEIGHT - 1) ** 2, (x.shape[1], g.shape[1])
+    down, across = (-(-n // R_WEIGHT) for n in g.shape[2:])
+    each, count = down * across, x.shape[0]
+    images = max(1, min(count, _TILES_AT_ONCE // each))
+    strips = -(-down // max(1, min(down, _TILES_AT_ONCE // across)))
+    lines = -(-down // strips)
+    strips = -(-down // lines)
+    tiles = images * lines * across
+    panels = -(-filters // schedule.lanes)
+    band = _band(channels, panels, tiles, schedule, slots)
+    tasks = -(-channels // band) * panels
+    rounded = -(-band // schedule.rows) * schedule.rows
+    x_seen = min(x.shape[2], lines * R_WEIGHT + R - 1) * x.shape[3]
+    g_seen = min(g.shape[2], lines * R_WEIGHT) * g.shape[3]
+    planes = tiles * band + GAP, tiles * schedule.lanes + GAP, rounded * schedule.lanes + GAP
+    parts = [(x_seen + 1) * band, products * planes[0], (g_seen + 1) * schedule.lanes, products * planes[1],
+             products * planes[2], (band * R * R + 2 * schedule.square) * schedule.lanes]  # fmt: skip
+    parts = [-(-part // GAP) * GAP for part in parts]
+    form = winograd_weight_loops.Form(conv_parts.Form(schedule, epilogue), R, R_WEIGHT)
+    block = pack(
+        slots, tasks, panels, band, channels, filters, -(-count // images) * strips, planes[2],
+        count, images, strips, lines, down, across,
+        bases[0], *x.strides[:2], *x.shape[2:], *border, x_seen * band, planes[0],
+        bases[1], *g.strides[:2], *g.shape[2:], 0, 0, g_seen * schedule.lanes, planes[1],
+        *parts, *(number for row in rows for number in row),
+    )  # fmt: skip
+    macs = count * each * products * channels * panels * schedule.lanes
+    areas = tuple(range(scratch, scratch + len(parts)))
+    stage = Stage(form.key(), lambda: winograd_weight_loops.kernel(form), (*numbers, *reads), (*areas, *writes), block,
+                  200.0 + 1.3 * macs * COSTS.product)  # fmt: skip
+    return stage, [slots * part * x.dtype.itemsize for part in parts]
+
+
+def _band(channels: int, panels: int, tiles: int, schedule: Schedule, slots: int) -> int:
+    """Return how many channels of the images a task takes, so that the slowest slot is done soonest."""
+
+    def slowest(band: int) -> float:
+        tasks = -(-channels // band) * panels
+        rounded = -(-band // schedule.rows) * schedule.rows
+        product = rounded * schedule.lanes * COSTS.product + (band + schedule.lanes) * COSTS.data
+        return -(-tasks // slots) * (product + 2 * rounded * schedule.lanes * 0.02 / tiles)
+
+    bands = [band for band in _BANDS if band % schedule.square == 0 and band <= channels] or [schedule.square]
+    return min(bands, key=slowest)

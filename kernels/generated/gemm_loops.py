@@ -107,12 +107,12 @@ def clear_sums(schedule: Schedule, sums: Sums) -> loops.For:
     return loops.serial("z_row", GROUPS * schedule.rows, loops.vector("z_lane", schedule.lanes, schedule.lanes, store))
 
 
-def blocks(terms: s.Expr, thickness: s.Expr, *body: Statement, count: str = "count") -> list[Statement]:
+def blocks(terms: s.Expr, thickness: s.Expr, *body: Statement) -> list[Statement]:
     """Run ``body`` for each block of the sum: ``count`` of ``terms``, from ``start`` on; once if there are none."""
     start = Let("start", index(BLOCK * thickness))
-    some = Let(count, index(s.minimum(thickness, terms - s.Var("start"))))
+    count = Let("count", index(s.minimum(thickness, terms - s.Var("start"))))
     number = s.maximum(s.Const(1), (terms + (thickness - 1)) // thickness)
-    return [Let("blocks", index(number)), loops.serial("block", s.Var("blocks"), start, some, *body)]
+    return [Let("blocks", index(number)), loops.serial("block", s.Var("blocks"), start, count, *body)]
 
 
 def clear_panel(schedule: Schedule) -> If:

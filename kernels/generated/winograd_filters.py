@@ -9,12 +9,11 @@ import numpy as np
 from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.generated.gemm_loops import Schedule
+from tensorlite.kernels.generated.winograd_tiles import GAP
 from tensorlite.kernels.generated.winograd_transforms import transform_square
 from tensorlite.kernels.loops import Buffer, Let, Load, Parameter, Scratch, Statement, Store, Transpose, index
 from tensorlite.kernels.winograd import winograd
 
-GAP = 16
-"""Elements between planes, a cache line: what belongs to one tile must not fall on one set of a cache."""
 
 @dataclass(frozen=True, slots=True)
 class Filters:

@@ -26,6 +26,7 @@ def either(by_pixels):
     """Make all products of filters and windows have pixels as rows, or none; and none be taken by tiles."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conv.winograd, "choose", lambda layer, dtype: 0)
+        patch.setattr(conv.winograd, "suits_weight", lambda x, g: False)
         for name in ("_FEW_PIXELS", "_FEW_FILTERS", "_FEW_TERMS"):
             patch.setattr(conv, name, 0 if by_pixels else 1 << 40)
         yield

@@ -176,7 +176,7 @@ def test_epilogues():
     assert np.array_equal(found[1], found[0] > 0)
 
 
-@pytest.mark.parametrize("name", ["conv2d", "conv2d_data"])
+@pytest.mark.parametrize("name", ["conv2d", "conv2d_data", "conv2d_weight"])
 @pytest.mark.parametrize("shape,m", [((2, 16, 5, 4), 2), ((1, 17, 3, 6), 4), ((1, 144, 2, 3), 2)])
 def test_interpreted(name, shape, m):
     """What runs natively is the kernels' meaning, bit by bit, and it touches nothing that it must not."""
@@ -185,12 +185,66 @@ def test_interpreted(name, shape, m):
     inputs, out, more = {
         "conv2d": ((x, weight), np.zeros(g.shape, F32), {}),
         "conv2d_data": ((g, weight), np.zeros(shape, F32), {"size": shape[2:]}),
+        "conv2d_weight": ((x, g), np.zeros(weight.shape, F32), {"kernel": (3, 3)}),
     }[name]
     patch = with_tiles(m)
+    patch.setattr(winograd, "suits_weight", lambda x, g: x.shape[1] % 16 == 0)
     try:
         plan = conv.PLANS[name]([*map(stages.described, inputs)], [stages.described(out)], **geometry, **more)
     finally:
         patch.undo()
-    assert plan.stages[-1].key.startswith("winograd")
+    assert plan.stages[-1].key.startswith("winograd") or (name, shape[1]) == ("conv2d_weight", 17)
     stages.run(plan, [*inputs, out])
     assert same_bits(interpreted(plan, inputs, out.shape), out)
+
+
+@settings(max_examples=60, deadline=None)
+@given(layer=layers(), channels=st.sampled_from([32, 48, 80]), filters=st.sampled_from([32, 64, 144]),
+       layouts=st.tuples(LAYOUTS, LAYOUTS), tiles=st.sampled_from([1, 7, 64]))  # fmt: skip
+def test_transpose_in_the_weight(layer, channels, filters, layouts, tiles):
+    shape, _, border = layer
+    shape = (shape[0], channels, *shape[2:])
+    counts = [n + sum(p) - 2 for n, p in zip(shape[2:], border, strict=True)]
+    x = laid(numbers(shape, seed=1), layouts[0])
+    g = laid(numbers((shape[0], filters, *counts), seed=2), layouts[1])
+    out, geometry = (filters, channels, 3, 3), attributes(border) | {"kernel": (3, 3)}
+    expected = eager("conv2d_weight", x.astype(F64), g.astype(F64), **geometry)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(winograd, "suits_weight", lambda x, g: True)
+        patch.setattr(winograd, "_TILES_AT_ONCE", tiles)
+        plan = conv.PLANS["conv2d_weight"]([*map(stages.described, (x, g))], [Array.contiguous(F32, out)], **geometry)
+    assert plan.stages[-1].key.startswith("winograd weight")
+    (found,) = run_guarded(plan, (x, g), out, [F32])
+    assert_close_to_scale(found, expected, WINOGRAD)
+
+
+@pytest.mark.parametrize("slots", [2, 3, 8])
+def test_a_weight_has_the_same_bits_for_any_number_of_slots(slots, monkeypatch):
+    x, g, out = numbers((3, 96, 14, 9), seed=1), numbers((3, 80, 14, 9), seed=2), (80, 96, 3, 3)
+    found = []
+    for number in (1, slots):
+        monkeypatch.setattr(winograd.team, "get_num_threads", lambda number=number: number)
+        described = [*map(stages.described, (x, g))]
+        plan = conv.PLANS["conv2d_weight"](
+            described, [Array.contiguous(F32, out)], kernel=(3, 3), **attributes(((1, 1), (1, 1)))
+        )
+        found += run_guarded(plan, (x, g), out, [F32])
+    assert plan.stages[-1].key.startswith("winograd weight")
+    assert same_bits(*found)
+
+
+def test_epilogues_of_the_weight():
+    """A step of an optimizer in the epilogue, as after a convolution's backward; two outputs."""
+    shape, out = (2, 32, 9, 9), (64, 32, 3, 3)
+    x, g, weight, rate = numbers(shape, seed=1), numbers((2, 64, 9, 9), seed=2), numbers(out, seed=3), numbers(())
+    expected = eager("conv2d_weight", x.astype(F64), g.astype(F64), kernel=(3, 3), **attributes(((1, 1), (1, 1))))
+    epilogue = [s.Var("e0") - s.Var("product") * s.Var("e1"), s.Var("product") * 2.0]
+    described = [*map(stages.described, (x, g, weight, rate))]
+    outputs = [Array.contiguous(F32, out)] * 2
+    plan = conv.plan_conv2d_weight(
+        *described[:2], outputs, epilogue=epilogue, operands=described[2:], **attributes(((1, 1), (1, 1)))
+    )
+    assert plan.stages[-1].key.startswith("winograd weight")
+    found = run_guarded(plan, (x, g, weight, rate), out, [F32, F32])
+    assert_close_to_scale(found[0], weight - expected * rate, WINOGRAD)
+    assert_close_to_scale(found[1], expected * 2, WINOGRAD)

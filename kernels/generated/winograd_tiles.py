@@ -1,0 +1,157 @@
+"""Tiles of images for Winograd convolutions: pixels are turned so that channels are lanes, and tiles are transformed.
+
+A block of tiles is some rows of tiles of an image, or some whole images: from ``first_image`` and ``top_line`` on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tensorlite.kernels import loops
+from tensorlite.kernels import scalar as s
+from tensorlite.kernels.generated.winograd_transforms import transform_square
+from tensorlite.kernels.loops import INDEX, If, Let, Load, Scratch, Statement, Store, Transpose, index
+from tensorlite.kernels.winograd import Matrix
+
+GAP = 16
+"""Elements between planes, a cache line: what belongs to one tile must not fall on one set of a cache."""
+
+ROW = 8
+"""How many places a tile's row has in a table: no tile is larger."""
+
+BLOCK_NUMBERS = ("images", "images_each", "strips", "rows_each", "tiles_down", "tiles_across")
+
+
+def block(step: int) -> list[Statement]:
+    """Name where the block number ``piece`` begins, and its size; a tile begins ``step`` pixels after the last one."""
+    piece, strip = s.Var("piece"), s.Var("strip")
+    return [
+        Let("strip", index(piece % s.Var("strips"))),
+        Let("first_image", index(piece // s.Var("strips") * s.Var("images_each"))),
+        Let("block_images", index(s.minimum(s.Var("images_each"), s.Var("images") - s.Var("first_image")))),
+        Let("rows", index(s.minimum(s.Var("rows_each"), s.Var("tiles_down") - strip * s.Var("rows_each")))),
+        Let("top_line", index(strip * s.Var("rows_each") * step)),
+        Let("tiles_each", index(s.Var("rows") * s.Var("tiles_across"))),
+        Let("tiles", index(s.Var("block_images") * s.Var("tiles_each"))),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Images in buffer ``name``, whose tiles a matrix transforms. ``channels`` from ``first`` on are the task's.
+
+    The areas ``<name>_lines`` and ``<name>_tiles`` hold what was turned, and what was transformed: [products, tiles,
+    channels], a product's tiles being ``<name>_plane`` elements.
+    """
+
+    name: str
+    matrix: Matrix
+    step: int
+    square: int
+    channels: s.Expr
+    first: s.Expr = s.Const(0)  # noqa: RUF009
+
+    @property
+    def areas(self) -> tuple[str, str]:
+        """The areas of scratch memory that it needs."""
+        return f"{self.name}_lines", f"{self.name}_tiles"
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The names of its numbers, in order."""
+        whats = ("base", "image", "channel", "height", "width", "top", "left", "zeros", "plane")
+        return tuple(f"{self.name}_{what}" for what in whats)
+
+    def var(self, what: str) -> s.Var:
+        """Return a name of this source's."""
+        return s.Var(f"{self.name}_{what}")
+
+    def let(self, what: str, value: s.Expr) -> Let:
+        """Name an index of this source's."""
+        return Let(f"{self.name}_{what}", index(value))
+
+    def prepare(self) -> list[Statement]:
+        """Declare a table of places, and set the pixel to zero that stands for those outside of an image."""
+        clear = Store(f"{self.name}_lines", self.var("lines_at") + self.var("zeros") + self.var("z"), s.Const(0.0))
+        return [
+            Scratch(f"{self.name}_places", INDEX, len(self.matrix[0]) * ROW),
+            loops.vector(f"{self.name}_z", self.channels, self.square, clear),
+        ]
+
+    def transform(self) -> list[Statement]:
+        """Turn and transform the tiles of a block."""
+        top, extent = s.Var("top_line") - self.var("top"), len(self.matrix[0])
+        bottom = s.minimum(self.var("height"), top + (s.Var("rows") - 1) * self.step + extent)
+        tile = self.var("image_here") * s.Var("tiles_each") + self.var("tile_here")
+        tiles = loops.serial(f"{self.name}_tile_here", s.Var("tiles_each"), self.let("tile", tile), *self._tile())
+        return [
+            self.let("first_line", s.minimum(self.var("height"), s.maximum(s.Const(0), top))),
+            self.let("seen", s.maximum(s.Const(0), bottom - self.var("first_line")) * self.var("width")),
+            loops.serial(f"{self.name}_image_here", s.Var("block_images"), *self._turn(), tiles),
+        ]
+
+    def _turn(self) -> list[Statement]:
+        """Turn the pixels that an image's tiles see: whole squares, the last ones overlapping."""
+        size, seen, to = self.square, self.var("seen"), self.var("lines_at") + self.var("turned_channel")
+        image = (s.Var("first_image") + self.var("image_here")) * self.var("image")
+        source = self.var("here") + self.var("turned_channel") * self.var("channel")
+        pixel, single, lane = self.var("turned_pixel"), self.var("single"), self.var("single_lane")
+        lines = f"{self.name}_lines"
+        turn = Transpose(lines, to + pixel * self.channels, self.channels, self.name, source + pixel,
+                         self.var("channel"), size)  # fmt: skip
+        squares = loops.serial(
+            f"{self.name}_across",
+            (seen + (size - 1)) // size,
+            self.let("turned_pixel", s.minimum(self.var("across") * size, seen - size)),
+            turn,
+        )
+        load = Load(f"{self.name}_moved", self.name, source + single + lane * self.var("channel"))
+        store = Store(lines, to + single * self.channels + lane, self.var("moved"))
+        copy = loops.vector(f"{self.name}_single_lane", size, size, load, store)
+        first = self.first * self.var("channel") + self.var("first_line") * self.var("width")
+        return [
+            self.let("here", self.var("base") + image + first),
+            loops.serial(
+                f"{self.name}_down",
+                (self.channels + (size - 1)) // size,
+                self.let("turned_channel", s.minimum(self.var("down") * size, self.channels - size)),
+                If(s.greater_equal(seen, size), (squares,)),
+                If(s.less(seen, size), (loops.serial(f"{self.name}_single", seen, copy),)),
+            ),
+        ]
+
+    def _tile(self) -> list[Statement]:
+        """Find the places of a tile's pixels, and transform it for all channels."""
+        size, c, here = len(self.matrix[0]), self.var("c"), self.var("tile_here")
+        y = s.Var("top_line") + here // s.Var("tiles_across") * self.step - self.var("top")
+        x = here % s.Var("tiles_across") * self.step - self.var("left")
+        line, column = self.var("tile_y") + self.var("i"), self.var("tile_x") + self.var("j")
+        inside = _within(line, self.var("height")) & _within(column, self.var("width"))
+        place = ((line - self.var("first_line")) * self.var("width") + column) * self.channels
+        place = self.var("lines_at") + s.where(inside, place, self.var("zeros"))
+        store = Store(f"{self.name}_places", self.var("i") * ROW + self.var("j"), place)
+        names = [[f"{self.name}{i}_{j}" for j in range(size)] for i in range(size)]
+        loads: list[Statement] = []
+        for i in range(size):
+            for j in range(size):
+                loads.append(Load(f"{self.name}_place{i}_{j}", f"{self.name}_places", s.Const(i * ROW + j)))
+                loads.append(Load(names[i][j], f"{self.name}_lines", self.var(f"place{i}_{j}") + c))
+        body, results = transform_square(self.matrix, names, f"{self.name}_t")
+        number = len(self.matrix)
+        stores = [
+            Store(f"{self.name}_tiles", self.var("to") + (i * number + j) * self.var("plane") + c, s.Var(results[i][j]))
+            for i in range(number)
+            for j in range(number)
+        ]
+        tabulate = loops.vector(f"{self.name}_j", size, ROW, store)
+        return [
+            self.let("tile_y", y),
+            self.let("tile_x", x),
+            loops.serial(f"{self.name}_i", size, tabulate),
+            self.let("to", self.var("tiles_at") + self.var("tile") * self.channels),
+            loops.vector(f"{self.name}_c", self.channels, self.square, *loads, *body, *stores),
+        ]
+
+
+def _within(number: s.Expr, extent: s.Expr) -> s.Expr:
+    return s.greater_equal(number, 0) & s.less(number, extent)
