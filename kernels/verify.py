@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -71,8 +71,12 @@ def _verify_block(block: loops.Block, scope: _Scope) -> None:
 
 def _require(holds: bool, scope: _Scope, message: str) -> None:
     if not holds:
-        where = "".join(f", in {loop.kind} loop {loop.index}" for loop in scope.nest)
-        raise MalformedKernel(f"kernel {scope.kernel}{where}: {message}")
+        _refuse(scope, message)
+
+
+def _refuse(scope: _Scope, message: str) -> NoReturn:
+    where = "".join(f", in {loop.kind} loop {loop.index}" for loop in scope.nest)
+    raise MalformedKernel(f"kernel {scope.kernel}{where}: {message}")
 
 
 def _claim(name: str, scope: _Scope) -> None:
@@ -89,18 +93,22 @@ def _define(name: str, dtype: loops.DType, varies: Indices, scope: _Scope) -> No
 
 def _value(value: loops.Value, scope: _Scope, dtype: loops.DType | None = None, what: str = "value") -> Indices:
     """Check an expression; return the loops that it may vary with."""
-    _require(isinstance(value, scalar.Typed), scope, f"{what} {value!r} is not typed: use loops.build")
-    assert isinstance(value, scalar.Typed)
-    if dtype is not None:
-        _require(value.dtype == dtype, scope, f"{what} {value!r} is {value.dtype}, not {dtype}")
+    if not isinstance(value, scalar.Typed):
+        _refuse(scope, f"{what} {value!r} is not typed: use loops.build")
+    if dtype is not None and value.dtype != dtype:
+        _refuse(scope, f"{what} {value!r} is {value.dtype}, not {dtype}")
     varies: Indices = frozenset()
     for node in scalar.postorder(value):
-        _require(node.op in scalar.PRIMITIVES, scope, f"{node.op} is not a primitive")
-        _require(len(node.args) == scalar.PRIMITIVES[node.op][0], scope, f"{node.op} of {len(node.args)} operands")
+        if node.op not in scalar.PRIMITIVES:
+            _refuse(scope, f"{node.op} is not a primitive")
+        if len(node.args) != scalar.PRIMITIVES[node.op][0]:
+            _refuse(scope, f"{node.op} of {len(node.args)} operands")
         if node.op == "var":
             name = str(node.value)
-            _require(name in scope.types, scope, f"{name} is not defined")
-            _require(node.dtype == scope.types[name], scope, f"{name} is {scope.types[name]}, used as {node.dtype}")
+            if name not in scope.types:
+                _refuse(scope, f"{name} is not defined")
+            if node.dtype != scope.types[name]:
+                _refuse(scope, f"{name} is {scope.types[name]}, used as {node.dtype}")
             _require_copy(name, scope)
             varies |= scope.varies[name]
     return varies

@@ -10,7 +10,7 @@ from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.generated.gemm_loops import Schedule
 from tensorlite.kernels.generated.winograd_tiles import GAP
-from tensorlite.kernels.generated.winograd_transforms import transform_square
+from tensorlite.kernels.generated.winograd_transforms import in_vectors, transform_square
 from tensorlite.kernels.loops import Buffer, Let, Load, Parameter, Scratch, Statement, Store, Transpose, index
 from tensorlite.kernels.winograd import winograd
 
@@ -76,10 +76,14 @@ def _columns(form: Filters) -> int:
     return -(-form.r * form.r // form.schedule.square) * form.schedule.square
 
 
+def _first_lane(form: Filters) -> s.Expr:
+    return s.Const(0) if form.how == "any" else s.Var("filter_lane_first")
+
+
 def transform_filters(form: Filters, to: str) -> list[Statement]:
     """Transform some channels of a panel, from ``first_channel`` on, to ``filters_to`` in buffer ``to``."""
     lanes, taps, size = form.schedule.lanes, form.r * form.r, form.m + form.r - 1
-    lane, channel = s.Var("filter_lane"), s.Var("filter_channel")
+    channel, lane = s.Var("filter_channel"), s.Var("filter_lane") + _first_lane(form)
     row = s.Const(taps) if form.how == "near" else s.Var("w_row")
     at = s.Var("w_base") + s.Var("panel") * lanes * row + s.Var("first_channel") * s.Var("w_channel")
     names = [[f"w{i}_{j}" for j in range(form.r)] for i in range(form.r)]
@@ -100,7 +104,10 @@ def transform_filters(form: Filters, to: str) -> list[Statement]:
         for i in range(size) for j in range(size)
     ]  # fmt: skip
     turn = {"columns": _turn_columns, "near": _turn_near, "any": lambda form: []}[form.how](form)
-    each = loops.vector("filter_lane", s.Var("width"), form.schedule.square, *loads, *body, *stores)
+    inner = (*loads, *body, *stores)
+    each = loops.vector("filter_lane", s.Var("width"), form.schedule.square, *inner)
+    if form.how != "any":  # as many filters as make whole vectors
+        each = in_vectors("filter_lane", s.Var("width"), form.schedule.square, *inner)
     low = at if form.sign > 0 or form.how == "any" else at - (taps - 1)
     return [Let("filters_at", index(low)), *turn, loops.serial("filter_channel", form.channels, each)]
 

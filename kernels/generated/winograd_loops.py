@@ -17,7 +17,7 @@ from tensorlite.kernels.generated import conv_parts as parts
 from tensorlite.kernels.generated import gemm_loops as gemm
 from tensorlite.kernels.generated.winograd_filters import FILTER_NUMBERS, Filters, transform_filters, turned_size
 from tensorlite.kernels.generated.winograd_tiles import BLOCK_NUMBERS, GAP, ROW, Source, block
-from tensorlite.kernels.generated.winograd_transforms import transform_square
+from tensorlite.kernels.generated.winograd_transforms import in_vectors, transform_square
 from tensorlite.kernels.loops import (
     INDEX,
     Buffer,
@@ -204,7 +204,7 @@ def _multiply_own(form: Form) -> list[Statement]:
 
 def _transform_sums(form: Form) -> list[Statement]:
     """Transform a tile's sums back: [pixels, lanes]; pixels beyond the image go where nobody looks."""
-    schedule, size, lane = form.parts.schedule, form.size, s.Var("k")
+    schedule, size, lane = form.parts.schedule, form.size, s.Var("k_first") + s.Var("k")
     tile, across = s.Var("result_tile"), s.Var("tiles_across")
     here = tile % s.Var("tiles_each")
     line, column = s.Var("out_y") + s.Var("i_out"), s.Var("out_x") + s.Var("j_out")
@@ -231,7 +231,7 @@ def _transform_sums(form: Form) -> list[Statement]:
         loops.serial("i_out", form.m, loops.vector("j_out", form.m, ROW,
                      Store("results_places", s.Var("i_out") * ROW + s.Var("j_out"), to))),
         Let("sums_from", index(s.Var("sums_at") + tile * schedule.lanes)),
-        loops.vector("k", schedule.lanes, schedule.square, *loads, *body, *stores),
+        in_vectors("k", schedule.lanes, schedule.square, *loads, *body, *stores),
     ]  # fmt: skip
 
 

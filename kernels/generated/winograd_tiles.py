@@ -121,8 +121,9 @@ class Source:
         ]
 
     def _tile(self) -> list[Statement]:
-        """Find the places of a tile's pixels, and transform it for all channels."""
-        size, c, here = len(self.matrix[0]), self.var("c"), self.var("tile_here")
+        """Find a tile's pixels, and transform it for all channels: whole vectors, the last one overlapping."""
+        size, here = len(self.matrix[0]), self.var("tile_here")
+        c = self.var("first_c") + self.var("lane")
         y = s.Var("top_line") + here // s.Var("tiles_across") * self.step - self.var("top")
         x = here % s.Var("tiles_across") * self.step - self.var("left")
         line, column = self.var("tile_y") + self.var("i"), self.var("tile_x") + self.var("j")
@@ -149,7 +150,12 @@ class Source:
             self.let("tile_x", x),
             loops.serial(f"{self.name}_i", size, tabulate),
             self.let("to", self.var("tiles_at") + self.var("tile") * self.channels),
-            loops.vector(f"{self.name}_c", self.channels, self.square, *loads, *body, *stores),
+            loops.serial(
+                f"{self.name}_vector",
+                (self.channels + (self.square - 1)) // self.square,
+                self.let("first_c", s.minimum(self.var("vector") * self.square, self.channels - self.square)),
+                loops.vector(f"{self.name}_lane", self.square, self.square, *loads, *body, *stores),
+            ),
         ]
 
 

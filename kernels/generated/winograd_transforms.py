@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.loops import Let, Statement
 from tensorlite.kernels.winograd import Matrix
@@ -100,3 +101,9 @@ def transform_square(
         statements += more
         rows.append(found)
     return statements, rows
+
+
+def in_vectors(name: str, lanes: s.Expr | int, square: int, *body: Statement) -> loops.For:
+    """Run ``body`` for all ``lanes``, a multiple of ``square``: lane ``name`` of the vector ``<name>_first``."""
+    first = Let(f"{name}_first", loops.index(s.Var(f"{name}_vector") * square))
+    return loops.serial(f"{name}_vector", lanes // square, first, loops.vector(name, square, square, *body))

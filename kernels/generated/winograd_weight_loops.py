@@ -15,7 +15,7 @@ from tensorlite.kernels import scalar as s
 from tensorlite.kernels.generated import conv_parts as parts
 from tensorlite.kernels.generated import gemm_loops as gemm
 from tensorlite.kernels.generated.winograd_tiles import BLOCK_NUMBERS, Source, block
-from tensorlite.kernels.generated.winograd_transforms import transform_square
+from tensorlite.kernels.generated.winograd_transforms import in_vectors, transform_square
 from tensorlite.kernels.loops import Buffer, Let, Load, Parameter, Scratch, Statement, Store, index
 from tensorlite.kernels.winograd import winograd
 
@@ -124,7 +124,7 @@ def _block(form: Form) -> list[Statement]:
 
 def _transform_sums(form: Form) -> list[Statement]:
     """Transform a channel's sums to the places of filters: [channels, places, lanes]."""
-    schedule, channel, lane = form.parts.schedule, s.Var("channel"), s.Var("k")
+    schedule, channel, lane = form.parts.schedule, s.Var("channel"), s.Var("k_first") + s.Var("k")
     size = form.m + form.r - 1
     names = [[f"s{i}_{j}" for j in range(size)] for i in range(size)]
     loads: list[Statement] = [
@@ -141,7 +141,7 @@ def _transform_sums(form: Form) -> list[Statement]:
     ]
     return [
         Let("sums_from", index(s.Var("sums_at") + channel * schedule.lanes)),
-        loops.vector("k", schedule.lanes, schedule.square, *loads, *body, *stores),
+        in_vectors("k", schedule.lanes, schedule.square, *loads, *body, *stores),
     ]
 
 
