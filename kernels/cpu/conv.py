@@ -344,10 +344,12 @@ def plan_conv2d_weight(
         return None
     if groups == 1 and _takes_tiles(kernel, stride, dilation) and winograd.suits_weight(x, g):
         return _winograd_weight(x, g, (padding[0][0], padding[1][0]), finish, rows)
-    if counts[1] > _LONGEST_LINE or (g.strides[3] != 1 and counts[1] != 1 and g.size):
+    if counts[1] > _LONGEST_LINE:
         return None
     source, taps = window_source(x, finish.count, kernel, counts, stride, padding, dilation, (0, 0))
     images, (down, across) = source.images, taps
+    turned = source_of(g, 1, finish.count + len(source.scratch), (0, 0), counts)
+    g = Array(g.dtype, g.shape, (turned.images.image, turned.images.channel, turned.images.line, 1))
     m, n, lines = prod(shape[1:]), shape[0] // groups, g.shape[0] * counts[0]
     schedule = gemm_loops.schedule(x.dtype, depth=max(_LONGEST_LINE // 2, counts[1]), band=144)
     schedule = fitted(schedule, 2, n)
@@ -363,11 +365,11 @@ def plan_conv2d_weight(
         *(number for row in rows for number in row),
     )  # fmt: skip
     work = 200.0 + groups * m * n * (lines * counts[1] + 16) / _MACS_PER_NANOSECOND
-    reads = (images.number, 1, *finish.reads)
+    reads = (images.number, turned.images.number, *finish.reads)
     stage = Stage(
         form.key("conv2d_weight"), lambda: conv_weight_loops.kernel(form), reads, finish.writes, numbers, work
     )
-    return Plan((*source.stages, stage), source.scratch)
+    return Plan((*source.stages, *turned.stages, stage), (*source.scratch, *turned.scratch))
 
 
 def _winograd_weight(x: Array, g: Array, border: Pair, finish: Finish, rows: list[tuple[int, int]]) -> Plan:

@@ -6,7 +6,7 @@ import argparse
 from importlib import import_module
 
 #: The modules of `tensorlite.benchmarks` that have a ``main``; imported when asked for, PyTorch with them.
-SUITES = ("eager", "jit", "gpu")
+SUITES = ("eager", "kernels", "jit", "gpu")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
