@@ -76,7 +76,7 @@ class Kernel:
     @cached_property
     def results(self) -> tuple[str, ...]:
         """The types of what it writes, the largest first."""
-        arrays = sorted((p.array for p in self.step.writes), key=lambda a: -a.size * a.dtype.itemsize)
+        arrays = sorted((p.array for p in costs.results(self.step)), key=lambda a: -a.size * a.dtype.itemsize)
         return tuple(f"{a.dtype.name}[{', '.join(map(str, a.shape)) or '()'}]" for a in arrays)
 
     @cached_property

@@ -12,7 +12,7 @@ from math import prod
 
 from tensorlite.jit.control import CONTROL_FLOW
 from tensorlite.jit.graph import Equation, Graph, Value
-from tensorlite.jit.program import Native, Place, Step
+from tensorlite.jit.program import UNTYPED, Native, Place, Step
 from tensorlite.kernels import scalar as s
 from tensorlite.op import Elementwise
 
@@ -103,9 +103,14 @@ def form(step: Step) -> str:
     return step.stage.key.partition(" ")[0] if isinstance(step, Native) else "Python"
 
 
+def results(step: Step) -> tuple[Place, ...]:
+    """What a step writes that has a dtype; or else the memory that it leaves for the next one."""
+    return tuple(place for place in step.writes if place.array.dtype != UNTYPED) or step.writes
+
+
 def bytes_moved(step: Step) -> int:
     """Bytes that a step reads and writes, each element once; of what it looks up at places, as much as it takes."""
-    written = _bytes(step.writes)
+    written = _bytes(results(step))
     if step.equation.op.kind != "index":
         return written + _bytes(step.reads)
     return written + sum(min(_bytes([place]), max(written, 1)) for place in _different(step.reads))

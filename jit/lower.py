@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from tensorlite.jit.control import CONTROL_FLOW
 from tensorlite.jit.copies import copying, whole
 from tensorlite.jit.graph import Equation, Graph, Value
@@ -19,7 +17,7 @@ from tensorlite.jit.lower_contraction import plan_contraction
 from tensorlite.jit.lower_control import lower_control
 from tensorlite.jit.lower_loops import plan_loops
 from tensorlite.jit.passes.fuse import FUSED
-from tensorlite.jit.program import Buffer, Edge, Home, Lowered, Native, Place, Step
+from tensorlite.jit.program import UNTYPED, Buffer, Edge, Home, Lowered, Native, Place, Step
 from tensorlite.jit.space import REDUCTIONS, is_relabel, is_scalar
 from tensorlite.jit.views import views
 from tensorlite.kernels import scalar as s
@@ -214,7 +212,7 @@ class _Lowering:
     def append(self, equation: Equation, plan: Plan, inputs: Sequence[Place], outputs: Sequence[Place],
                matched: frozenset[Buffer]) -> None:
         """Appends the stages of a plan over places and scratch memory."""
-        scratch = [Place(Buffer(Home.ARENA, size), 0, Array.contiguous(np.uint8, (size,))) for size in plan.scratch]
+        scratch = [Place(Buffer(Home.ARENA, size), 0, Array.contiguous(UNTYPED, (size,))) for size in plan.scratch]
         places = [*inputs, *outputs, *scratch]
         fault = None if plan.fault is None else places[plan.fault].buffer
         for stage in plan.stages:

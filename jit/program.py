@@ -7,8 +7,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+
 from tensorlite.jit.graph import Equation, Graph
 from tensorlite.kernels.stage import Array, Stage
+
+#: The dtype of memory that a stage works in, or leaves for the next one: only these know what lies there.
+UNTYPED = np.dtype("V1")
 
 
 class Home(StrEnum):

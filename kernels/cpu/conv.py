@@ -12,9 +12,10 @@ from math import prod
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tensorlite.kernels import scalar as s
-from tensorlite.kernels.cpu import winograd
+from tensorlite.kernels.cpu import prepared, winograd
 from tensorlite.kernels.cpu.conv_geometry import (
     Images,
     Padding,
@@ -26,6 +27,8 @@ from tensorlite.kernels.cpu.conv_geometry import (
     window_source,
 )
 from tensorlite.kernels.cpu.matmul import band, fitted, lowers
+from tensorlite.kernels.cpu.prepared import Shape
+from tensorlite.kernels.errors import KernelError
 from tensorlite.kernels.generated import conv_loops, conv_weight_loops, gemm_loops
 from tensorlite.kernels.generated.conv_parts import MOST_TAPS, Form
 from tensorlite.kernels.generated.gemm_loops import Epilogue, Schedule
@@ -215,8 +218,12 @@ def plan_conv2d(
     groups: int,
     epilogue: Sequence[s.Expr] | None = None,
     operands: Sequence[Array] = (),
+    tile: int | None = None,
 ) -> Plan | None:
-    """Plan windows of ``x`` times filters: [images, channels, height, width]; None where it has no native form."""
+    """Plan windows of ``x`` times filters: [images, channels, height, width]; None where it has no native form.
+
+    ``tile`` is the extent of Winograd's tiles, 0 for none; without it, what a model of the machine takes is taken.
+    """
     finish, kernel = _finish((x, weight), outputs, epilogue, operands), pair(weight.shape[2:])
     if finish is None or prod(kernel) > MOST_TAPS:
         return None
@@ -224,9 +231,11 @@ def plan_conv2d(
     steps = pair(weight.strides[2:])
     if groups == 1 and _takes_tiles(kernel, stride, dilation):
         places = (0, weight.strides[0], weight.strides[1], *steps)
-        found = _winograd(x, filters, counts, (padding[0][0], padding[1][0]), places, finish)
+        found = _winograd(x, filters, counts, (padding[0][0], padding[1][0]), places, finish, tile)
         if found is not None:
             return found
+    if tile:
+        return None
     source, taps = window_source(x, finish.count, kernel, counts, stride, padding, dilation, steps)
     windows = Windows(
         groups, filters, weight.shape[1], x.shape[0], counts, source.images, taps,
@@ -237,12 +246,13 @@ def plan_conv2d(
 
 
 def _winograd(
-    x: Array, channels: int, counts: Pair, border: Pair, filters: tuple[int, int, int, int, int], finish: Finish
+    x: Array, channels: int, counts: Pair, border: Pair, filters: tuple[int, int, int, int, int], finish: Finish,
+    tile: int | None = None,
 ) -> Plan | None:
     """Plan filters of 3 x 3 taps, one step apart, by tiles, if that is faster."""
     layer = winograd.Layer(x, 0, 0, border, channels, counts, filters)
-    m = winograd.choose(layer, x.dtype)
-    if not m:
+    m = winograd.choose(layer, x.dtype) if tile is None else tile
+    if not m or not winograd.takes(layer, x.dtype, m):
         return None
     source = source_of(x, 0, finish.count, (0, 0), pair(x.shape[2:]), whole=True)
     images = source.images
@@ -401,6 +411,46 @@ def _flat(operand: Array) -> tuple[int, int] | None:
     if not any(inner.strides):
         return operand.strides[0], 0
     return (operand.strides[0], 1) if inner.is_contiguous else None
+
+
+# Arrays
+
+
+def result_shape(
+    x: Shape, weight: Shape, bias: Shape | None = None, *, stride: Shape, padding: Any, dilation: Shape, groups: int,
+    tile: int | None = None,
+) -> Shape | None:
+    """Return the shape of a convolution's result for those of its arrays; None where they do not fit."""
+    fits = len(x) == len(weight) == 4 and x[1] == weight[1] * groups and weight[0] % groups == 0
+    if not fits or bias not in (None, weight[:1]) or 0 in weight:
+        return None
+    spans = [(weight[2 + i] - 1) * dilation[i] + 1 for i in (0, 1)]
+    counts = [(x[2 + i] + sum(padding[i]) - spans[i]) // stride[i] + 1 for i in (0, 1)]
+    return (x[0], weight[0], *counts) if min(counts) > 0 else None
+
+
+def conv2d(
+    x: npt.NDArray[Any], weight: npt.NDArray[Any], bias: npt.NDArray[Any] | None = None, *, stride: int = 1,
+    padding: int = 0, dilation: int = 1, groups: int = 1, tile: int | None = None,
+) -> npt.NDArray[Any]:  # fmt: skip
+    """Return the cross-correlation of images and filters: float32 or float64 arrays.
+
+    x: [images, channels, height, width]; weight: [filters, channels / groups, height, width]; bias: [filters]. A
+    ``tile`` of 2, 4 or 6 results asks for Winograd's F(tile x tile, 3 x 3), 0 for windows; else the faster is taken.
+    Raises ``KernelError`` where shapes or dtypes have no such form.
+
+    >>> conv2d(np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2)))
+    array([[[[4., 4.],
+             [4., 4.]]]])
+    """
+    arrays = (x, weight) if bias is None else (x, weight, bias)
+    geometry: dict[str, Any] = {name: (n, n) for name, n in (("stride", stride), ("dilation", dilation))}
+    geometry |= {"padding": ((padding, padding),) * 2, "groups": groups, "tile": tile}
+    found = prepared.run(_plan_conv2d, result_shape, arrays, **geometry)
+    if found is NotImplemented:
+        types = " and ".join(f"{a.dtype.name}[{', '.join(map(str, a.shape))}]" for a in arrays)
+        raise KernelError(f"conv2d: there is no native form for {types}, groups {groups}, tile {tile}")
+    return np.asarray(found)
 
 
 # The ops

@@ -34,7 +34,7 @@ class Filters:
 
     def key(self) -> str:
         """Return what names the kernel."""
-        return f"winograd filters {self}"
+        return f"winograd-{self.m}x{self.m} filters {self}"
 
 
 FILTER_NUMBERS = ("depth", "filters", "w_base", "w_row", "w_channel", "w_down", "w_across")

@@ -52,7 +52,7 @@ class Form:
 
     def key(self) -> str:
         """Return what names the kernel."""
-        return f"{self.parts.key('winograd')} {self.m} {self.r} {self.whole} {self.filters}"
+        return f"winograd-{self.m}x{self.m} {self.parts.key('of')} {self.r} {self.whole} {self.filters}"
 
     @property
     def source(self) -> Source:

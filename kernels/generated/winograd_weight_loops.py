@@ -44,7 +44,7 @@ class Form:
 
     def key(self) -> str:
         """Return what names the kernel."""
-        return f"{self.parts.key('winograd weight')} {self.m} {self.r}"
+        return f"winograd-{self.m}x{self.m} {self.parts.key('weight of')} {self.r}"
 
 
 AREAS = ("x_lines", "x_tiles", "g_lines", "g_tiles", "sums", "results")

@@ -15,7 +15,8 @@ from tolerance import WINOGRAD, assert_close_to_scale
 
 from tensorlite.kernels import interp, loops
 from tensorlite.kernels import scalar as s
-from tensorlite.kernels.cpu import conv, stages, winograd
+from tensorlite.kernels.cpu import conv, stages, winograd, winograd_error
+from tensorlite.kernels.errors import KernelError
 from tensorlite.kernels.generated import winograd_transforms
 from tensorlite.kernels.stage import Array
 from tensorlite.kernels.winograd import winograd as matrices
@@ -101,7 +102,7 @@ def test_forward(layer, m, layouts, biased):
         plan = conv.PLANS["conv2d"]([*map(stages.described, inputs)], outputs, **attributes(border))
     finally:
         patch.undo()
-    assert plan.stages[-1].key.startswith("winograd")
+    assert plan.stages[-1].key.startswith("winograd-")
     (found,) = run_guarded(plan, inputs, expected.shape, [F32])
     assert_close_to_scale(found, expected, WINOGRAD)
 
@@ -121,7 +122,7 @@ def test_transpose_in_the_images(layer, m, layouts):
         plan = conv.PLANS["conv2d_data"](described, [Array.contiguous(F32, shape)], **geometry)
     finally:
         patch.undo()
-    assert plan.stages[-1].key.startswith("winograd")
+    assert plan.stages[-1].key.startswith("winograd-")
     (found,) = run_guarded(plan, (g, weight), shape, [F32])
     assert_close_to_scale(found, expected, WINOGRAD)
 
@@ -193,7 +194,7 @@ def test_interpreted(name, shape, m):
         plan = conv.PLANS[name]([*map(stages.described, inputs)], [stages.described(out)], **geometry, **more)
     finally:
         patch.undo()
-    assert plan.stages[-1].key.startswith("winograd") or (name, shape[1]) == ("conv2d_weight", 17)
+    assert plan.stages[-1].key.startswith("winograd-") or (name, shape[1]) == ("conv2d_weight", 17)
     stages.run(plan, [*inputs, out])
     assert same_bits(interpreted(plan, inputs, out.shape), out)
 
@@ -213,7 +214,7 @@ def test_transpose_in_the_weight(layer, channels, filters, layouts, tiles):
         patch.setattr(winograd, "suits_weight", lambda x, g: True)
         patch.setattr(winograd, "_TILES_AT_ONCE", tiles)
         plan = conv.PLANS["conv2d_weight"]([*map(stages.described, (x, g))], [Array.contiguous(F32, out)], **geometry)
-    assert plan.stages[-1].key.startswith("winograd weight")
+    assert plan.stages[-1].key.startswith("winograd-3x3 weight")
     (found,) = run_guarded(plan, (x, g), out, [F32])
     assert_close_to_scale(found, expected, WINOGRAD)
 
@@ -229,7 +230,7 @@ def test_a_weight_has_the_same_bits_for_any_number_of_slots(slots, monkeypatch):
             described, [Array.contiguous(F32, out)], kernel=(3, 3), **attributes(((1, 1), (1, 1)))
         )
         found += run_guarded(plan, (x, g), out, [F32])
-    assert plan.stages[-1].key.startswith("winograd weight")
+    assert plan.stages[-1].key.startswith("winograd-3x3 weight")
     assert same_bits(*found)
 
 
@@ -244,7 +245,56 @@ def test_epilogues_of_the_weight():
     plan = conv.plan_conv2d_weight(
         *described[:2], outputs, epilogue=epilogue, operands=described[2:], **attributes(((1, 1), (1, 1)))
     )
-    assert plan.stages[-1].key.startswith("winograd weight")
+    assert plan.stages[-1].key.startswith("winograd-3x3 weight")
     found = run_guarded(plan, (x, g, weight, rate), out, [F32, F32])
     assert_close_to_scale(found[0], weight - expected * rate, WINOGRAD)
     assert_close_to_scale(found[1], expected * 2, WINOGRAD)
+
+
+@pytest.mark.parametrize("tile", [0, 2, 4, 6])
+def test_a_tile_may_be_asked_for(tile):
+    x, weight, bias = numbers((2, 16, 9, 7), seed=1), numbers((32, 16, 3, 3), seed=2), numbers((32,), seed=3)
+    found = conv.conv2d(x, weight, bias, padding=1, tile=tile)
+    expected = eager("conv2d", *(a.astype(F64) for a in (x, weight, bias)), **attributes(((1, 1), (1, 1))))
+    assert_close_to_scale(found, expected, WINOGRAD)
+
+
+@pytest.mark.parametrize("tile,more", [(3, {}), (4, {"stride": 2}), (4, {"dilation": 2}), (4, {"groups": 2})])
+def test_a_tile_that_there_is_not(tile, more):
+    x, weight = numbers((2, 32, 9, 9)), numbers((32, 32 // more.get("groups", 1), 3, 3))
+    with pytest.raises(KernelError) as raised:
+        conv.conv2d(x, weight, tile=tile, **more)
+    groups = more.get("groups", 1)
+    assert str(raised.value) == (
+        f"conv2d: there is no native form for float32[2, 32, 9, 9] and float32[32, {32 // groups}, 3, 3], "
+        f"groups {groups}, tile {tile}"
+    )
+
+
+def test_arrays_that_do_not_fit():
+    with pytest.raises(KernelError, match=r"^conv2d: there is no native form for float32\[1, 2, 3, 3\] and "):
+        conv.conv2d(numbers((1, 2, 3, 3)), numbers((1, 3, 3, 3)))
+
+
+def test_errors_are_measured_once_and_remembered(monkeypatch):
+    found = winograd_error.error(4, 3, 100)
+    assert winograd_error.error(2, 3, 100) < found < WINOGRAD
+    winograd_error.error.cache_clear()
+    monkeypatch.setattr(winograd_error, "_measure", lambda *_: 1.0)
+    assert winograd_error.error(4, 3, 120) == found  # from the disk, for the next power of two
+    winograd_error.error.cache_clear()
+
+
+def test_a_tile_that_rounds_too_much_is_not_taken(monkeypatch):
+    """Then the next smaller one is, and then windows."""
+    x = Array.contiguous(F32, (8, 64, 56, 56))
+    layer = winograd.Layer(x, 0, 0, (1, 1), 64, (56, 56), (0, 576, 9, 3, 1))
+    errors = {4: 2e-4, 2: 1e-6}
+    monkeypatch.setattr(winograd, "error", lambda m, r, terms: errors[m])
+    assert winograd.choose(layer, F32) == 2
+    errors[2] = 1.1e-4
+    assert winograd.choose(layer, F32) == 0
+    monkeypatch.setattr(winograd, "error", lambda m, r, terms: 1.1e-4)
+    assert not winograd.suits_weight(x, x)
+    monkeypatch.setattr(winograd, "error", lambda m, r, terms: 0.9e-4)
+    assert winograd.suits_weight(x, x)

@@ -11,7 +11,7 @@ from tolerance import WINOGRAD, assert_close, assert_close_to_scale
 
 import tensorlite as tl
 from tensorlite.errors import ShapeError
-from tensorlite.kernels.cpu import contract, team
+from tensorlite.kernels.cpu import contract, prepared, team
 
 F64 = np.dtype(np.float64)
 KERNELS = contract.KERNELS
@@ -25,7 +25,7 @@ def geometry(stride=1, padding=1, dilation=1, groups=1):
 def always(monkeypatch):
     """Small products are planned too."""
     monkeypatch.setattr(contract, "_WORTH", 0.0)
-    monkeypatch.setattr(contract, "_prepared", {})
+    monkeypatch.setattr(prepared, "_prepared", {})
 
 
 CASES = {
@@ -60,19 +60,19 @@ def test_results_are_those_of_the_body(name, dtype, layout, always):
 def test_a_plan_is_kept_and_results_are_fresh(always):
     a, b = numbers((64, 64), seed=1), numbers((64, 64), seed=2)
     first = KERNELS["matmul"](a, b)
-    size = len(contract._prepared)
+    size = len(prepared._prepared)
     second = KERNELS["matmul"](b, a)
-    assert len(contract._prepared) == size
+    assert len(prepared._prepared) == size
     assert not np.shares_memory(first, second)
     assert_close(first, a.astype(F64) @ b, terms=64)
 
 
 def test_plans_are_not_kept_for_ever(monkeypatch, always):
-    monkeypatch.setattr(contract, "_prepared", {})
-    monkeypatch.setattr(contract, "_MOST", 3)
+    monkeypatch.setattr(prepared, "_prepared", {})
+    monkeypatch.setattr(prepared, "_MOST", 3)
     for n in range(2, 12):
         assert_close(KERNELS["matmul"](np.ones((n, 2)), np.ones((2, 2))), np.full((n, 2), 2.0))
-        assert len(contract._prepared) <= 3
+        assert len(prepared._prepared) <= 3
 
 
 def test_a_plan_is_made_anew_for_another_number_of_threads():
