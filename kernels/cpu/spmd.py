@@ -14,16 +14,22 @@ import sys
 
 MAX_THREADS = 128
 
-_FUTEX = {"x86_64": 202, "aarch64": 98}
+_CALLS = {  # Linux' numbers
+    "x86_64": {"futex": 202, "gettid": 186, "setaffinity": 203, "getaffinity": 204},
+    "aarch64": {"futex": 98, "gettid": 178, "setaffinity": 122, "getaffinity": 123},
+}
 _PAUSE = {"x86_64": ("@llvm.x86.sse2.pause", "", ""), "aarch64": ("@llvm.aarch64.isb", "i32", "i32 15")}
 
 _PARALLEL = """
-%slot = type {{ i32, i32, [120 x i8] }} ; word (0 idle, 1 posted), asleep; neighbours share no cache line
+; word (0 idle, 1 posted), asleep, thread, 1 + the core that it keeps away from; neighbours share no cache line
+%slot = type {{ i32, i32, i32, i32, [112 x i8] }}
 @slots = internal global [{max_threads} x %slot] zeroinitializer, align 128
+@allowed = internal global [{max_threads} x [128 x i8]] zeroinitializer, align 128
 @busy = internal global i32 0, align 128
 @job_entry = internal global ptr null, align 128
 @job_arguments = internal global ptr null
 @job_threads = internal global i64 0
+@job_core = internal global i32 0
 @pending = internal global i32 0, align 128
 @caller_asleep = internal global i32 0
 @barrier_count = internal global i32 0, align 128
@@ -33,6 +39,7 @@ _PARALLEL = """
 @spins = internal global i32 0
 
 declare i64 @syscall(i64, ...)
+declare i32 @sched_getcpu()
 declare void {pause}({pause_type})
 
 define internal void @await_change(ptr %word, i32 %unwanted, ptr %asleep) nounwind {{
@@ -79,6 +86,65 @@ done:
   ret void
 }}
 
+; Keeps a worker away from a core, that of the thread that wakes it: woken there, it would wait until the other has done
+; all the work. The kernel takes an idle core often, not always, and for milliseconds moves none.
+define internal void @keep_away_from(i64 %index, i32 %core) nounwind {{
+  %rest = alloca [128 x i8], align 8
+  %away = getelementptr %slot, ptr @slots, i64 %index, i32 3
+  %number = add i32 %core, 1
+  %kept = atomicrmw xchg ptr %away, i32 %number seq_cst
+  %other = icmp ne i32 %kept, %number
+  %inside = icmp ult i32 %core, 1024
+  %both = and i1 %other, %inside
+  br i1 %both, label %find, label %done
+find:
+  %thread.place = getelementptr %slot, ptr @slots, i64 %index, i32 2
+  %thread = load i32, ptr %thread.place
+  %cores = getelementptr [128 x i8], ptr @allowed, i64 %index
+  call void @llvm.memcpy.p0.p0.i64(ptr %rest, ptr %cores, i64 128, i1 false)
+  %wide = zext i32 %core to i64
+  %byte = lshr i64 %wide, 3
+  %place = getelementptr i8, ptr %rest, i64 %byte
+  %bit = and i32 %core, 7
+  %bits = shl i32 1, %bit
+  %narrow = trunc i32 %bits to i8
+  %others = xor i8 %narrow, -1
+  %before = load i8, ptr %place
+  %after = and i8 %before, %others
+  store i8 %after, ptr %place
+  br label %search
+search:
+  %i = phi i64 [0, %find], [%next, %search.next]
+  %here = getelementptr i8, ptr %rest, i64 %i
+  %value = load i8, ptr %here
+  %any = icmp ne i8 %value, 0
+  br i1 %any, label %move, label %search.next
+search.next:
+  %next = add i64 %i, 1
+  %more = icmp slt i64 %next, 128
+  br i1 %more, label %search, label %done
+move:
+  %ignored = call i64 (i64, ...) @syscall(i64 {setaffinity}, i32 %thread, i64 128, ptr %rest)
+  br label %done
+done:
+  ret void
+}}
+
+define internal void @wake_worker(i64 %index) nounwind {{
+  %word = getelementptr %slot, ptr @slots, i64 %index, i32 0
+  %asleep = getelementptr %slot, ptr @slots, i64 %index, i32 1
+  %sleepers = load atomic i32, ptr %asleep seq_cst, align 4
+  %any = icmp ne i32 %sleepers, 0
+  br i1 %any, label %look, label %done
+look:
+  %here = call i32 @sched_getcpu()
+  call void @keep_away_from(i64 %index, i32 %here)
+  call void @wake(ptr %word, ptr %asleep, i32 1)
+  br label %done
+done:
+  ret void
+}}
+
 define internal void @wake_children(i64 %index) nounwind {{
   %first = shl i64 %index, 1
   br label %loop
@@ -93,8 +159,7 @@ look:
   %posted = icmp eq i32 %state, 1
   br i1 %posted, label %rouse, label %step
 rouse:
-  %asleep = getelementptr %slot, ptr @slots, i64 %child, i32 1
-  call void @wake(ptr %word, ptr %asleep, i32 1)
+  call void @wake_worker(i64 %child)
   br label %step
 step:
   %next = add i64 %k, 1
@@ -108,6 +173,12 @@ done:
 define void @worker(i64 %index) nounwind {{
   %word = getelementptr %slot, ptr @slots, i64 %index, i32 0
   %asleep = getelementptr %slot, ptr @slots, i64 %index, i32 1
+  %thread.place = getelementptr %slot, ptr @slots, i64 %index, i32 2
+  %thread = call i64 (i64, ...) @syscall(i64 {gettid})
+  %thread.narrow = trunc i64 %thread to i32
+  store i32 %thread.narrow, ptr %thread.place
+  %cores = getelementptr [128 x i8], ptr @allowed, i64 %index
+  %bytes = call i64 (i64, ...) @syscall(i64 {getaffinity}, i32 0, i64 128, ptr %cores)
   %number = atomicrmw add ptr @ready, i32 1 seq_cst
   br label %loop
 loop:
@@ -117,6 +188,14 @@ loop:
   br i1 %mine, label %run, label %loop
 run: ; only now: before the share was taken, the others of this job may not have been posted
   call void @wake_children(i64 %index)
+  %caller.core = load i32, ptr @job_core
+  %core = call i32 @sched_getcpu()
+  %together = icmp eq i32 %core, %caller.core
+  br i1 %together, label %part, label %work
+part:
+  call void @keep_away_from(i64 %index, i32 %core)
+  br label %work
+work:
   %entry = load ptr, ptr @job_entry
   %arguments = load ptr, ptr @job_arguments
   %threads = load i64, ptr @job_threads
@@ -148,6 +227,8 @@ publish:
   store ptr %entry, ptr @job_entry
   store ptr %arguments, ptr @job_arguments
   store i64 %threads, ptr @job_threads
+  %core = call i32 @sched_getcpu()
+  store i32 %core, ptr @job_core
   %narrow = trunc i64 %threads to i32
   %others = sub i32 %narrow, 1
   store atomic i32 %others, ptr @pending seq_cst, align 4
@@ -209,7 +290,7 @@ body:
   %so.far = or i1 %tired, %is.asleep
   br i1 %is.asleep, label %call, label %step
 call:
-  call void @wake(ptr %word, ptr %asleep, i32 1)
+  call void @wake_worker(i64 %i)
   br label %step
 step:
   %next = add i64 %i, 1
@@ -281,6 +362,7 @@ define void @reset() nounwind {{
   ret void
 }}
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 declare i64 @llvm.smin.i64(i64, i64)
 """
 
@@ -301,7 +383,7 @@ define void @tensorlite_barrier(i64 %threads) nounwind {
 
 def has_threads() -> bool:
     """Tell whether the team can run more than one thread here: Linux on x86-64 or AArch64."""
-    return sys.platform == "linux" and platform.machine() in _FUTEX
+    return sys.platform == "linux" and platform.machine() in _CALLS
 
 
 def source() -> str:
@@ -313,7 +395,7 @@ def parallel_source(machine: str) -> str:
     """Return the IR text of the threaded team for ``machine``, one of ``x86_64`` and ``aarch64``."""
     pause, pause_type, pause_argument = _PAUSE[machine]
     return _PARALLEL.format(
-        futex=_FUTEX[machine],
+        **_CALLS[machine],
         pause=pause,
         pause_type=pause_type,
         pause_argument=pause_argument,

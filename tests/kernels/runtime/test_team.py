@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tensorlite.kernels.cpu import native, spmd, team
+from tensorlite.kernels.cpu import host, native, spmd, team
 
 HERE = str(Path(__file__).parent)
 
@@ -351,3 +351,27 @@ def test_when_the_system_has_no_more_threads_the_team_is_smaller(program):
 def test_the_native_half_compiles_for_aarch64():
     text = native.emit_assembly(spmd.parallel_source("aarch64"), "aarch64-unknown-linux-gnu", features="+lse")
     assert {"isb", "casal", "syscall"} <= set(text.replace(",", " ").split())
+
+
+@pytest.mark.skipif(host.usable_cores() < 2, reason="needs two cores")
+def test_a_sleeping_worker_is_woken_on_another_core_than_the_callers(program):
+    """There it would wait until the caller has done all the work; wherever the caller is, and back again."""
+    done = program(
+        """
+        import os, time
+        from pathlib import Path
+        from conftest import Kernels
+        from test_team import expect_right
+        kernels, cores, main = Kernels(), sorted(os.sched_getaffinity(0))[:2], str(os.getpid())
+        before = {path.name for path in Path("/proc/self/task").iterdir()}
+        expect_right(kernels)
+        (worker,) = {path.name for path in Path("/proc/self/task").iterdir()} - before
+        for core in (*cores, *cores):
+            os.sched_setaffinity(0, {core})
+            time.sleep(0.05)  # it sleeps by then
+            expect_right(kernels)
+            print(core in os.sched_getaffinity(int(worker)), len(os.sched_getaffinity(int(worker))) > 0)
+        """,
+        TENSORLITE_NUM_THREADS="2",
+    )
+    assert (done.stdout, done.stderr) == ("False True\n" * 4, "")
