@@ -18,8 +18,9 @@ from typing import Any
 
 Runner = Callable[[], Any]
 
-#: Seconds before each sample: the threads of the runner before may still spin on a core. One call then warms up.
-_SETTLE = 0.01
+#: Seconds before each sample: the threads of the runner before may still spin on a core (OpenBLAS' for 26 ms, in which
+#: PyTorch was ten times slower). One call then warms up.
+_SETTLE = 0.04
 
 #: OpenBLAS and OpenMP read these; each measuring process gets its thread count through them.
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TENSORLITE_NUM_THREADS")

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+import tensorlite as tl
 from tensorlite.benchmarks.harness import Row, child, compare, machine, table, write_json
 from tensorlite.benchmarks.workload_runners import use_cores
 from tensorlite.kernels.cpu.contract import KERNELS
@@ -156,7 +157,8 @@ def matmul(options: argparse.Namespace) -> Iterator[Row]:
     for m, k, n, turned in PRODUCTS[:2] if options.small else PRODUCTS:
         a = _numbers(k, m).T if "a" in turned else _numbers(m, k)
         b = _numbers(n, k).T if "b" in turned else _numbers(k, n)
-        runners: Runners = {"tensorlite": partial(KERNELS["matmul"], a, b), "numpy": partial(np.matmul, a, b)}
+        runners: Runners = {"tensorlite": partial(tl.matmul, tl.from_numpy(a), tl.from_numpy(b)),
+                            "numpy": partial(np.matmul, a, b)}  # fmt: skip
         if torch := _torch():
             runners["torch"] = partial(torch.matmul, torch.from_numpy(a), torch.from_numpy(b))
         row = compare(f"{m} x {k} x {n}" + (f", {turned} transposed" if turned else ""), runners, options.threads,

@@ -45,7 +45,8 @@ class Executable:
                                          if (fault := fault_of(step)) is not None))
         stages = {step.stage.key: step.stage for phase in scheduled.phases for outermost in phase
                   for step in steps_within(outermost) if isinstance(step, Native)}
-        launch.compile_many((stage.build, stage.key) for stage in stages.values())
+        longest = sorted(stages.values(), key=lambda stage: -stage.work)  # first, as most work is in the longest code
+        launch.compile_many((stage.build, stage.key) for stage in longest)
         self.segments = tuple(self._segments())
         self.threads = threads_for(step for phase in scheduled.phases for step in phase)
         self.frames: list[CallFrame] = []

@@ -13,7 +13,7 @@ from tensorlite.kernels.winograd import Matrix, winograd
 LIMIT = 1e-4
 """The largest error, beside the largest result, that a tile may have."""
 
-_TILES, _FILTERS = 16, 8
+_TILES, _FILTERS = 8, 4
 _MOST_TERMS = 256  # of more, the error beside the result is no larger
 
 

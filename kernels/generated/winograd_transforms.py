@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+import numpy as np
+
 from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.loops import Let, Statement
 from tensorlite.kernels.winograd import Matrix
+
+_FLOAT32 = np.dtype(np.float32)
 
 
 def transform(matrix: Matrix, values: Sequence[str], name: str) -> tuple[list[Statement], list[str]]:
@@ -24,12 +28,12 @@ def transform(matrix: Matrix, values: Sequence[str], name: str) -> tuple[list[St
         if not sign:
             statements.append(Let(names[i], _product(matrix[i], values)))
             continue
-        even, odd = s.Var(f"{name}_even{i}"), s.Var(f"{name}_odd{i}")
+        even, odd = _value(f"{name}_even{i}"), _value(f"{name}_odd{i}")
         statements += [
             Let(f"{name}_even{i}", _product(_every_second(matrix[i], 0), values)),
             Let(f"{name}_odd{i}", _product(_every_second(matrix[i], 1), values)),
-            Let(names[i], even + odd),
-            Let(names[next(rows)], even - odd if sign > 0 else odd - even),
+            Let(names[i], _call("add", even, odd)),
+            Let(names[next(rows)], _call("sub", *((even, odd) if sign > 0 else (odd, even)))),
         ]
     return statements, names
 
@@ -47,9 +51,9 @@ def _fold_columns(
             folded.append(column)
             kept.append(values[k])
             continue
-        one, other = s.Var(values[k]), s.Var(values[next(numbers)])
+        one, other = _value(values[k]), _value(values[next(numbers)])
         kept += [f"{name}_sum{k}", f"{name}_difference{k}"]
-        statements += [Let(kept[-2], one + other), Let(kept[-1], one - other)]
+        statements += [Let(kept[-2], _call("add", one, other)), Let(kept[-1], _call("sub", one, other))]
         folded += [_every_second(column, 0), _every_second(column, 1)]
     return statements, tuple(zip(*folded, strict=True)), kept
 
@@ -70,19 +74,28 @@ def _mirrored(row: Sequence[Fraction], other: Sequence[Fraction]) -> int:
     return next((sign for sign in (1, -1) if tuple(other) == tuple(sign * x for x in _alternating(row))), 0)
 
 
-def _product(row: Sequence[Fraction], values: Sequence[str]) -> s.Expr:
+def _product(row: Sequence[Fraction], values: Sequence[str]) -> s.Typed:
     """Return the sum of factors times values, those of 1 first: they need no multiplication."""
     terms = sorted(((x, value) for x, value in zip(row, values, strict=True) if x), key=lambda term: term[0] != 1)
     if not terms:
-        return s.Const(0.0)
+        return loops.constant(0.0, _FLOAT32)
     (factor, value), *rest = terms
-    total: s.Expr = s.Var(value) if factor == 1 else s.Var(value) * float(factor)
+    total = _value(value) if factor == 1 else _call("mul", _value(value), loops.constant(float(factor), _FLOAT32))
     for factor, value in rest:
         if abs(factor) == 1:
-            total = total + s.Var(value) if factor == 1 else total - s.Var(value)
+            total = _call("add" if factor == 1 else "sub", total, _value(value))
         else:
-            total = s.fma(s.Var(value), s.Const(float(factor)), total)
+            total = _call("fma", _value(value), loops.constant(float(factor), _FLOAT32), total)
     return total
+
+
+def _value(name: str) -> s.Typed:
+    return s.Typed("var", (), _FLOAT32, name)
+
+
+def _call(op: str, *operands: s.Typed) -> s.Typed:
+    """Return an operation with its type: there are so many of them that finding it takes a while."""
+    return s.Typed(op, operands, _FLOAT32)
 
 
 def transform_square(
@@ -105,5 +118,5 @@ def transform_square(
 
 def in_vectors(name: str, lanes: s.Expr | int, square: int, *body: Statement) -> loops.For:
     """Run ``body`` for all ``lanes``, a multiple of ``square``: lane ``name`` of the vector ``<name>_first``."""
-    first = Let(f"{name}_first", loops.index(s.Var(f"{name}_vector") * square))
+    first = Let(f"{name}_first", loops.index(s.minimum(s.Var(f"{name}_vector") * square, lanes - square)))
     return loops.serial(f"{name}_vector", lanes // square, first, loops.vector(name, square, square, *body))
