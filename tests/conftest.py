@@ -1,4 +1,4 @@
-"""What every test shares: a cache folder of its own, hypothesis without chance, and interrupts that arrive."""
+"""What every test shares: a cache folder, hypothesis without chance, verified loops, and interrupts that arrive."""
 
 from __future__ import annotations
 
@@ -22,3 +22,10 @@ def pytest_configure(config):
         folder = tempfile.TemporaryDirectory(prefix="tensorlite-tests-")
         os.environ["TENSORLITE_CACHE_DIR"] = folder.name
         config.add_cleanup(folder.cleanup)
+
+
+def pytest_collection_finish(session):
+    """Has every kernel's loops verified that a test compiles; imported now, as collecting tests imports it too."""
+    from tensorlite.kernels.generated import launch
+
+    launch.VERIFIES = True

@@ -250,7 +250,9 @@ take: ; the shares that nobody has started; with a barrier in the kernel there a
   %back = cmpxchg ptr %take.word, i32 1, i32 0 seq_cst seq_cst
   %free = extractvalue {{ i32, i1 }} %back, 1
   br i1 %free, label %help, label %take.step
-help:
+help: ; one who was awake and has not begun may wait for this core
+  %here = call i32 @sched_getcpu()
+  call void @keep_away_from(i64 %j, i32 %here)
   call void %entry(i64 %j, i64 %threads, ptr %arguments)
   %helped = atomicrmw sub ptr @pending, i32 1 seq_cst
   br label %take.step

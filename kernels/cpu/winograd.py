@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,6 +109,7 @@ def choose(layer: Layer, dtype: np.dtype[Any]) -> int:
     return best if times[best] < direct else 0
 
 
+@functools.lru_cache(1024)
 def cut(layer: Layer, m: int, schedule: Schedule, slots: int) -> Cut:
     """Return how to cut the tiles, so that the slowest slot is done soonest."""
     (down, across), count = layer.tiles(m), layer.images.shape[0]

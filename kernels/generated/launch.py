@@ -14,6 +14,9 @@ from tensorlite.kernels.cpu import native, team
 from tensorlite.kernels.verify import verify
 
 PARALLEL_NANOSECONDS = 20_000  # of one thread's work: below, waking a second one does not pay
+VERIFIES = False
+"""Whether loops are verified before they are compiled: tests do it, and so it takes users no time."""
+
 _DATA = 16  # where NumPy keeps the address of the elements, after the head of a Python object
 
 
@@ -28,7 +31,7 @@ def compile_many(kernels: Iterable[tuple[Callable[[], loops.Kernel], str]]) -> N
 
 
 def _text_of(build: Callable[[], loops.Kernel]) -> Callable[[], str]:
-    return lambda: llvm.emit(verify(build()), llvm.host())
+    return lambda: llvm.emit(verify(build()) if VERIFIES else build(), llvm.host())
 
 
 def _find_address() -> Callable[[npt.NDArray[Any]], int]:
@@ -46,7 +49,6 @@ def _find_address() -> Callable[[npt.NDArray[Any]], int]:
 
 address = _find_address()
 """Return the address of the first element of an array; of nothing else."""
-
 
 
 def _reads_objects() -> bool:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import ctypes
 import threading
 
+import numpy as np
 import pytest
 
-from tensorlite.kernels import cache
+from tensorlite.kernels import cache, loops
 from tensorlite.kernels.cpu import native, symbols
 from tensorlite.kernels.errors import KernelError
+from tensorlite.kernels.generated import launch
+from tensorlite.kernels.verify import MalformedKernel
 
 ADD = "define i64 @kernel(i64 %a, i64 %b) nounwind {{ %r = add i64 %a, %b\n %s = add i64 %r, {} ret i64 %s }}"
 CONSTANT = (
@@ -153,3 +156,10 @@ def test_assembly_for_other_machines(triple, expected):
 
 def test_assembly_for_this_machine():
     assert "kernel:" in native.emit_assembly(ADD.format(1))
+
+
+def test_loops_of_every_kernel_that_a_test_compiles_are_verified():
+    unverified = loops.build("wrong", (loops.Buffer("out", np.dtype(np.float32), writable=True),),
+                             (loops.Store("out", loops.index(0), 1.0),))  # fmt: skip
+    with pytest.raises(MalformedKernel, match="kernel wrong: every thread stores to out"):
+        launch.compile(lambda: unverified, "a kernel whose threads race")
