@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tensorlite.kernels.cpu import team
+from tensorlite.kernels.errors import KernelError
 from tensorlite.kernels.generated import launch
 from tensorlite.kernels.stage import pack
 
@@ -134,7 +135,7 @@ done:
 }
 
 define void @program(i64 %thread, i64 %threads, ptr %frame) nounwind {
-  %counters = alloca [16 x i64]
+  %counters = alloca [MOST_DEPTH x i64]
   %at = alloca i64
   store i64 0, ptr %at
   %records = load ptr, ptr %frame
@@ -180,7 +181,7 @@ look:
   br i1 %failed, label %done, label %head
 begin: ; numbers: depth
   %begin.depth = load i64, ptr %block
-  %begin.counter = getelementptr [16 x i64], ptr %counters, i64 0, i64 %begin.depth
+  %begin.counter = getelementptr [MOST_DEPTH x i64], ptr %counters, i64 0, i64 %begin.depth
   store i64 0, ptr %begin.counter
   br label %head
 again: ; numbers: depth, where to go back to, iterations, steps, their number
@@ -193,7 +194,7 @@ again: ; numbers: depth, where to go back to, iterations, steps, their number
   %steps = load ptr, ptr %steps.at
   %step.count.at = getelementptr i64, ptr %block, i64 4
   %step.count = load i64, ptr %step.count.at
-  %counter = getelementptr [16 x i64], ptr %counters, i64 0, i64 %depth
+  %counter = getelementptr [MOST_DEPTH x i64], ptr %counters, i64 0, i64 %depth
   %past = load i64, ptr %counter
   %present = add i64 %past, 1
   store i64 %present, ptr %counter
@@ -322,7 +323,9 @@ class Jump:
 IF_AWAKE = 0
 _NDARRAY = id(np.ndarray)
 Record = Step | Meet | Begin | Again | Check | Jump
-MOST_DEPTH = 16
+MOST_DEPTH = 64
+"""How deep loops may be nested: the driver counts the iterations of so many."""
+
 _CODES = {Meet: 0, Begin: 1, Again: 2, Check: 3, Jump: 4}
 
 
@@ -337,7 +340,8 @@ class _Driver(NamedTuple):
 def _driver() -> _Driver:
     native = importlib.import_module("tensorlite.kernels.cpu.native")  # 10 ms that an import need not take
     names = ("bind", "bind_arrays", "alone", "program")
-    bind, bind_arrays, alone, program = native.compile_all(_DRIVER, "program", names, speed=1)
+    text = _DRIVER.replace("MOST_DEPTH", str(MOST_DEPTH))
+    bind, bind_arrays, alone, program = native.compile_all(text, "program", names, speed=1)
     number = ctypes.c_int64
     return _Driver(ctypes.PYFUNCTYPE(None, number)(bind), ctypes.PYFUNCTYPE(number, *[number] * 4)(bind_arrays),
                    ctypes.CFUNCTYPE(number, *[number] * 4)(alone), program)  # fmt: skip
@@ -347,6 +351,8 @@ class Frame:
     """A program's table, argument blocks and bases, for one call at a time."""
 
     def __init__(self, records: Sequence[Record], bases: int) -> None:
+        if any(isinstance(record, Begin | Again) and record.depth >= MOST_DEPTH for record in records):
+            raise KernelError(f"program: loops are nested more than {MOST_DEPTH} deep")
         self.count = len(records)
         self.moves: list[tuple[int, int, int]] = []
         self._steps: dict[int, list[tuple[int, int]]] = {}
