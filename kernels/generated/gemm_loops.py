@@ -21,6 +21,7 @@ from tensorlite.kernels.cpu import host
 from tensorlite.kernels.loops import Assign, If, Let, Load, Local, Scratch, Statement, Store, Transpose, index
 
 DType = np.dtype[Any]
+_ZERO, _ONE = s.Const(0), s.Const(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Sums:
     """Where the micro-kernel adds to: rows of lanes from ``start`` on. ``fresh`` ones are stored, not added to."""
 
     buffer: str = "tile"
-    start: s.Expr = s.Const(0)  # noqa: RUF009
+    start: s.Expr = _ZERO
     fresh: bool = False
 
 
@@ -137,7 +138,7 @@ def pack_columns(
     place: Callable[[s.Expr, s.Expr], s.Expr],
     stride: s.Expr,
     count: s.Expr = LENGTH,
-    top: s.Expr = s.Const(0),  # noqa: B008
+    top: s.Expr = _ZERO,
 ) -> loops.For:
     """Fill ``count`` rows of the panel, from row ``top`` on, from columns that lie along memory, ``stride`` apart.
 
@@ -271,7 +272,7 @@ class Row:
     to: s.Expr
     operands: Sequence[s.Expr]
     steps: Sequence[s.Expr]
-    step: s.Expr = s.Const(1)  # noqa: RUF009
+    step: s.Expr = _ONE
     lanes: int = 0
 
 

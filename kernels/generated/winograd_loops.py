@@ -17,7 +17,7 @@ from tensorlite.kernels.generated import conv_parts as parts
 from tensorlite.kernels.generated import gemm_loops as gemm
 from tensorlite.kernels.generated.winograd_filters import FILTER_NUMBERS, Filters, transform_filters, turned_size
 from tensorlite.kernels.generated.winograd_tiles import BLOCK_NUMBERS, GAP, ROW, Source, block
-from tensorlite.kernels.generated.winograd_transforms import in_vectors, transform_square
+from tensorlite.kernels.generated.winograd_transforms import in_vectors, transform_sums
 from tensorlite.kernels.loops import (
     INDEX,
     Buffer,
@@ -204,20 +204,14 @@ def _multiply_own(form: Form) -> list[Statement]:
 
 def _transform_sums(form: Form) -> list[Statement]:
     """Transform a tile's sums back: [pixels, lanes]; pixels beyond the image go where nobody looks."""
-    schedule, size, lane = form.parts.schedule, form.size, s.Var("k_first") + s.Var("k")
+    schedule, lane = form.parts.schedule, s.Var("k_first") + s.Var("k")
     tile, across = s.Var("result_tile"), s.Var("tiles_across")
     here = tile % s.Var("tiles_each")
     line, column = s.Var("out_y") + s.Var("i_out"), s.Var("out_x") + s.Var("j_out")
     place = s.Var("pixels_before") + line * s.Var("width_out") + column
     inside = s.less(s.Var("top_line") + line, s.Var("height_out")) & s.less(column, s.Var("width_out"))
     to = (s.where(inside, place, s.Var("spare"))) * schedule.lanes
-    names = [[f"s{i}_{j}" for j in range(size)] for i in range(size)]
-    loads: list[Statement] = [
-        Load(names[i][j], "sums", s.Var("sums_from") + (i * size + j) * s.Var("sums_plane") + lane)
-        for i in range(size)
-        for j in range(size)
-    ]
-    body, results = transform_square(winograd(form.m, form.r).output, names, "y")
+    body, results = transform_sums(form.m, form.r, lane)
     stores: list[Statement] = []
     for i in range(form.m):
         for j in range(form.m):
@@ -231,7 +225,7 @@ def _transform_sums(form: Form) -> list[Statement]:
         loops.serial("i_out", form.m, loops.vector("j_out", form.m, ROW,
                      Store("results_places", s.Var("i_out") * ROW + s.Var("j_out"), to))),
         Let("sums_from", index(s.Var("sums_at") + tile * schedule.lanes)),
-        in_vectors("k", schedule.lanes, schedule.square, *loads, *body, *stores),
+        in_vectors("k", schedule.lanes, schedule.square, *body, *stores),
     ]  # fmt: skip
 
 

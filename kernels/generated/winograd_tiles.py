@@ -13,6 +13,8 @@ from tensorlite.kernels.generated.winograd_transforms import transform_square
 from tensorlite.kernels.loops import INDEX, If, Let, Load, Scratch, Statement, Store, Transpose, index
 from tensorlite.kernels.winograd import Matrix
 
+_ZERO = s.Const(0)
+
 GAP = 16
 """Elements between planes, a cache line: what belongs to one tile must not fall on one set of a cache."""
 
@@ -49,7 +51,7 @@ class Source:
     step: int
     square: int
     channels: s.Expr
-    first: s.Expr = s.Const(0)  # noqa: RUF009
+    first: s.Expr = _ZERO
 
     @property
     def areas(self) -> tuple[str, str]:

@@ -9,8 +9,8 @@ import numpy as np
 
 from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
-from tensorlite.kernels.loops import Let, Statement
-from tensorlite.kernels.winograd import Matrix
+from tensorlite.kernels.loops import Let, Load, Statement
+from tensorlite.kernels.winograd import Matrix, winograd
 
 _FLOAT32 = np.dtype(np.float32)
 
@@ -114,6 +114,19 @@ def transform_square(
         statements += more
         rows.append(found)
     return statements, rows
+
+
+def transform_sums(m: int, r: int, lane: s.Expr) -> tuple[list[Statement], list[list[str]]]:
+    """Load the sums of all products at ``sums_from + lane``, ``sums_plane`` apart, and transform them to results."""
+    size = m + r - 1
+    names = [[f"s{i}_{j}" for j in range(size)] for i in range(size)]
+    loads: list[Statement] = [
+        Load(names[i][j], "sums", s.Var("sums_from") + (i * size + j) * s.Var("sums_plane") + lane)
+        for i in range(size)
+        for j in range(size)
+    ]
+    body, results = transform_square(winograd(m, r).output, names, "y")
+    return [*loads, *body], results
 
 
 def in_vectors(name: str, lanes: s.Expr | int, square: int, *body: Statement) -> loops.For:

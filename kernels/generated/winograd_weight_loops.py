@@ -15,8 +15,8 @@ from tensorlite.kernels import scalar as s
 from tensorlite.kernels.generated import conv_parts as parts
 from tensorlite.kernels.generated import gemm_loops as gemm
 from tensorlite.kernels.generated.winograd_tiles import BLOCK_NUMBERS, Source, block
-from tensorlite.kernels.generated.winograd_transforms import in_vectors, transform_square
-from tensorlite.kernels.loops import Buffer, Let, Load, Parameter, Scratch, Statement, Store, index
+from tensorlite.kernels.generated.winograd_transforms import in_vectors, transform_sums
+from tensorlite.kernels.loops import Buffer, Let, Parameter, Scratch, Statement, Store, index
 from tensorlite.kernels.winograd import winograd
 
 
@@ -125,14 +125,7 @@ def _block(form: Form) -> list[Statement]:
 def _transform_sums(form: Form) -> list[Statement]:
     """Transform a channel's sums to the places of filters: [channels, places, lanes]."""
     schedule, channel, lane = form.parts.schedule, s.Var("channel"), s.Var("k_first") + s.Var("k")
-    size = form.m + form.r - 1
-    names = [[f"s{i}_{j}" for j in range(size)] for i in range(size)]
-    loads: list[Statement] = [
-        Load(names[i][j], "sums", s.Var("sums_from") + (i * size + j) * s.Var("sums_plane") + lane)
-        for i in range(size)
-        for j in range(size)
-    ]
-    body, results = transform_square(winograd(form.m, form.r).output, names, "y")
+    body, results = transform_sums(form.m, form.r, lane)
     to = s.Var("results_at") + channel * (form.m * form.m * schedule.lanes)
     stores = [
         Store("results", to + (i * form.m + j) * schedule.lanes + lane, s.Var(results[i][j]))
@@ -141,7 +134,7 @@ def _transform_sums(form: Form) -> list[Statement]:
     ]
     return [
         Let("sums_from", index(s.Var("sums_at") + channel * schedule.lanes)),
-        in_vectors("k", schedule.lanes, schedule.square, *loads, *body, *stores),
+        in_vectors("k", schedule.lanes, schedule.square, *body, *stores),
     ]
 
 
