@@ -92,8 +92,8 @@ def _as_one_matrix(left: Array, right: Array, operands: Sequence[Array], results
     rows, shape = prod(left.shape[:-1]), results[0].shape
     flat = reshaped(left, (rows, left.shape[-1]))
     found: list[Array | None] = []
-    for array in (*operands, *results):
-        if prod(array.shape[:-1]) == 1:
+    for number, array in enumerate((*operands, *results)):
+        if number < len(operands) and prod(array.shape[:-1]) == 1:
             found.append(Array(array.dtype, array.shape[-1:], array.strides[-1:]) if array.ndim else array)
         elif array.shape[:-1] == shape[:-1]:
             found.append(reshaped(array, (rows, array.shape[-1])))

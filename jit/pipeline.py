@@ -14,6 +14,7 @@ from tensorlite.jit.passes.fold_constants import fold_constants
 from tensorlite.jit.passes.fuse import fuse
 from tensorlite.jit.passes.hoist_products import hoist_products
 from tensorlite.jit.passes.keep_products import keep_products
+from tensorlite.jit.passes.multiply_tables import multiply_tables
 from tensorlite.jit.passes.share_common_subexpressions import share_common_subexpressions
 from tensorlite.jit.passes.simplify import simplify
 from tensorlite.jit.passes.spell_out import spell_out
@@ -28,6 +29,7 @@ PASSES: tuple[Pass, ...] = tuple(everywhere(each) for each in (
     fold_constants,
     keep_products,
     hoist_products,
+    multiply_tables,
     share_common_subexpressions,
     trim_control_flow,
     eliminate_dead_code,

@@ -27,11 +27,11 @@ class Rewriter:
         equation = self.makers.get(x) if isinstance(x, Value) else None
         return equation if equation is not None and equation.op is OPS.get(name) else None
 
-    def emit(self, name: str, *inputs: Operand, **attributes: object) -> Value:
-        """Adds an equation, and returns its one output."""
+    def emit(self, name: str, *inputs: Operand, line: str = "", **attributes: object) -> Value:
+        """Adds an equation, which the user's ``line`` asked for, and returns its one output."""
         (type,) = infer(OPS[name], inputs, attributes, name)
         output = Value(type)
-        self.add(Equation(OPS[name], inputs, attributes, (output,)))
+        self.add(Equation(OPS[name], inputs, attributes, (output,), line))
         return output
 
     def add(self, equation: Equation) -> None:

@@ -154,3 +154,9 @@ NATIVE = ["reductions (64, 65)", "linear 17 33 65", "convolution 3x3", "attentio
 def test_what_networks_are_made_of_is_native(name):
     function, operands = CASES[name]
     assert edges(both_ways(function), *operands) == []
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 14), (1, 1, 1, 5), (1, 3, 5)])
+def test_products_of_one_row_in_a_stack(shape):
+    x, weight, bias = draw(*shape), draw(1, shape[-1]), draw(1)
+    check_stages(both_ways(lambda *operands: tl.tanh(F.linear(*operands))), [x, weight, bias], terms=64)
