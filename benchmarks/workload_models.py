@@ -29,16 +29,16 @@ class ConvNet(nn.Sequential):
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions, with batch norm each, beside a short cut (He et al., 2016)."""
 
-    def __init__(self, inputs, outputs, stride):
+    expansion = 1
+
+    def __init__(self, inputs, width, stride):
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv1 = nn.Conv2d(inputs, width, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU()
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.downsample = None
-        if stride != 1 or inputs != outputs:
-            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.downsample = _shortcut(inputs, width, stride)
 
     def forward(self, x):
         out = self.relu(self.bn1(self.conv1(x)))
@@ -46,31 +46,74 @@ class BasicBlock(nn.Module):
         return self.relu(out + (x if self.downsample is None else self.downsample(x)))
 
 
-class ResNet(nn.Module):
-    """ResNet in its CIFAR form, a 3x3 first convolution and no first pool, with torchvision's names."""
+class Bottleneck(nn.Module):
+    """A 3x3 convolution between two of 1x1, with batch norm each, beside a short cut."""
 
-    def __init__(self, widths, blocks, classes):
+    expansion = 4
+
+    def __init__(self, inputs, width, stride):
         super().__init__()
-        self.conv1 = nn.Conv2d(3, widths[0], 3, 1, 1, bias=False)
+        outputs = width * self.expansion
+        self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, outputs, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU()
+        self.downsample = _shortcut(inputs, outputs, stride)
+
+    def forward(self, x):
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.relu(self.bn2(self.conv2(out)))
+        out = self.bn3(self.conv3(out))
+        return self.relu(out + (x if self.downsample is None else self.downsample(x)))
+
+
+def _shortcut(inputs, outputs, stride):
+    if stride == 1 and inputs == outputs:
+        return None
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+
+class ResNet(nn.Module):
+    """ResNet with torchvision's names; in its CIFAR form with a 3x3 first convolution and no first pool."""
+
+    def __init__(self, widths, blocks, classes, block=BasicBlock, is_small=True):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, widths[0], 3, 1, 1, bias=False) if is_small \
+            else nn.Conv2d(3, widths[0], 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
         self.relu = nn.ReLU()
+        self.maxpool = None if is_small else nn.MaxPool2d(3, 2, 1)
         self.stages = []
         inputs = widths[0]
-        for place, outputs in enumerate(widths):
-            strides = [1 if place == 0 else 2] + [1] * (blocks - 1)
-            sources = [inputs] + [outputs] * (blocks - 1)
+        for place, (width, count) in enumerate(zip(widths, blocks)):
+            strides = [1 if place == 0 else 2] + [1] * (count - 1)
+            sources = [inputs] + [width * block.expansion] * (count - 1)
             self.stages.append(f"layer{place + 1}")
             setattr(self, self.stages[-1],
-                    nn.Sequential(*[BasicBlock(source, outputs, stride) for source, stride in zip(sources, strides)]))
-            inputs = outputs
+                    nn.Sequential(*[block(source, width, stride) for source, stride in zip(sources, strides)]))
+            inputs = width * block.expansion
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(inputs, classes)
 
     def forward(self, x):
         x = self.relu(self.bn1(self.conv1(x)))
+        x = x if self.maxpool is None else self.maxpool(x)
         for stage in self.stages:
             x = getattr(self, stage)(x)
         return self.fc(self.avgpool(x).flatten(1))
+
+
+def resnet18():
+    """ResNet-18 for images of 224x224 and 1000 classes."""
+    return ResNet((64, 128, 256, 512), (2, 2, 2, 2), 1000, BasicBlock, False)
+
+
+def resnet50():
+    """ResNet-50 for images of 224x224 and 1000 classes."""
+    return ResNet((64, 128, 256, 512), (3, 4, 6, 3), 1000, Bottleneck, False)
 
 
 class SelfAttention(nn.Module):

@@ -98,7 +98,7 @@ WORKLOADS = {w.name: w for w in (
              {"size": 28, "channels": (32, 64), "hidden": 128, "classes": 10},
              "SGD", {"lr": 0.01, "momentum": 0.9}, (128, 1, 28, 28), 10),
     Workload("W3", "ResNet-18 in its CIFAR form, batch 32, SGD with momentum", "ResNet",
-             {"widths": (64, 128, 256, 512), "blocks": 2, "classes": 10},
+             {"widths": (64, 128, 256, 512), "blocks": (2, 2, 2, 2), "classes": 10},
              "SGD", {"lr": 2e-4, "momentum": 0.9}, (32, 3, 32, 32), 10),
     Workload("W4", "GPT of 4 layers, d 256, 8 heads, T 128, batch 8, AdamW", "GPT",
              {"layers": 4, "dim": 256, "heads": 8, "context": 128, "vocabulary": 96},
@@ -110,7 +110,7 @@ WORKLOADS = {w.name: w for w in (
 _SMALL: dict[str, dict[str, Any]] = {
     "W1": {"sizes": {"inputs": 20, "hidden": 16, "classes": 10}, "shape": (8, 20)},
     "W2": {"sizes": {"size": 8, "channels": (4, 6), "hidden": 12, "classes": 10}, "shape": (8, 1, 8, 8)},
-    "W3": {"sizes": {"widths": (4, 8), "blocks": 1, "classes": 10}, "shape": (8, 3, 8, 8),
+    "W3": {"sizes": {"widths": (4, 8), "blocks": (1, 1), "classes": 10}, "shape": (8, 3, 8, 8),
            "options": {"lr": 0.01, "momentum": 0.9}},
     "W4": {"sizes": {"layers": 2, "dim": 16, "heads": 2, "context": 8, "vocabulary": 12}, "shape": (2, 8),
            "classes": 12},

@@ -220,9 +220,17 @@ class Specialisation:
         results = sum(int(np.prod(shape)) * dtype.itemsize for shape, dtype in map(compiled.shapes.__getitem__,
                                                                                   compiled.fresh))
         return {"arena": planned.size, "bound": planned.bound,
-                "constants": sum(array.nbytes for array in self.executable.constants),
+                "constants": sum(array.nbytes for array in self.executable.constants) + self.prepared[1],
                 "state": sum(x.size * x.dtype.itemsize for x in self.graph.inputs[compiled.arguments:]),
                 "results": results}
+
+    @property
+    def prepared(self) -> tuple[int, int]:
+        """How many kernels run only when the state that they read changes, and the bytes of what they make."""
+        preparation = self.executable.preparation
+        if preparation is None:
+            return 0, 0
+        return sum(1 for _ in placed(preparation.executable)), preparation.size
 
     @property
     def in_place(self) -> tuple[list[str], list[str]]:

@@ -83,8 +83,18 @@ class Compiled:
     def executable(self) -> Executable:
         """The program."""
         with without_collection():
-            found: Executable = quietly(compile_graph, self.traced.graph, self.over)
+            found: Executable = quietly(compile_graph, self.traced.graph, self.over, self._settled())
         return found
+
+    def _settled(self) -> set[int]:
+        """The inputs that are state which the function leaves as it is; of a call that is recorded none.
+
+        While gradients are recorded, what the state is changes all the time.
+        """
+        if self.rebinds or (self.recording and self.traced.tracked):
+            return set()
+        return {self.arguments + k for k, tensor in enumerate(self.traced.state)
+                if k not in self.traced.owners and id(tensor) not in self.changed}
 
     @once
     def state(self) -> list[_State | _Gradient]:

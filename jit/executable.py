@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -33,11 +33,27 @@ class Segment:
     edge: Edge | None = None
 
 
+class Preparation(Protocol):
+    """What a program computes before its first call, and again when state changes."""
+
+    executable: Executable
+
+    def arrays(self, inputs: Sequence[Any]) -> Sequence[Any] | None:
+        """What the program takes after its own inputs."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """The bytes that it keeps."""
+        ...
+
+
 class Executable:
     """What a graph has become. Inputs, outputs and constants are arrays in memory, contiguous."""
 
-    def __init__(self, lowered: Lowered, scheduled: Schedule, memory: Memory) -> None:
-        self.lowered, self.schedule, self.memory = lowered, scheduled, memory
+    def __init__(self, lowered: Lowered, scheduled: Schedule, memory: Memory,
+                 preparation: Preparation | None = None) -> None:
+        self.lowered, self.schedule, self.memory, self.preparation = lowered, scheduled, memory, preparation
         self.constants = [np.ascontiguousarray(array).reshape(array.shape) for array in lowered.constants]
         self.over = {result.index: given.index for result, given in scheduled.over.items()}
         self.bases = 1 + len(lowered.inputs) + len(lowered.outputs) + len(self.constants)
@@ -76,17 +92,27 @@ class Executable:
                 emitter.meet()
         yield Segment(tuple(emitter.records), tuple(emitter.steps))
 
+    def complete(self, inputs: Sequence[Any]) -> Sequence[Any] | None:
+        """The inputs, and what was prepared of them; None where that cannot be."""
+        if self.preparation is None:
+            return inputs
+        prepared = self.preparation.arrays(inputs)
+        return None if prepared is None else (*inputs, *prepared)
+
     def run(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> bool:
         """Computes outputs from inputs; raises `Fault` where an index is out of range.
 
         Returns False, and does nothing, where an input is not NumPy's or its elements do not lie in order.
         """
+        complete = self.complete(inputs)
+        if complete is None:
+            return False
         try:
             frame = self.frames.pop()
         except IndexError:
             frame = CallFrame(self)
         try:
-            return frame.run(inputs, outputs)
+            return frame.run(complete, outputs)
         finally:
             self.frames.append(frame)
 

@@ -149,8 +149,8 @@ class Jitted:
         """The bytes that calls need, known before any runs, by what they are for; of the specialisation with most.
 
         ``arena`` is for all that lives during a call only, ``bound`` the least that any plan for it needs;
-        ``constants``, ``state`` that the function met (parameters, moments), and ``results`` that calls return or give
-        fresh memory to. Raises `TraceError` before the first call.
+        ``constants`` and what is made of unchanged state, ``state`` that the function met (parameters, moments), and
+        ``results`` that calls return or give fresh memory to. Raises `TraceError` before the first call.
 
         >>> import tensorlite as tl
         >>> step = tl.jit(lambda x: (x @ x) @ x)

@@ -6,7 +6,7 @@ arrays lie. What is returned is computed where it is wanted, if it can be.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from tensorlite.jit.control import CONTROL_FLOW
@@ -27,9 +27,13 @@ from tensorlite.op import OPS
 from tensorlite.ops.index import NO, YES
 
 
-def lower(graph: Graph, over: Mapping[int, int] | None = None) -> Lowered:
-    """Lowers a graph; ``over`` gives outputs, by number, that may take the memory of an input, which then dies."""
+def lower(graph: Graph, over: Mapping[int, int] | None = None, state: Set[int] = frozenset()) -> Lowered:
+    """Lowers a graph; ``over`` gives outputs, by number, that may take the memory of an input, which then dies.
+
+    ``state`` are inputs of which something may be computed beforehand: it costs a call nothing.
+    """
     work = _Lowering(graph)
+    work.settled = {work.inputs[k] for k in state}
     for equation in graph.equations:
         work.lower(equation)
     work.finish()
@@ -65,6 +69,7 @@ class _Lowering:
             self.places[value] = whole(Buffer(Home.CONSTANT, _size(value), len(self.constants)), value)
             self.constants.append(array)
         self.makers = {y: e for e in graph.equations for y in e.outputs}
+        self.settled: set[Buffer] = set()
         self.wanted = self.claim()
         self.parts = self.claim_parts()
 
@@ -169,7 +174,7 @@ class _Lowering:
         constants = {x: self.graph.constants[y].item() for x, y in zip(body.inputs, equation.values, strict=True)
                      if y in self.graph.constants and y.size == 1}
         if any(e.op.name in EPILOGUES and e.op.kind == "contract" for e in body.equations):
-            found = plan_contraction(body, places, constants, outputs)
+            found = plan_contraction(body, places, constants, outputs, self.settled)
         else:
             found = plan_loops(body, places, constants, outputs)
         if found is None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from math import prod
 from typing import Any
 
 from tensorlite.jit.graph import Equation, Graph, Value
 from tensorlite.jit.lower_loops import Planned
-from tensorlite.jit.program import Place
+from tensorlite.jit.program import Buffer, Place
 from tensorlite.jit.space import expression
 from tensorlite.jit.views import reshaped
 from tensorlite.kernels import scalar as s
@@ -17,8 +17,11 @@ from tensorlite.kernels.stage import Array, Plan
 
 
 def plan_contraction(body: Graph, places: Mapping[Value, Place], constants: Mapping[Value, Any],
-                     outputs: Sequence[Place]) -> Planned | None:
-    """The plan of a product and what follows it element by element; None where there is no kernel for it."""
+                     outputs: Sequence[Place], settled: Set[Buffer] = frozenset()) -> Planned | None:
+    """The plan of a product and what follows it element by element; None where there is no kernel for it.
+
+    What is made of ``settled`` buffers alone costs a call nothing.
+    """
     product = next(e for e in body.equations if e.op.kind == "contract")
     a, b = product.inputs
     if not (isinstance(a, Value) and isinstance(b, Value)) or a not in places or b not in places:
@@ -28,7 +31,8 @@ def plan_contraction(body: Graph, places: Mapping[Value, Place], constants: Mapp
         return None
     arrays, results = [places[x].array for x in operands], [place.array for place in outputs]
     family = _FAMILIES[product.op.name]
-    plan = family(places[a].array, places[b].array, results, epilogue, arrays, product.attributes)
+    facts = {**product.attributes, "kept": places[b].buffer in settled}
+    plan = family(places[a].array, places[b].array, results, epilogue, arrays, facts)
     if plan is None:
         return None
     matched = frozenset(places[x].buffer for x in operands if places[x].array == outputs[0].array
@@ -50,10 +54,10 @@ def _linear(left: Array, right: Array, *others: Any) -> Plan | None:
     return _product(left, Array(right.dtype, right.shape[::-1], right.strides[::-1]), *others)
 
 
-def _convolution(plan: Callable[..., Plan | None]) -> Callable[..., Plan | None]:
+def _convolution(plan: Callable[..., Plan | None], *names: str) -> Callable[..., Plan | None]:
     def family(left: Array, right: Array, results: list[Array], epilogue: Sequence[s.Expr], operands: list[Array],
                attributes: Mapping[str, Any]) -> Plan | None:
-        geometry = {name: attributes[name] for name in ("stride", "padding", "dilation", "groups")}
+        geometry = {name: attributes[name] for name in ("stride", "padding", "dilation", "groups", *names)}
         return plan(left, right, results, **geometry, epilogue=epilogue, operands=operands)
     return family
 
@@ -61,7 +65,7 @@ def _convolution(plan: Callable[..., Plan | None]) -> Callable[..., Plan | None]
 _FAMILIES: dict[str, Callable[..., Plan | None]] = {
     "matmul": _product,
     "linear": _linear,
-    "conv2d": _convolution(conv.plan_conv2d),
+    "conv2d": _convolution(conv.plan_conv2d, "kept"),
     "conv2d_data": _convolution(conv.plan_conv2d_data),
     "conv2d_weight": _convolution(conv.plan_conv2d_weight),
 }

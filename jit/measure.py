@@ -56,6 +56,8 @@ def _measure(compiled: Compiled, placed: Sequence[Placed], arguments: Sequence[A
     given = [np.array(array, order="C") for array in _given(compiled, arguments)]
     inputs = [array.copy() for array in given]
     outputs = [np.empty(*shape) for shape in compiled.shapes]
+    complete = executable.complete(inputs)
+    assert complete is not None
     for result, source in executable.over.items():
         outputs[result] = inputs[source]
     until, runs = time.perf_counter() + _SECONDS, 0
@@ -64,7 +66,7 @@ def _measure(compiled: Compiled, placed: Sequence[Placed], arguments: Sequence[A
             np.copyto(inputs[source], given[source])
         parts.clear()
         start = time.perf_counter()
-        frame.run(inputs, outputs)
+        frame.run(complete, outputs)
         seconds = time.perf_counter() - start
         runs += 1
         if runs > 1 and (best is None or seconds < best[0]):

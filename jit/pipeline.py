@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from tensorlite.jit.control import everywhere
 from tensorlite.jit.executable import Executable
@@ -19,7 +19,9 @@ from tensorlite.jit.passes.share_common_subexpressions import share_common_subex
 from tensorlite.jit.passes.simplify import simplify
 from tensorlite.jit.passes.spell_out import spell_out
 from tensorlite.jit.passes.trim_control_flow import trim_control_flow
+from tensorlite.jit.program import Lowered
 from tensorlite.jit.schedule import schedule
+from tensorlite.jit.settle import Preparation, cut
 
 Pass = Callable[[Graph], Graph]
 
@@ -44,8 +46,19 @@ def optimize(graph: Graph, check: Callable[[Graph], Graph] = lambda graph: graph
     return graph
 
 
-def compile_graph(graph: Graph, over: dict[int, int]) -> Executable:
-    """Compiles a graph; ``over`` gives outputs that may take the memory of an input, by number."""
-    lowered = lower(optimize(graph), over)  # chooses algorithms, and makes kernels of equations
+def compile_graph(graph: Graph, over: dict[int, int], state: Set[int] = frozenset()) -> Executable:
+    """Compiles a graph; ``over`` gives outputs that may take the memory of an input, by number.
+
+    ``state`` are inputs that are mostly the same from call to call: what depends on them alone is kept.
+    """
+    lowered = lower(optimize(graph), over, state)  # chooses algorithms, and makes kernels of equations
+    parts = cut(lowered, state)
+    if parts is None:
+        return _executable(lowered)
+    before, after = parts
+    return _executable(after, Preparation(_executable(before), state))
+
+
+def _executable(lowered: Lowered, preparation: Preparation | None = None) -> Executable:
     scheduled = schedule(lowered)
-    return Executable(lowered, scheduled, plan_memory(scheduled))
+    return Executable(lowered, scheduled, plan_memory(scheduled), preparation)

@@ -38,6 +38,9 @@ def summary(of: Specialisation) -> Iterator[str]:
     rows = [("program", f"{_count(len(kernels), 'kernel')} ({distinct} distinct) in {_count(of.phases, 'phase')}, "
                         f"{_count(native, 'native call')}, {_count(of.threads, 'thread')}; "
                         f"{_count(len(edges), 'Python edge')}")]
+    if of.prepared[0]:
+        rows.append(("prepared", f"{_count(of.prepared[0], 'kernel')}, {size(of.prepared[1])}: run when the state that "
+                                 "they read changes"))
     rows += [("edge", f"{k.name} -> {_results(k)}  {_line(k)}{_spent(k)}") for k in edges]
     rows += [("time", _time(of)), ("memory", _memory(memory)), ("in place", _in_place(of)), ("passes", _passes(of))]
     if not of.measured.reason:

@@ -12,6 +12,7 @@ import numpy as np
 from tensorlite import errors
 from tensorlite.declare import public
 from tensorlite.kernels import device as devices
+from tensorlite.kernels.cpu import lending
 from tensorlite.ops.creation import asarray, imported, in_dtype
 from tensorlite.ops.index import get_item
 from tensorlite.tensor import Tensor
@@ -124,6 +125,7 @@ def _dlpack(self: Tensor, *, stream: Any = None, max_version: tuple[int, int] | 
     if array.dtype == bfloat16:
         raise errors.complaint(errors.DTypeError, "__dlpack__", "NumPy exports no bfloat16", {"x": self},
                                "cast it first: x.to(tl.float32)")
+    lending.export(array)
     if not array.flags.writeable and (max_version is None or max_version < (1, 0)):
         array = array.copy()
     return array.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
@@ -166,6 +168,7 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
     if not hasattr(x, "__dlpack__"):
         raise errors.complaint(errors.DTypeError, "from_dlpack", f"{type(x).__name__} has no __dlpack__ method")
     array = imported("from_dlpack", x, copy)
+    lending.borrow(array)
     return Tensor(in_dtype(array, None, None) if isinstance(array, np.ndarray) else array)
 
 

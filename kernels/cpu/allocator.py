@@ -190,6 +190,11 @@ def memory() -> dict[str, int]:
         return {"allocated": _totals.mapped - cached, "cached": cached, "peak": _totals.peak, "bound": _totals.bound}
 
 
+def is_block(x: object) -> bool:
+    """Tell whether ``x`` is what an array of the pool has as its base."""
+    return isinstance(x, _Owner)
+
+
 def owns_alone(array: npt.NDArray[Any]) -> bool:
     """Tell whether nobody else can see the memory of ``array``, so that it may be overwritten: no other view lives.
 

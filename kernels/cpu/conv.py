@@ -219,10 +219,12 @@ def plan_conv2d(
     epilogue: Sequence[s.Expr] | None = None,
     operands: Sequence[Array] = (),
     tile: int | None = None,
+    kept: bool = False,
 ) -> Plan | None:
     """Plan windows of ``x`` times filters: [images, channels, height, width]; None where it has no native form.
 
     ``tile`` is the extent of Winograd's tiles, 0 for none; without it, what a model of the machine takes is taken.
+    Where what is made of filters is ``kept``, it costs nothing.
     """
     finish, kernel = _finish((x, weight), outputs, epilogue, operands), pair(weight.shape[2:])
     if finish is None or prod(kernel) > MOST_TAPS:
@@ -231,7 +233,7 @@ def plan_conv2d(
     steps = pair(weight.strides[2:])
     if groups == 1 and _takes_tiles(kernel, stride, dilation):
         places = (0, weight.strides[0], weight.strides[1], *steps)
-        found = _winograd(x, filters, counts, (padding[0][0], padding[1][0]), places, finish, tile)
+        found = _winograd(x, filters, counts, (padding[0][0], padding[1][0]), places, finish, tile, kept)
         if found is not None:
             return found
     if tile:
@@ -247,10 +249,10 @@ def plan_conv2d(
 
 def _winograd(
     x: Array, channels: int, counts: Pair, border: Pair, filters: tuple[int, int, int, int, int], finish: Finish,
-    tile: int | None = None,
+    tile: int | None = None, kept: bool = False,
 ) -> Plan | None:
     """Plan filters of 3 x 3 taps, one step apart, by tiles, if that is faster."""
-    layer = winograd.Layer(x, 0, 0, border, channels, counts, filters)
+    layer = winograd.Layer(x, 0, 0, border, channels, counts, filters, kept)
     m = winograd.choose(layer, x.dtype) if tile is None else tile
     if not m or not winograd.takes(layer, x.dtype, m):
         return None

@@ -27,6 +27,7 @@ R = 3
 class Layer:
     """A convolution of 3 x 3 filters, step 1: images whose lines follow each other, from ``top`` and ``left`` before
     the first pixel on; ``filters`` are a base and the strides of results' channels, summed channels, lines and taps.
+    Those that are ``kept`` were transformed at another time.
     """
 
     images: Array
@@ -36,6 +37,7 @@ class Layer:
     channels: int
     out: Pair
     filters: tuple[int, int, int, int, int]
+    kept: bool = False
 
     @property
     def depth(self) -> int:
@@ -130,7 +132,8 @@ def owns_filters(layer: Layer, m: int) -> bool:
     The order of a sum depends on it, and so it does not depend on the number of threads.
     """
     down, across = layer.tiles(m)
-    return layer.images.shape[0] * down * across <= _LARGEST_BLOCK and layer.depth > _OWN_DEPTH
+    few = layer.images.shape[0] * down * across <= _LARGEST_BLOCK
+    return few and layer.depth > _OWN_DEPTH and not layer.kept
 
 
 def _timed(layer: Layer, m: int, schedule: Schedule, slots: int, images: int, rows: int, groups: int) -> Cut:
@@ -157,7 +160,8 @@ def _timed(layer: Layer, m: int, schedule: Schedule, slots: int, images: int, ro
     number = len(times) * groups
     total = sum(times) * groups
     slowest = max(total / slots, -(-number // slots) * total / number)
-    filtering = 0.0 if own else all_taps * (COSTS.filter + (COSTS.fetched_far if all_taps > _FAR else 0.0)) / slots
+    writing = COSTS.fetched_far if all_taps > _FAR else 0.0
+    filtering = 0.0 if own or layer.kept else all_taps * (COSTS.filter + writing) / slots
     return Cut(images, rows, groups, own, slowest + filtering)
 
 

@@ -11,6 +11,7 @@ from tensorlite import errors
 from tensorlite.context import find
 from tensorlite.declare import public
 from tensorlite.dispatch import quietly
+from tensorlite.kernels.cpu.lending import borrow
 from tensorlite.ops.shape import astype
 from tensorlite.state import state
 from tensorlite.tape import Leaf
@@ -121,18 +122,25 @@ def asarray(obj: Any, /, *, dtype: Any = None, device: str | None = None, copy: 
     if isinstance(obj, Tensor):
         return _of_tensor(obj, wanted or obj.dtype, device or obj.device, copy)
     if isinstance(obj, np.ndarray | np.generic | memoryview | bytearray | arrays.array):
-        array = in_dtype(np.asarray(obj), wanted, copy)
+        array = _shared(in_dtype(np.asarray(obj), wanted, copy), copy)
     elif hasattr(obj, "__dlpack__"):
         array = imported("asarray", obj, copy)
-        array = in_dtype(array, wanted, copy and None) if isinstance(array, np.ndarray) else array
+        array = _shared(in_dtype(array, wanted, copy and None), copy) if isinstance(array, np.ndarray) else array
     elif hasattr(obj, "__array__"):
-        array = in_dtype(np.asarray(obj), wanted, copy)
+        array = _shared(in_dtype(np.asarray(obj), wanted, copy), copy)
     elif copy is False:
         raise errors.complaint(errors.ArgumentError, "asarray", "Python data cannot become a tensor without a copy",
                                {"obj": obj}, "leave copy=False out")
     else:
         array = from_python(obj, wanted)
     return Tensor(place(array, device))
+
+
+def _shared(array: np.ndarray, copy: bool | None) -> np.ndarray:
+    """An array whose memory others may write to, unless it is a copy."""
+    if not copy:
+        borrow(array)
+    return array
 
 
 def _of_tensor(x: Tensor, dtype: np.dtype, device: str, copy: bool | None) -> Tensor:

@@ -12,18 +12,19 @@ from tensorlite.benchmarks.harness import Row
 
 def test_small_parts_run(capsys, tmp_path):
     path = tmp_path / "rows.json"
-    arguments = ["--only", "conv,conv_weight,matmul", "--small", "--threads", "1", "--repeat", "1", "--json", str(path)]
+    arguments = ["--only", "conv,conv_weight,matmul,networks", "--small", "--threads=1", "--repeat=1", f"--json={path}"]
     assert kernels.main(arguments) == 0
     text = capsys.readouterr().out
     assert "conv: 3 x 3 convolutions, step 1, of ResNet's and VGG's layers, forward, NCHW in and out." in text
     assert "| 8 x 512 channels, 7 x 7 | 1 |" in text and "| 96 x 96 x 96 | 1 |" in text
-    assert len(json.loads(path.read_text())["rows"]) == 10
+    assert "| resnet18 | 1 |" in text
+    assert len(json.loads(path.read_text())["rows"]) == 11
 
 
 def test_an_unknown_part_is_refused(capsys):
     with pytest.raises(SystemExit):
         kernels.main(["--only", "conv,speed"])
-    assert "there is conv, conv_data, conv_weight, conv_other, matmul, and no 'speed'" in capsys.readouterr().err
+    assert f"there is {', '.join(kernels.PARTS)}, and no 'speed'" in capsys.readouterr().err
 
 
 def test_a_mean_is_that_of_the_best_rivals():
