@@ -10,7 +10,7 @@ from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.generated.gemm_loops import Schedule
 from tensorlite.kernels.generated.winograd_tiles import GAP
-from tensorlite.kernels.generated.winograd_transforms import in_vectors, transform_square
+from tensorlite.kernels.generated.winograd_transforms import Lanes, in_vectors, transform_square
 from tensorlite.kernels.loops import Buffer, Let, Load, Parameter, Scratch, Statement, Store, Transpose, index
 from tensorlite.kernels.winograd import winograd
 
@@ -83,33 +83,33 @@ def _first_lane(form: Filters) -> s.Expr:
 def transform_filters(form: Filters, to: str) -> list[Statement]:
     """Transform some channels of a panel, from ``first_channel`` on, to ``filters_to`` in buffer ``to``."""
     lanes, taps, size = form.schedule.lanes, form.r * form.r, form.m + form.r - 1
-    channel, lane = s.Var("filter_channel"), s.Var("filter_lane") + _first_lane(form)
+    channel, first_lane = s.Var("filter_channel"), _first_lane(form)
     row = s.Const(taps) if form.how == "near" else s.Var("w_row")
     at = s.Var("w_base") + s.Var("panel") * lanes * row + s.Var("first_channel") * s.Var("w_channel")
-    names = [[f"w{i}_{j}" for j in range(form.r)] for i in range(form.r)]
-    loads: list[Statement] = []
-    for i in range(form.r):
-        for j in range(form.r):
-            tap = i * form.r + j if form.sign > 0 else taps - 1 - i * form.r - j
-            if form.how == "any":
-                place = s.Var("filters_at") + i * s.Var("w_down") + j * s.Var("w_across") + lane * row
-                loads.append(Load(names[i][j], "w", place))
-            else:
-                first = channel * taps if form.how == "columns" else s.Const(_columns(form) - taps)
-                loads.append(Load(names[i][j], "turned_filters", (first + tap) * lanes + lane))
-    body, results = transform_square(winograd(form.m, form.r).filter, names, "u")
-    stores = [
-        Store(to, s.Var("filters_to") + (i * size + j) * s.Var("filters_plane") + channel * lanes + lane,
-              s.Var(results[i][j]))
-        for i in range(size) for j in range(size)
-    ]  # fmt: skip
+
+    def load(name: str, i: int, j: s.Expr, lane: s.Expr) -> list[Statement]:
+        lane = first_lane + lane
+        if form.how == "any":
+            place = s.Var("filters_at") + i * s.Var("w_down") + j * s.Var("w_across") + lane * row
+            return [Load(name, "w", place)]
+        tap = j + i * form.r if form.sign > 0 else (taps - 1 - i * form.r) - j
+        first = channel * taps if form.how == "columns" else s.Const(_columns(form) - taps)
+        return [Load(name, "turned_filters", (first + tap) * lanes + lane)]
+
+    def store(i: s.Expr, j: int, value: s.Expr, lane: s.Expr) -> list[Statement]:
+        place = s.Var("filters_to") + (i * size + j) * s.Var("filters_plane") + channel * lanes + first_lane + lane
+        return [Store(to, place, value)]
+
     turn = {"columns": _turn_columns, "near": _turn_near, "any": lambda form: []}[form.how](form)
-    inner = (*loads, *body, *stores)
-    each = loops.vector("filter_lane", s.Var("width"), form.schedule.square, *inner)
-    if form.how != "any":  # as many filters as make whole vectors
-        each = in_vectors("filter_lane", s.Var("width"), form.schedule.square, *inner)
+    square, matrix = form.schedule.square, winograd(form.m, form.r).filter
+    if form.how == "any":
+        each = transform_square(matrix, "u", Lanes("filter_lane", s.Var("width"), square, lanes), load, store)
+    else:  # as many filters as make whole vectors
+        vectors = Lanes("filter_lane", square, square, square)
+        each = [in_vectors("filter_lane", s.Var("width"), square,
+                           *transform_square(matrix, "u", vectors, load, store))]  # fmt: skip
     low = at if form.sign > 0 or form.how == "any" else at - (taps - 1)
-    return [Let("filters_at", index(low)), *turn, loops.serial("filter_channel", form.channels, each)]
+    return [Let("filters_at", index(low)), *turn, loops.serial("filter_channel", form.channels, *each)]
 
 
 def _turn_columns(form: Filters) -> list[Statement]:

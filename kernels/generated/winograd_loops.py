@@ -17,7 +17,7 @@ from tensorlite.kernels.generated import conv_parts as parts
 from tensorlite.kernels.generated import gemm_loops as gemm
 from tensorlite.kernels.generated.winograd_filters import FILTER_NUMBERS, Filters, transform_filters, turned_size
 from tensorlite.kernels.generated.winograd_tiles import BLOCK_NUMBERS, GAP, ROW, Source, block
-from tensorlite.kernels.generated.winograd_transforms import in_vectors, transform_sums
+from tensorlite.kernels.generated.winograd_transforms import Lanes, in_vectors, transform_sums
 from tensorlite.kernels.loops import (
     INDEX,
     Buffer,
@@ -204,28 +204,28 @@ def _multiply_own(form: Form) -> list[Statement]:
 
 def _transform_sums(form: Form) -> list[Statement]:
     """Transform a tile's sums back: [pixels, lanes]; pixels beyond the image go where nobody looks."""
-    schedule, lane = form.parts.schedule, s.Var("k_first") + s.Var("k")
+    schedule, first = form.parts.schedule, s.Var("k_first")
     tile, across = s.Var("result_tile"), s.Var("tiles_across")
     here = tile % s.Var("tiles_each")
     line, column = s.Var("out_y") + s.Var("i_out"), s.Var("out_x") + s.Var("j_out")
     place = s.Var("pixels_before") + line * s.Var("width_out") + column
     inside = s.less(s.Var("top_line") + line, s.Var("height_out")) & s.less(column, s.Var("width_out"))
     to = (s.where(inside, place, s.Var("spare"))) * schedule.lanes
-    body, results = transform_sums(form.m, form.r, lane)
-    stores: list[Statement] = []
-    for i in range(form.m):
-        for j in range(form.m):
-            at = s.Var("results_at") + s.Var(f"to{i}_{j}") + lane
-            stores += [Load(f"to{i}_{j}", "results_places", s.Const(i * ROW + j)),
-                       Store("results", at, s.Var(results[i][j]))]  # fmt: skip
+
+    def store(i: s.Expr, j: int, value: s.Expr, lane: s.Expr) -> list[Statement]:
+        at = s.Var("results_at") + s.Var(f"to{j}") + first + lane
+        return [Load(f"to{j}", "results_places", i * ROW + j), Store("results", at, value)]
+
+    lanes = Lanes("k", schedule.square, schedule.square, schedule.square)
     return [
         Let("out_y", index(here // across * form.m)),
         Let("out_x", index(here % across * form.m)),
         Let("pixels_before", index(tile // s.Var("tiles_each") * s.Var("pixels_each"))),
         loops.serial("i_out", form.m, loops.vector("j_out", form.m, ROW,
                      Store("results_places", s.Var("i_out") * ROW + s.Var("j_out"), to))),
-        Let("sums_from", index(s.Var("sums_at") + tile * schedule.lanes)),
-        in_vectors("k", schedule.lanes, schedule.square, *body, *stores),
+        in_vectors("k", schedule.lanes, schedule.square,
+                   Let("sums_from", index(s.Var("sums_at") + tile * schedule.lanes + first)),
+                   *transform_sums(form.m, form.r, lanes, store)),
     ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
-from tensorlite.kernels.generated.winograd_transforms import transform_square
+from tensorlite.kernels.generated.winograd_transforms import Lanes, in_vectors, transform_square
 from tensorlite.kernels.loops import INDEX, If, Let, Load, Scratch, Statement, Store, Transpose, index
 from tensorlite.kernels.winograd import Matrix
 
@@ -125,7 +125,6 @@ class Source:
     def _tile(self) -> list[Statement]:
         """Find a tile's pixels, and transform it for all channels: whole vectors, the last one overlapping."""
         size, here = len(self.matrix[0]), self.var("tile_here")
-        c = self.var("first_c") + self.var("lane")
         y = s.Var("top_line") + here // s.Var("tiles_across") * self.step - self.var("top")
         x = here % s.Var("tiles_across") * self.step - self.var("left")
         line, column = self.var("tile_y") + self.var("i"), self.var("tile_x") + self.var("j")
@@ -133,32 +132,30 @@ class Source:
         place = ((line - self.var("first_line")) * self.var("width") + column) * self.channels
         place = self.var("lines_at") + s.where(inside, place, self.var("zeros"))
         store = Store(f"{self.name}_places", self.var("i") * ROW + self.var("j"), place)
-        names = [[f"{self.name}{i}_{j}" for j in range(size)] for i in range(size)]
-        loads: list[Statement] = []
-        for i in range(size):
-            for j in range(size):
-                loads.append(Load(f"{self.name}_place{i}_{j}", f"{self.name}_places", s.Const(i * ROW + j)))
-                loads.append(Load(names[i][j], f"{self.name}_lines", self.var(f"place{i}_{j}") + c))
-        body, results = transform_square(self.matrix, names, f"{self.name}_t")
-        number = len(self.matrix)
-        stores = [
-            Store(f"{self.name}_tiles", self.var("to") + (i * number + j) * self.var("plane") + c, s.Var(results[i][j]))
-            for i in range(number)
-            for j in range(number)
-        ]
         tabulate = loops.vector(f"{self.name}_j", size, ROW, store)
+        lanes = Lanes(f"{self.name}_lane", self.square, self.square, self.square)
         return [
             self.let("tile_y", y),
             self.let("tile_x", x),
             loops.serial(f"{self.name}_i", size, tabulate),
             self.let("to", self.var("tiles_at") + self.var("tile") * self.channels),
-            loops.serial(
-                f"{self.name}_vector",
-                (self.channels + (self.square - 1)) // self.square,
-                self.let("first_c", s.minimum(self.var("vector") * self.square, self.channels - self.square)),
-                loops.vector(f"{self.name}_lane", self.square, self.square, *loads, *body, *stores),
+            in_vectors(
+                self.name,
+                self.channels,
+                self.square,
+                *transform_square(self.matrix, f"{self.name}_t", lanes, self._load, self._store),
             ),
         ]
+
+    def _load(self, name: str, i: int, j: s.Expr, lane: s.Expr) -> list[Statement]:
+        """Load pixels of a tile."""
+        place = Load(f"{name}_place", f"{self.name}_places", j + i * ROW)
+        return [place, Load(name, f"{self.name}_lines", s.Var(f"{name}_place") + self.var("first") + lane)]
+
+    def _store(self, i: s.Expr, j: int, value: s.Expr, lane: s.Expr) -> list[Statement]:
+        """Store elements of a transformed tile, each in its product's plane."""
+        plane = (i * len(self.matrix) + j) * self.var("plane")
+        return [Store(f"{self.name}_tiles", self.var("to") + plane + self.var("first") + lane, value)]
 
 
 def _within(number: s.Expr, extent: s.Expr) -> s.Expr:

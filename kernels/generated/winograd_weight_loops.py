@@ -15,7 +15,7 @@ from tensorlite.kernels import scalar as s
 from tensorlite.kernels.generated import conv_parts as parts
 from tensorlite.kernels.generated import gemm_loops as gemm
 from tensorlite.kernels.generated.winograd_tiles import BLOCK_NUMBERS, Source, block
-from tensorlite.kernels.generated.winograd_transforms import in_vectors, transform_sums
+from tensorlite.kernels.generated.winograd_transforms import Lanes, in_vectors, transform_sums
 from tensorlite.kernels.loops import Buffer, Let, Parameter, Scratch, Statement, Store, index
 from tensorlite.kernels.winograd import winograd
 
@@ -124,17 +124,21 @@ def _block(form: Form) -> list[Statement]:
 
 def _transform_sums(form: Form) -> list[Statement]:
     """Transform a channel's sums to the places of filters: [channels, places, lanes]."""
-    schedule, channel, lane = form.parts.schedule, s.Var("channel"), s.Var("k_first") + s.Var("k")
-    body, results = transform_sums(form.m, form.r, lane)
+    schedule, channel, first = form.parts.schedule, s.Var("channel"), s.Var("k_first")
     to = s.Var("results_at") + channel * (form.m * form.m * schedule.lanes)
-    stores = [
-        Store("results", to + (i * form.m + j) * schedule.lanes + lane, s.Var(results[i][j]))
-        for i in range(form.m)
-        for j in range(form.m)
-    ]
+
+    def store(i: s.Expr, j: int, value: s.Expr, lane: s.Expr) -> list[Statement]:
+        return [Store("results", to + (i * form.m + j) * schedule.lanes + first + lane, value)]
+
+    lanes = Lanes("k", schedule.square, schedule.square, schedule.square)
     return [
-        Let("sums_from", index(s.Var("sums_at") + channel * schedule.lanes)),
-        in_vectors("k", schedule.lanes, schedule.square, *body, *stores),
+        in_vectors(
+            "k",
+            schedule.lanes,
+            schedule.square,
+            Let("sums_from", index(s.Var("sums_at") + channel * schedule.lanes + first)),
+            *transform_sums(form.m, form.r, lanes, store),
+        )
     ]
 
 
