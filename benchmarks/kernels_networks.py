@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import io
 import warnings
 from collections.abc import Iterator
@@ -69,20 +70,56 @@ def networks(options: argparse.Namespace) -> Iterator[Row]:
         yield row
 
 
+def chain(x: np.ndarray, weight: np.ndarray, threads: int) -> dict[str, Any]:
+    """Three equal 3 x 3 layers with ReLU after each, whose weights are state."""
+    array = weight * np.float32((weight.size / len(weight)) ** -0.5)
+    ours, images = _three(tl.nn, array.shape), tl.tensor(x)
+    with tl.no_grad():
+        for layer in list(ours)[::2]:
+            layer.weight.copy_(tl.tensor(array))
+    jitted = tl.jit(ours)
+
+    def run() -> Any:
+        with tl.no_grad():
+            return jitted(images)
+
+    found: dict[str, Any] = {"tensorlite": run}
+    if find_spec("torch"):
+        torch = import_module("torch")
+        model = _three(torch.nn, array.shape)
+        with torch.no_grad():
+            for layer in list(model)[::2]:
+                layer.weight.copy_(torch.from_numpy(array))
+        found |= _in_torch(model, torch.from_numpy(x), threads)
+    return found
+
+
+def _three(nn: Any, shape: tuple[int, ...]) -> Any:
+    layers = [(nn.Conv2d(shape[1], shape[0], 3, padding=1, bias=False), nn.ReLU()) for _ in range(3)]
+    return nn.Sequential(*(layer for pair in layers for layer in pair)).eval()
+
+
 def _rivals(name: str, weights: dict[str, np.ndarray], image: np.ndarray, threads: int) -> dict[str, Any]:
     torch = import_module("torch")
     model = getattr(import_module("tensorlite.benchmarks.workload_torch").MODELS, name)()
     model.load_state_dict({key: torch.tensor(array) for key, array in weights.items()}, strict=False)
     model.eval()
-    x = torch.from_numpy(image)
-    last = x.contiguous(memory_format=torch.channels_last)
+    return _in_torch(model, torch.from_numpy(image), threads)
+
+
+def _in_torch(model: Any, x: Any, threads: int) -> dict[str, Any]:
+    """A PyTorch network in onnxruntime and in PyTorch, both layouts."""
+    torch = import_module("torch")
     found: dict[str, Any] = {}
     if find_spec("onnxruntime") and find_spec("onnx"):
         found["onnxruntime"] = _session(model, x, threads)
-    model = model.to(memory_format=torch.channels_last)
+    last, same = x.contiguous(memory_format=torch.channels_last), copy.deepcopy(model)
+    same = same.to(memory_format=torch.channels_last)
 
-    def channels_last() -> Any:
-        with torch.inference_mode():
-            return model(last)
+    def runner(model: Any, x: Any) -> Any:
+        def run() -> Any:
+            with torch.inference_mode():
+                return model(x)
+        return run
 
-    return {**found, "torch, channels last": channels_last}
+    return {**found, "torch": runner(model, x), "torch, channels last": runner(same, last)}
