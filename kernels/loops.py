@@ -9,7 +9,7 @@ says what each statement means, ``verify.py`` what a kernel must fulfil, ``loop_
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -156,7 +156,8 @@ class Kind(StrEnum):
 class For:
     """Run ``body`` for ``index`` from 0 to ``extent`` - 1. ``lanes``, a power of two, belongs to vector loops.
 
-    A vector loop that is ``single`` has one body for whole vectors and for what is left: less code, for long bodies.
+    A vector loop that is ``single`` has one body for whole vectors and for what is left: less code, for long bodies. A
+    serial loop that is ``apart`` is a function of its own in the machine's code, which has all registers for itself.
     """
 
     index: str
@@ -165,6 +166,7 @@ class For:
     kind: Kind = Kind.SERIAL
     lanes: int = 1
     single: bool = False
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +220,9 @@ def vector(index: str, extent: Value, lanes: int, *body: Statement, single: bool
     return For(index, extent, body, Kind.VECTOR, lanes, single)
 
 
-def serial(index: str, extent: Value, *body: Statement) -> For:
+def serial(index: str, extent: Value, *body: Statement, apart: bool = False) -> For:
     """Return a serial loop."""
-    return For(index, extent, body)
+    return For(index, extent, body, apart=apart)
 
 
 def unroll(index: str, extent: int, *body: Statement) -> For:
@@ -250,6 +252,20 @@ def walk(block: Block) -> Iterator[Statement]:
         yield statement
         if isinstance(statement, (For, If, Reduce)):
             yield from walk(statement.body)
+
+
+def mentioned(block: Block) -> set[str]:
+    """Return every name that stands in a block: of values, locals and buffers, and those that it defines."""
+    found: set[str] = set()
+    for statement in walk(block):
+        for field in fields(statement):
+            value = getattr(statement, field.name)
+            for each in value if isinstance(value, tuple) else (value,):
+                if isinstance(each, str):
+                    found.add(each)
+                elif isinstance(each, s.Typed):
+                    found.update(str(node.value) for node in s.postorder(each) if node.op == "var")
+    return found
 
 
 # Typing

@@ -200,7 +200,7 @@ def stages(
     work, key = found.time * slots, form.key()
     first = scratch if found.own else scratch + 1
     areas = tuple(range(first, first + len(parts)))
-    inputs = (layer.number, 1 if found.own else scratch, *reads)
+    inputs = (layer.number, 1, *(() if found.own else (scratch,)), *reads)
     tile_stage = Stage(key, lambda: winograd_loops.kernel(form), inputs, (*areas, *writes), numbers, work)
     sizes = [slots * part * dtype.itemsize for part in parts]
     if found.own:

@@ -226,7 +226,7 @@ def multiply(
     if announce:
         starts = [If(s.equal(BLOCK, s.Var("blocks") - 1), tuple(announce)), *starts]
     if not finish:
-        return loops.serial("group", GROUPS, *starts, lanes)
+        return loops.serial("group", GROUPS, *starts, lanes, apart=True)
     height = s.minimum(s.Const(schedule.rows), HEIGHT - group * schedule.rows)
     row = loops.serial("row", height, Let("r", index(group * schedule.rows + s.Var("row"))), *finish)
     return loops.serial("group", GROUPS, *starts, lanes, If(s.equal(BLOCK, s.Var("blocks") - 1), (row,)))

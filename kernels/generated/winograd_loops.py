@@ -16,6 +16,7 @@ from tensorlite.kernels import scalar as s
 from tensorlite.kernels.generated import conv_parts as parts
 from tensorlite.kernels.generated import gemm_loops as gemm
 from tensorlite.kernels.generated.winograd_filters import FILTER_NUMBERS, Filters, transform_filters, turned_size
+from tensorlite.kernels.generated.winograd_odd import add_odd
 from tensorlite.kernels.generated.winograd_tiles import BLOCK_NUMBERS, GAP, ROW, Source, block
 from tensorlite.kernels.generated.winograd_transforms import Lanes, in_vectors, transform_sums
 from tensorlite.kernels.loops import (
@@ -57,7 +58,8 @@ class Form:
     @property
     def source(self) -> Source:
         """The images, transformed for the products."""
-        return Source("x", winograd(self.m, self.r).data, self.m, self.parts.schedule.square, s.Var("depth"))
+        data, square = winograd(self.m, self.r).data, self.parts.schedule.square
+        return Source("x", data, self.m, square, s.Var("depth"), watched=True)
 
 
 THICKNESS = 32
@@ -82,10 +84,13 @@ def parameters(form: Form) -> list[str]:
 
 
 def kernel(form: Form) -> loops.Kernel:
-    """Return the loops of the tiles: buffers x, w or u, the epilogue's operands; areas of scratch memory, outputs."""
+    """Return the loops of the tiles: buffers x, w, u unless tasks transform filters, the epilogue's operands; areas of
+    scratch memory, outputs.
+    """
     dtype, epilogue = np.dtype(form.parts.schedule.dtype), gemm.outputs(form.parts.epilogue)
     operands = len(form.parts.epilogue.operands)
-    buffers = [Buffer("x", dtype), Buffer("w" if form.filters else "u", dtype), *epilogue[:operands]]
+    filters = ("w",) if form.filters else ("w", "u")
+    buffers = [*(Buffer(name, dtype) for name in ("x", *filters)), *epilogue[:operands]]
     buffers += [*(Buffer(name, dtype, writable=True) for name in work(form)), *epilogue[operands:]]
     return loops.build("winograd", (*buffers, *map(Parameter, parameters(form))), (_slots(form),))
 
@@ -135,6 +140,7 @@ def _panel(form: Form) -> list[Statement]:
         Let("part", index(s.Const(0))),
         *(_multiply_own(form) if form.filters else _multiply(form)),
         loops.serial("result_tile", gemm.HEIGHT, *_transform_sums(form)),
+        add_odd(schedule, form.source, form.m, form.r),
         *_store(form),
     ]
 

@@ -7,13 +7,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.generated.winograd_transforms import Lanes, in_vectors, transform_square
-from tensorlite.kernels.loops import INDEX, If, Let, Load, Scratch, Statement, Store, Transpose, index
+from tensorlite.kernels.loops import (
+    INDEX,
+    Assign,
+    If,
+    Let,
+    Load,
+    Local,
+    Reduce,
+    Scratch,
+    Statement,
+    Store,
+    Transpose,
+    index,
+)
 from tensorlite.kernels.winograd import Matrix
 
 _ZERO = s.Const(0)
+_FLOAT32 = np.dtype(np.float32)
 
 GAP = 16
 """Elements between planes, a cache line: what belongs to one tile must not fall on one set of a cache."""
@@ -43,7 +59,8 @@ class Source:
     """Images in buffer ``name``, whose tiles a matrix transforms. ``channels`` from ``first`` on are the task's.
 
     The areas ``<name>_lines`` and ``<name>_tiles`` hold what was turned, and what was transformed: [products, tiles,
-    channels], a product's tiles being ``<name>_plane`` elements.
+    channels], a product's tiles being ``<name>_plane`` elements. Where it is ``watched``, pixels that are not finite
+    count as zeros, and ``<name>_odd`` is NaN if there are any.
     """
 
     name: str
@@ -52,6 +69,7 @@ class Source:
     square: int
     channels: s.Expr
     first: s.Expr = _ZERO
+    watched: bool = False
 
     @property
     def areas(self) -> tuple[str, str]:
@@ -89,7 +107,39 @@ class Source:
         return [
             self.let("first_line", s.minimum(self.var("height"), s.maximum(s.Const(0), top))),
             self.let("seen", s.maximum(s.Const(0), bottom - self.var("first_line")) * self.var("width")),
-            loops.serial(f"{self.name}_image_here", s.Var("block_images"), *self._turn(), tiles),
+            *([Local(f"{self.name}_odd", loops.constant(0.0, _FLOAT32))] if self.watched else []),
+            loops.serial(
+                f"{self.name}_image_here",
+                s.Var("block_images"),
+                *self._turn(),
+                *(self._watch() if self.watched else []),
+                tiles,
+            ),
+        ]
+
+    def _watch(self) -> list[Statement]:
+        """Look for pixels that are not finite, and clear them: one would spoil all results of its tiles."""
+        odd, count, lines = self.var("odd"), self.var("seen") * self.channels, f"{self.name}_lines"
+        place, value = self.var("lines_at") + self.var("looked"), self.var("looked_at")
+        look = loops.vector(
+            f"{self.name}_looked",
+            count,
+            4 * self.square,  # several sums, as each addition takes a while
+            Load(f"{self.name}_looked_at", lines, place),
+            Assign(f"{self.name}_odd", s.fma(value, s.Const(0.0), odd)),
+        )
+        place, value = self.var("lines_at") + self.var("cleared"), self.var("cleared_at")
+        clear = loops.vector(
+            f"{self.name}_cleared",
+            count,
+            self.square,
+            Load(f"{self.name}_cleared_at", lines, place),
+            Store(lines, place, s.where(s.equal(value * 0, 0), value, 0)),
+        )
+        merge = odd + s.Var(loops.right(f"{self.name}_odd"))
+        return [
+            Reduce((f"{self.name}_odd",), (loops.constant(0.0, _FLOAT32),), (merge,), 4 * self.square, (look,)),
+            If(s.not_equal(odd, odd), (clear,)),
         ]
 
     def _turn(self) -> list[Statement]:

@@ -32,8 +32,8 @@ def emit(kernel: loops.Kernel, target: Target, name: str = "kernel") -> str:
         emitter.asm.do(target.fence)
     parameters = ", ".join(("i64 %thread", "i64 %threads", *map(_parameter, kernel.parameters)))
     body = f"define internal void @{name}.body({parameters}) #0 {{\n{emitter.asm.text()}\n}}"
-    declarations = "\n".join(sorted(emitter.asm.declarations))
-    return f"; {kernel.name}\n{_entry(kernel, name)}\n{body}\n{declarations}\n{_ATTRIBUTES}\n"
+    functions = (_entry(kernel, name), body, *emitter.functions)
+    return "\n".join((f"; {kernel.name}", *functions, *sorted(emitter.asm.declarations), _ATTRIBUTES, ""))
 
 
 def _parameter(parameter: loops.Buffer | loops.Parameter) -> str:
@@ -69,6 +69,8 @@ class Emitter:
         self.reduced: set[str] = set()
         self.values: dict[str, Value] = {}
         self.places: dict[str, memory.Place] = {}
+        self.functions: list[str] = []
+        self.shared = {f"%p.{name}" for name, buffer in kernel.buffers.items() if not buffer.exclusive}
         for parameter in kernel.parameters:
             ref = f"%p.{parameter.name}"
             if isinstance(parameter, loops.Buffer):
@@ -180,7 +182,35 @@ class Emitter:
 
     def serial(self, loop: loops.For) -> None:
         """Append a serial loop."""
+        if loop.apart:
+            self._apart(loop)
+        else:
+            self._each("0", self.evaluate(loop.extent).ref, loop)
+
+    def _apart(self, loop: loops.For) -> None:
+        """Append the call of a function that is the loop; what it mentions goes in as arguments."""
+        names = loops.mentioned((loop,))
+        before = self.asm, self.evaluator, self.values, self.places
+        values = {name: value for name, value in self.values.items() if name in names and value.ref.startswith("%")}
+        places = {name: place for name, place in self.places.items() if name in names}
+        function = f"@part{len(self.functions)}"
+        aliased = [place.address in self.shared for place in places.values()]
+        parameters = [f"{register(value.dtype)} %a.{name}" for name, value in values.items()]
+        parameters += [f"ptr {'' if is_shared else 'noalias '}%a.{name}"
+                       for name, is_shared in zip(places, aliased, strict=True)]  # fmt: skip
+        self.functions.append("")
+        self.asm = Assembler()
+        self.evaluator = Evaluator(self.asm, self.target)
+        self.values = self.values | {name: Value(f"%a.{name}", value.dtype) for name, value in values.items()}
+        self.places = {name: memory.Place(f"%a.{name}", place.dtype) for name, place in places.items()}
         self._each("0", self.evaluate(loop.extent).ref, loop)
+        head = f"define internal void {function}({', '.join(parameters)}) noinline #0"
+        self.functions[int(function[5:])] = f"{head} {{\n{self.asm.text()}\n}}"
+        before[0].declarations |= self.asm.declarations
+        self.asm, self.evaluator, self.values, self.places = before
+        arguments = [f"{register(value.dtype)} {value.ref}" for value in values.values()]
+        arguments += [f"ptr {place.address}" for place in places.values()]
+        self.asm.do(f"call void {function}({', '.join(arguments)})")
 
     def parallel(self, loop: loops.For) -> None:
         """Append a loop over this thread's share of the iterations."""

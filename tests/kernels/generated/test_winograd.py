@@ -127,6 +127,34 @@ def test_transpose_in_the_images(layer, m, layouts):
     assert_close_to_scale(found, expected, WINOGRAD)
 
 
+@settings(max_examples=40, deadline=None)
+@given(layer=layers(), m=st.sampled_from([2, 4, 6]), data=st.booleans(), seed=st.integers(0, 99))
+def test_what_is_not_finite_stays_where_it_belongs(layer, m, data, seed):
+    """NaN and infinities reach the results whose windows see them, and no others of their tile."""
+    shape, filters, border = layer
+    random = np.random.default_rng(seed)
+    counts = [n + sum(p) - 2 for n, p in zip(shape[2:], border, strict=True)]
+    weight = numbers((filters, shape[1], 3, 3), seed=2)
+    x = numbers((shape[0], filters, *counts) if data else shape, seed=1)
+    for place in random.integers(0, x.size, 1 + seed % 4):
+        x.flat[place] = (np.nan, np.inf, -np.inf)[random.integers(3)]
+    op, geometry, out = "conv2d", attributes(border), (shape[0], filters, *counts)
+    if data:
+        op, geometry, out = "conv2d_data", geometry | {"size": shape[2:]}, shape
+    expected = eager(op, x.astype(F64), weight.astype(F64), **geometry)
+    patch = with_tiles(m)
+    try:
+        plan = conv.PLANS[op]([*map(stages.described, (x, weight))], [Array.contiguous(F32, out)], **geometry)
+    finally:
+        patch.undo()
+    assert plan.stages[-1].key.startswith("winograd-")
+    (found,) = run_guarded(plan, (x, weight), out, [F32])
+    seen = np.isfinite(expected)
+    np.testing.assert_array_equal(found[~seen], expected[~seen].astype(F32))
+    assert np.isfinite(found[seen]).all()
+    assert_close_to_scale(found[seen], expected[seen], WINOGRAD)
+
+
 @pytest.mark.parametrize("shape,filters", [((8, 256, 7, 7), 128), ((2, 192, 4, 4), 65), ((3, 32, 30, 30), 16)])
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
 def test_any_number_of_slots_has_the_same_bits(shape, filters, threads, monkeypatch):

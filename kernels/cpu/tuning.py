@@ -1,0 +1,116 @@
+"""Tuning: which of several plans for the same is fastest, found by running them once and remembered on disk.
+
+A process may spend ``TENSORLITE_TUNE`` seconds on it, by default none: then what another process has measured holds,
+and where nothing was measured the caller's model of the machine. The answer is the same from then on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tensorlite.kernels.cache import default_cache
+from tensorlite.kernels.cpu import host, native, team
+from tensorlite.kernels.cpu.prepared import Prepared, prepare
+from tensorlite.kernels.stage import Array, Plan
+
+_LEAST, _SECONDS = 3, 0.02
+"""Each plan runs so often at least, and for so long; the fastest run counts."""
+
+
+@dataclass
+class Budget:
+    """The seconds that this process may spend, and has spent."""
+
+    seconds: float
+    spent: float = 0.0
+    measured: int = 0
+    known: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def describe(self) -> str:
+        """Return what ``tensorlite doctor`` shows."""
+        return (f"TENSORLITE_TUNE={self.seconds:g}: {self.spent:.2f} of {self.seconds:g} s spent in this process, "
+                f"{self.measured} choices measured")  # fmt: skip
+
+
+def _from_environment() -> float:
+    text = os.environ.get("TENSORLITE_TUNE", "").strip() or "0"
+    try:
+        seconds = float(text)
+        if 0 <= seconds < float("inf"):
+            return seconds
+    except ValueError:
+        pass
+    warnings.warn(f"TENSORLITE_TUNE={text!r} is not a number of seconds: nothing is measured", stacklevel=2)
+    return 0.0
+
+
+budget = Budget(_from_environment())
+
+
+def times(what: str, plans: Mapping[str, Callable[[], Plan | None]], inputs: Sequence[Array], output: Array,
+          counted: frozenset[int] = frozenset()) -> dict[str, float] | None:  # fmt: skip
+    """Return the seconds that each of some plans takes, by name, or None where that is not known.
+
+    ``what`` is all that they depend on besides the machine and its threads. Stages that read ``counted`` inputs are
+    timed; without any, all are. Arrays are made for it, contiguous and of normal numbers.
+    """
+    key = f"tuning {host.identity()} threads {team.get_num_threads()} {native.sources_stamp()} {sorted(plans)} {what}"
+    if key not in budget.known:
+        found = _remembered(key, plans) or _measure(plans, inputs, output, counted)
+        if found is None:
+            return None
+        budget.known[key] = found
+        default_cache().put(key, json.dumps(found).encode())
+    return budget.known[key]
+
+
+def _remembered(key: str, plans: Mapping[str, object]) -> dict[str, float] | None:
+    known = default_cache().get(key)
+    try:
+        found = json.loads(known) if known is not None else None
+    except ValueError:
+        return None
+    if not isinstance(found, dict) or found.keys() != plans.keys():
+        return None
+    return found if all(isinstance(x, float) for x in found.values()) else None
+
+
+def _measure(
+    plans: Mapping[str, Callable[[], Plan | None]], inputs: Sequence[Array], output: Array, counted: frozenset[int]
+) -> dict[str, float] | None:
+    """Time all plans; None where the budget does not last for that."""
+    start = time.perf_counter()
+    random = np.random.default_rng(0)
+    arrays = [random.standard_normal(x.shape, np.float32).astype(x.dtype) for x in inputs]
+    found: dict[str, float] = {}
+    for name, plan in plans.items():
+        if budget.spent + (time.perf_counter() - start) >= budget.seconds:
+            break
+        ready = prepare(lambda *_, plan=plan: plan(), arrays, output.shape)
+        if ready is not None:
+            found[name] = _fastest(ready, arrays, counted)
+    budget.spent += time.perf_counter() - start
+    if found.keys() != plans.keys():
+        return None
+    budget.measured += 1
+    return found
+
+
+def _fastest(ready: Prepared, arrays: list[np.ndarray], counted: frozenset[int]) -> float:
+    ready.run(arrays)
+    if counted:
+        ready = Prepared(ready.shape, ready.scratch, tuple(x for x in ready.stages if counted.intersection(x[1])))
+    best, runs, until = float("inf"), 0, time.perf_counter() + _SECONDS
+    while runs < _LEAST or time.perf_counter() < until:
+        start = time.perf_counter()
+        ready.run(arrays)
+        best = min(best, time.perf_counter() - start)
+        runs += 1
+    return best
