@@ -59,7 +59,8 @@ class _Printer:
 
     def loop(self, loop: loops.For, indent: str) -> Iterator[str]:
         lanes = f"[{loop.lanes}{', single' if loop.single else ''}]" if loop.kind is loops.Kind.VECTOR else ""
-        yield from self.spell((loop.extent,), indent, f"{loop.kind}{lanes} {loop.index} < {{}}:")
+        apart = " apart" if loop.apart else ""
+        yield from self.spell((loop.extent,), indent, f"{loop.kind}{lanes} {loop.index} < {{}}{apart}:")
         yield from self.block(loop.body, indent + "  ")
 
     def reduce(self, reduce: loops.Reduce, indent: str) -> Iterator[str]:

@@ -229,6 +229,7 @@ def _verify_assign(assign: loops.Assign, scope: _Scope) -> None:
     for loop in scope.nest[scope.locals[assign.name] :]:
         carried = loop.kind in (Kind.SERIAL, Kind.UNROLL) or (loop.kind is Kind.VECTOR and assign.name in scope.reduced)
         _require(carried, scope, f"{assign.name} is carried from one iteration of {loop.index} to the next")
+        _require(not loop.apart, scope, f"{assign.name} is changed by loop {loop.index}, which is apart")
 
 
 def _verify_scratch(scratch: loops.Scratch, scope: _Scope) -> None:
@@ -244,7 +245,7 @@ def _verify_if(statement: loops.If, scope: _Scope) -> None:
 
 
 def _verify_barrier(_: loops.Barrier, scope: _Scope) -> None:
-    serial = all(loop.kind is Kind.SERIAL for loop in scope.nest)
+    serial = all(loop.kind is Kind.SERIAL and not loop.apart for loop in scope.nest)
     _require(serial and not scope.conditional, scope, "not all threads may reach a barrier there")
 
 
@@ -260,7 +261,7 @@ def _verify_for(loop: loops.For, scope: _Scope) -> None:
 
 
 def _verify_kind(loop: loops.For, scope: _Scope) -> None:
-    outside = all(other.kind is Kind.SERIAL for other in scope.nest) and not scope.conditional
+    outside = all(other.kind is Kind.SERIAL and not other.apart for other in scope.nest) and not scope.conditional
     power_of_two = _is_power_of_two(loop.lanes)
     plain = loop.lanes == 1
     rules = {
@@ -271,6 +272,8 @@ def _verify_kind(loop: loops.For, scope: _Scope) -> None:
     }
     holds, rule = rules[loop.kind]
     _require(holds, scope, f"{loop.kind} loop {loop.index}: {rule}")
+    alone = loop.kind is Kind.SERIAL and scope.enclosing(Kind.VECTOR) is None
+    _require(not loop.apart or alone, scope, f"{loop.kind} loop {loop.index}: only serial loops around lanes are apart")
 
 
 def _is_power_of_two(lanes: int) -> bool:

@@ -244,10 +244,26 @@ def squares(size: int) -> Sample:
     return kernel, {"a": a, "out": np.zeros(128 * size, F32), "n": size, "count": size}
 
 
+def apart(size: int) -> Sample:
+    """Loops that are functions: of parameters, of locals as they are, of scratch memory, one within the other."""
+    at = V("k") * 8 + I
+    total = (Local("total", V("weight") * 0), serial("j", V("k") + 1, Assign("total", V("total") + V("twice"))))
+    add = vector("i", 8, 8, Load("x", "a", at), Store("z", at, V("x") + V("total")))
+    once = serial("once", 1, Load("y", "z", V("k")), Store("z", V("k"), -V("y")), apart=True)
+    fill = serial("k", N, *total, add, once, apart=True)
+    move = vector("m", N * 8, 8, Load("v", "z", V("m")), Store("out", C * 8 * N + V("m"), V("v")))
+    body = (Scratch("z", F32, 8 * max(size, 1)), Local("twice", V("weight") * 2), fill, move)
+    buffers = (Buffer("a", F32, exclusive=False), Buffer("out", F32, True, exclusive=False))
+    numbers = (Parameter("n"), Parameter("count"), Parameter("weight", F32))
+    kernel = loops.build("apart", (*buffers, *numbers), (parallel("c", V("count"), *body),))
+    a = rng().normal(size=8 * size).astype(F32)
+    return kernel, {"a": a, "out": np.zeros(16 * size, F32), "n": size, "count": 2, "weight": 1.25}
+
+
 SAMPLES: dict[str, Callable[[int], Sample]] = {
     sample.__name__: sample
     for sample in (
         elementwise, in_place, strided, many_strided, stepped, flagged,
-        gather, sums, extremes, columns, unrolled, bools, squares,
+        gather, sums, extremes, columns, unrolled, bools, squares, apart,
     )
 }  # fmt: skip

@@ -228,7 +228,7 @@ def multiply(
     if not finish:
         return loops.serial("group", GROUPS, *starts, lanes, apart=True)
     height = s.minimum(s.Const(schedule.rows), HEIGHT - group * schedule.rows)
-    row = loops.serial("row", height, Let("r", index(group * schedule.rows + s.Var("row"))), *finish)
+    row = loops.serial("row", height, Let("r", index(group * schedule.rows + s.Var("row"))), *finish, apart=True)
     return loops.serial("group", GROUPS, *starts, lanes, If(s.equal(BLOCK, s.Var("blocks") - 1), (row,)))
 
 

@@ -70,7 +70,7 @@ class Emitter:
         self.values: dict[str, Value] = {}
         self.places: dict[str, memory.Place] = {}
         self.functions: list[str] = []
-        self.shared = {f"%p.{name}" for name, buffer in kernel.buffers.items() if not buffer.exclusive}
+        self.overlapping = {f"%p.{name}" for name, buffer in kernel.buffers.items() if not buffer.exclusive}
         for parameter in kernel.parameters:
             ref = f"%p.{parameter.name}"
             if isinstance(parameter, loops.Buffer):
@@ -183,18 +183,18 @@ class Emitter:
     def serial(self, loop: loops.For) -> None:
         """Append a serial loop."""
         if loop.apart:
-            self._apart(loop)
+            self.apart(loop)
         else:
             self._each("0", self.evaluate(loop.extent).ref, loop)
 
-    def _apart(self, loop: loops.For) -> None:
+    def apart(self, loop: loops.For) -> None:
         """Append the call of a function that is the loop; what it mentions goes in as arguments."""
         names = loops.mentioned((loop,))
         before = self.asm, self.evaluator, self.values, self.places
         values = {name: value for name, value in self.values.items() if name in names and value.ref.startswith("%")}
         places = {name: place for name, place in self.places.items() if name in names}
         function = f"@part{len(self.functions)}"
-        aliased = [place.address in self.shared for place in places.values()]
+        aliased = [place.address in self.overlapping for place in places.values()]
         parameters = [f"{register(value.dtype)} %a.{name}" for name, value in values.items()]
         parameters += [f"ptr {'' if is_shared else 'noalias '}%a.{name}"
                        for name, is_shared in zip(places, aliased, strict=True)]  # fmt: skip

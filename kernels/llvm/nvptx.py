@@ -91,6 +91,10 @@ class _BlockEmitter(Emitter):
         if any(isinstance(x, loops.Store) for x in loops.walk(loop.body)):
             self._meet()
 
+    def apart(self, loop: loops.For) -> None:
+        """Append a loop where it is: registers are not scarce here."""
+        self._each("0", self.evaluate(loop.extent).ref, loop)
+
     def store(self, store: loops.Store) -> None:
         if self.in_lanes:
             super().store(store)

@@ -111,6 +111,16 @@ RULES = {  # complaint: kernel; a space at the end tells equal complaints apart
     "vector loop j: lanes are a power of two, not nested": (in_lanes(loops.vector("j", 8, 8)),),
     "vector loop j: lanes are a power of two, not nested ": (in_parallel(loops.vector("j", 8, 12)),),
     "unroll loop u: an unrolled extent must be constant": (loops.For("u", index("n"), (), loops.Kind.UNROLL),),
+    "t is changed by loop k, which is apart": (
+        in_parallel(Local("t", ONE), loops.serial("k", index("n"), Assign("t", s.Var("t") + 1.0), apart=True)),
+    ),
+    "vector loop j: only serial loops around lanes are apart": (
+        in_parallel(loops.For("j", index("n"), (), loops.Kind.VECTOR, 8, apart=True)),
+    ),
+    "serial loop k: only serial loops around lanes are apart": (in_lanes(loops.serial("k", N, STORE, apart=True)),),
+    "parallel loop d: not all threads may reach a parallel loop there ": (
+        loops.serial("k", index("n"), loops.parallel("d", N), apart=True),
+    ),
     "serial loop k: lanes are for vector loops": (loops.For("k", index("n"), (), lanes=8),),
 }
 
