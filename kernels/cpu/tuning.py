@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ import numpy as np
 
 from tensorlite.kernels.cache import default_cache
 from tensorlite.kernels.cpu import host, native, team
-from tensorlite.kernels.cpu.prepared import Prepared, prepare
+from tensorlite.kernels.generated import launch
 from tensorlite.kernels.stage import Array, Plan
 
 _LEAST, _SECONDS = 3, 0.02
@@ -89,13 +90,14 @@ def _measure(
     start = time.perf_counter()
     random = np.random.default_rng(0)
     arrays = [random.standard_normal(x.shape, np.float32).astype(x.dtype) for x in inputs]
+    arrays.append(np.empty(output.shape, output.dtype))
     found: dict[str, float] = {}
-    for name, plan in plans.items():
+    for name, make in plans.items():
         if budget.spent + (time.perf_counter() - start) >= budget.seconds:
             break
-        ready = prepare(lambda *_, plan=plan: plan(), arrays, output.shape)
-        if ready is not None:
-            found[name] = _fastest(ready, arrays, counted)
+        plan = make()
+        if plan is not None:
+            found[name] = _fastest(plan, arrays, counted)
     budget.spent += time.perf_counter() - start
     if found.keys() != plans.keys():
         return None
@@ -103,14 +105,23 @@ def _measure(
     return found
 
 
-def _fastest(ready: Prepared, arrays: list[np.ndarray], counted: frozenset[int]) -> float:
-    ready.run(arrays)
-    if counted:
-        ready = Prepared(ready.shape, ready.scratch, tuple(x for x in ready.stages if counted.intersection(x[1])))
+def _fastest(plan: Plan, arrays: Sequence[np.ndarray], counted: frozenset[int]) -> float:
+    """Return the seconds that the fastest of some runs took, of all stages or of those that read certain arrays."""
+    everything = [*arrays, *(np.zeros(max(size, 1), np.uint8) for size in plan.scratch)]
+    places = [launch.address(array) for array in everything]
+    calls = []
+    for stage in plan.stages:
+        addresses = [places[k] for k in (*stage.reads, *stage.writes)]
+        block = struct.pack(f"{len(addresses)}q", *addresses) + stage.numbers
+        calls.append((launch.compile(stage.build, stage.key), block, launch.threads_for(stage.work)))
+        launch.run(*calls[-1])
+        if counted and not counted.intersection(stage.reads):
+            calls.pop()
     best, runs, until = float("inf"), 0, time.perf_counter() + _SECONDS
     while runs < _LEAST or time.perf_counter() < until:
         start = time.perf_counter()
-        ready.run(arrays)
+        for call in calls:
+            launch.run(*call)
         best = min(best, time.perf_counter() - start)
         runs += 1
     return best
