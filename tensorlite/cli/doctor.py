@@ -12,7 +12,7 @@ from textwrap import wrap
 
 import tensorlite
 from tensorlite.kernels import cache, device
-from tensorlite.kernels.cpu import host, team
+from tensorlite.kernels.cpu import host, team, tuning
 from tensorlite.kernels.cuda import device as cuda
 
 CORE = ("numpy", "llvmlite", "ml_dtypes", "safetensors", "tqdm", "platformdirs")
@@ -41,7 +41,7 @@ def sections() -> Iterator[tuple[str, dict[str, str]]]:
         **{name: _version(name) for name in CORE},
         **{name: _version(name, "not installed (optional)") for name in OPTIONAL},
     }
-    yield "cpu", {**host.describe(), **team.describe()}
+    yield "cpu", {**host.describe(), **team.describe(), "tuning": tuning.budget.describe()}
     yield "cache", _cache()
     yield "devices", _devices()
 
