@@ -35,6 +35,15 @@ def compiled(step: Any) -> int:
 
 
 @pytest.mark.parametrize("name", ["W1", "W2", "W3", "W4", "W5"])
+def test_workloads_are_one_native_program(name):
+    step, batch = workload(name, small=True).build(0, jit=True)
+    step(*batch)
+    for each in step.explain().specialisations:
+        assert each.edges == ()
+        assert {kernel.segment for kernel in each.kernels} == {0}
+
+
+@pytest.mark.parametrize("name", ["W1", "W2", "W3", "W4", "W5"])
 def test_workloads_give_the_eager_curve(name):
     eager, jitted = (workload(name, small=True).start(0, jit=jit) for jit in (False, True))
     for _ in range(STEPS):
