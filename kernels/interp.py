@@ -149,7 +149,12 @@ class _Thread:
         self.values[statement.name] = self.evaluate(value)
 
     def load(self, load: loops.Load) -> None:
-        self.values[load.name] = self.memories[load.buffer].load(self.evaluate(load.index), self.task)
+        memory, index = self.memories[load.buffer], self.evaluate(load.index)
+        if load.dtype is None:
+            self.values[load.name] = memory.load(index, self.task)
+            return
+        parts = np.arange(load.dtype.itemsize // memory.elements.itemsize)
+        self.values[load.name] = memory.load(index[..., None] + parts, self.task).view(load.dtype)[..., 0]
 
     def store(self, store: loops.Store) -> None:
         self.memories[store.buffer].store(self.evaluate(store.index), self.evaluate(store.value), self.task)

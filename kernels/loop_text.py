@@ -85,7 +85,7 @@ class _Printer:
 
 _PRINTERS: dict[type, Callable[[_Printer, Any, str], Iterator[str]]] = {
     loops.Let: lambda self, let, indent: self.spell((let.value,), indent, f"let {let.name} = {{}}"),
-    loops.Load: lambda self, load, indent: self.spell((load.index,), indent, f"load {load.name} = {load.buffer}[{{}}]"),
+    loops.Load: lambda self, load, indent: self.spell((load.index,), indent, f"load {load.name} = {_source(load)}"),
     loops.Prefetch: lambda self, fetch, indent: self.spell((fetch.index,), indent, f"prefetch {fetch.buffer}[{{}}]"),
     loops.Flag: lambda self, flag, indent: self.spell((flag.condition,), indent, f"flag {flag.buffer} if {{}}"),
     loops.Local: lambda self, local, indent: self.spell((local.initial,), indent, f"local {local.name} = {{}}"),
@@ -100,6 +100,10 @@ _PRINTERS: dict[type, Callable[[_Printer, Any, str], Iterator[str]]] = {
     loops.For: _Printer.loop,
     loops.Reduce: _Printer.reduce,
 }
+
+
+def _source(load: loops.Load) -> str:
+    return f"{load.buffer}[{{}}]{f' as {load.dtype.name}' if load.dtype else ''}"
 
 
 def _spell(node: s.Typed, names: dict[s.Typed, str]) -> str:

@@ -59,11 +59,12 @@ class Let:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Name the element ``buffer[index]``."""
+    """Name the element ``buffer[index]``; or the number of another ``dtype`` that it and those after it make up."""
 
     name: str
     buffer: str
     index: Value
+    dtype: DType | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +310,7 @@ def _type_let(let: Let, types: dict[str, DType], _: dict[str, DType]) -> Let:
 
 
 def _type_load(load: Load, types: dict[str, DType], buffers: dict[str, DType]) -> Load:
-    types[load.name] = buffers[load.buffer]
+    types[load.name] = load.dtype or buffers[load.buffer]
     return replace(load, index=index(load.index))
 
 

@@ -135,7 +135,11 @@ def _verify_let(let: loops.Let, scope: _Scope) -> None:
 def _verify_load(load: loops.Load, scope: _Scope) -> None:
     _require(load.buffer in scope.buffers, scope, f"{load.name} is loaded from {load.buffer}, which is not a buffer")
     varies = _value(load.index, scope, loops.INDEX, "index")
-    _define(load.name, scope.buffers[load.buffer].dtype, varies, scope)
+    element = scope.buffers[load.buffer].dtype
+    dtype = load.dtype or element
+    whole = dtype.itemsize % element.itemsize == 0 and BOOL not in (dtype, element)
+    _require(dtype == element or whole, scope, f"{load.name}: elements of {element} do not fill one of {dtype}")
+    _define(load.name, dtype, varies, scope)
 
 
 def _verify_store(store: loops.Store, scope: _Scope) -> None:

@@ -83,7 +83,7 @@ def _finish(
     values = (s.Var("product"),) * len(outputs) if epilogue is None else tuple(epilogue)
     broadcast = tuple(_broadcast(operand, len(shape)) for operand in operands)
     finish = Finish(values, broadcast, tuple(outputs))
-    return finish if lowers(finish.epilogue("b" * len(operands)), dtype, [x.dtype for x in operands]) else None
+    return finish if lowers(finish.epilogue("b" * len(operands)), dtype) else None
 
 
 def _broadcast(array: Array, ndim: int) -> Array:

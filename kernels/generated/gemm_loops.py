@@ -19,6 +19,7 @@ from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.cpu import host
 from tensorlite.kernels.loops import Assign, If, Let, Load, Local, Scratch, Statement, Store, Transpose, index
+from tensorlite.kernels.scalar.primitive import to_carrier
 
 DType = np.dtype[Any]
 _ZERO, _ONE = s.Const(0), s.Const(1)
@@ -53,17 +54,54 @@ def schedule(dtype: DType, depth: int = 128, band: int = 240) -> Schedule:
 class Epilogue:
     """What becomes of the product: a value of ``product`` and the operands ``e0``, ``e1``, ... for each output.
 
-    ``letters`` says of each operand how it runs along the columns: unit steps (u), repeated (b) or strided (s).
+    ``letters`` says of each operand how it runs along the columns: unit steps (u), repeated (b) or strided (s). To the
+    values the product is of dtype ``narrow``, if that is not empty; it is not rounded to it, as sums are wider.
     """
 
     values: tuple[s.Expr, ...]
     outputs: tuple[str, ...]
     operands: tuple[str, ...] = ()
     letters: str = ""
+    narrow: str = ""
 
     def text(self) -> str:
         """Return a canonical text: a part of a key."""
-        return f"{[s.text(value) for value in self.values]} {self.outputs} {self.operands} {self.letters}"
+        values = [s.text(value) for value in self.values]
+        return f"{values} {self.outputs} {self.operands} {self.letters}{self.narrow and f' {self.narrow}'}"
+
+    def results(self, product: DType) -> list[s.Typed]:
+        """Return the values, typed, for a product whose sums are of that dtype."""
+        seen = np.dtype(self.narrow) if self.narrow else product
+        types = {"product": seen, **{f"e{k}": np.dtype(operand) for k, operand in enumerate(self.operands)}}
+        wide, found = s.Typed("var", (), product, "product"), []
+        for value, output in zip(self.values, self.outputs, strict=True):
+            names = s.free_variables(value)
+            typed = s.lower(s.cast(value, np.dtype(output)), {name: types[name] for name in names})
+            found.append(_put(typed, to_carrier(s.Typed("var", (), seen, "product")), wide))
+        return found
+
+
+def _put(root: s.Typed, old: s.Typed, new: s.Typed) -> s.Typed:
+    """Return ``root`` with one node in place of another."""
+    built = {old: new}
+    for node in s.postorder(root):
+        if node not in built:
+            built[node] = s.Typed(node.op, tuple(built[arg] for arg in node.args), node.dtype, node.value)
+    return built[root]
+
+
+Reading = Callable[[str, str, s.Expr], list[Statement]]
+"""How an operand's element, or what stands for it, gets its name: from a buffer, and a place there."""
+
+
+def plainly(name: str, buffer: str, place: s.Expr) -> list[Statement]:
+    """Read an element as it is."""
+    return [Load(name, buffer, place)]
+
+
+def widely(name: str, buffer: str, place: s.Expr) -> list[Statement]:
+    """Read an element of 16 bits as a float32."""
+    return [Load(f"{name}_narrow", buffer, place), Let(name, s.cast(s.Var(f"{name}_narrow"), np.dtype(np.float32)))]
 
 
 TASK, HEIGHT, WIDTH, LENGTH, FIRST_ROW, FIRST_COLUMN = map(
@@ -77,11 +115,11 @@ def zero(schedule: Schedule) -> s.Typed:
     return loops.constant(0.0, schedule.dtype)
 
 
-def scratch(schedule: Schedule, panel: bool = True, spare: int = 0) -> list[Statement]:
+def scratch(schedule: Schedule, panel: bool = True, spare: int = 0, packed: DType | None = None) -> list[Statement]:
     """Declare the tile and, if it is used, the panel; it may be written ``spare`` elements beyond its end."""
     dtype = np.dtype(schedule.dtype)
     tile = -(-schedule.band // schedule.rows) * schedule.rows * schedule.lanes
-    panels = [Scratch("panel", dtype, schedule.depth * schedule.lanes + spare)] if panel else []
+    panels = [Scratch("panel", packed or dtype, schedule.depth * schedule.lanes + spare)] if panel else []
     return [Scratch("tile", dtype, tile), *panels]
 
 
@@ -116,20 +154,43 @@ def blocks(terms: s.Expr, thickness: s.Expr, *body: Statement) -> list[Statement
     return [Let("blocks", index(number)), loops.serial("block", s.Var("blocks"), start, count, *body)]
 
 
-def clear_panel(schedule: Schedule) -> If:
+def clear_panel(schedule: Schedule, packed: DType | None = None) -> If:
     """Set a panel to zero that will not be filled: what lies there must not slow down its lanes' arithmetic."""
-    store = Store("panel", s.Var("y") * schedule.lanes + s.Var("y_lane"), zero(schedule))
+    nothing = loops.constant(0, packed or schedule.dtype)
+    store = Store("panel", s.Var("y") * schedule.lanes + s.Var("y_lane"), nothing)
     clear = loops.vector("y_lane", schedule.lanes, schedule.lanes, store)
     return If(s.less(WIDTH, schedule.lanes), (loops.serial("y", LENGTH, clear),))
 
 
-def pack_rows(schedule: Schedule, buffer: str, place: Callable[[s.Expr, s.Expr], s.Expr]) -> loops.For:
+def pack_rows(
+    schedule: Schedule, buffer: str, place: Callable[[s.Expr, s.Expr], s.Expr], reading: Reading = plainly
+) -> loops.For:
     """Fill the panel row by row; ``place(p, lane)`` is where its elements are in ``buffer``."""
     p, lane = s.Var("q"), s.Var("q_lane")
-    load = Load("q_moved", buffer, place(p, lane))
     store = Store("panel", p * schedule.lanes + lane, s.Var("q_moved"))
-    copy = loops.vector("q_lane", WIDTH, schedule.lanes, load, store)
+    copy = loops.vector("q_lane", WIDTH, schedule.lanes, *reading("q_moved", buffer, place(p, lane)), store)
     return loops.serial("q", LENGTH, copy)
+
+
+def pack_columns_read(
+    schedule: Schedule, buffer: str, place: Callable[[s.Expr, s.Expr], s.Expr], reading: Reading, packed: DType
+) -> list[Statement]:
+    """Fill the panel from columns whose elements lie along memory and are not read plainly: by way of some rows.
+
+    In place of columns that do not exist there are copies of the last one.
+    """
+    size, depth = schedule.square, schedule.depth
+    strip, row, p = s.Var("strip"), s.Var("strip_row"), s.Var("strip_p")
+    column = s.minimum(strip * size + row, WIDTH - 1)
+    copied = [*reading("strip_moved", buffer, place(p, s.Var("strip_column"))),
+              Store("strips", row * depth + p, s.Var("strip_moved"))]  # fmt: skip
+    copy = [Let("strip_column", index(column)), loops.vector("strip_p", LENGTH, size, *copied)]
+    square = s.Var("square")
+    turn = Transpose("panel", square * (size * schedule.lanes) + strip * size, schedule.lanes, "strips", square * size,
+                     depth, size)  # fmt: skip
+    rows = loops.serial("strip_row", size, *copy)
+    squares = loops.serial("square", (LENGTH + (size - 1)) // size, turn)
+    return [Scratch("strips", packed, size * depth), loops.serial("strip", (WIDTH + (size - 1)) // size, rows, squares)]
 
 
 def pack_columns(
@@ -174,6 +235,7 @@ class Left:
     buffer: str
     row: Callable[[str, s.Expr], tuple[list[Statement], s.Expr]]
     step: Callable[[s.Expr], tuple[list[Statement], s.Expr]]
+    reading: Reading = plainly
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +248,7 @@ class Right:
     buffer: str
     step: Callable[[s.Expr], tuple[list[Statement], s.Expr]]
     extent: s.Expr
+    reading: Reading = plainly
 
 
 def panel(schedule: Schedule) -> Right:
@@ -193,9 +256,14 @@ def panel(schedule: Schedule) -> Right:
     return Right("panel", lambda p: ([], p * schedule.lanes), s.Const(schedule.lanes))
 
 
+def add_product(left: str, right: str, total: str) -> loops.Value:
+    """Return a sum with one product more."""
+    return s.fma(s.Var(left), s.Var(right), s.Var(total))
+
+
 def multiply(
     schedule: Schedule, left: Left, right: Right, *finish: Statement, announce: Sequence[Statement] = (),
-    sums: Sums = TILE,
+    sums: Sums = TILE, add: Callable[[str, str, str], loops.Value] = add_product,
 ) -> loops.For:
     """Add the products of a panel and the rows of the left operand to the tile, or other ``sums``: the micro-kernel.
 
@@ -211,10 +279,10 @@ def multiply(
     locals_ = [Local(f"sum{r}", zero(schedule)) for r in numbers]
     found, step = left.step(p)
     sought, where = right.step(p)
-    body: list[Statement] = [*found, *sought, Load("right", right.buffer, where + lane)]
+    body: list[Statement] = [*found, *sought, *right.reading("right", right.buffer, where + lane)]
     for r in numbers:
-        body.append(Load(f"left{r}", left.buffer, s.Var(f"row{r}") + step))
-        body.append(Assign(f"sum{r}", s.fma(s.Var(f"left{r}"), s.Var("right"), s.Var(f"sum{r}"))))
+        body += left.reading(f"left{r}", left.buffer, s.Var(f"row{r}") + step)
+        body.append(Assign(f"sum{r}", add(f"left{r}", "right", f"sum{r}")))
     added: list[Statement] = []
     for r in numbers:
         here, total = sums.start + (group * schedule.rows + r) * schedule.lanes + lane, s.Var(f"sum{r}")
@@ -233,8 +301,9 @@ def multiply(
 
 
 def dot(
-    schedule: Schedule, rows: Sequence[s.Expr], columns: Sequence[s.Expr], k: s.Expr, group: s.Expr
-) -> list[Statement]:
+    schedule: Schedule, rows: Sequence[s.Expr], columns: Sequence[s.Expr], k: s.Expr, group: s.Expr,
+    reading: Reading = plainly,
+) -> list[Statement]:  # fmt: skip
     """Set the tile's places of these rows and of the columns of one group to their dot products.
 
     ``rows`` and ``columns`` are where they begin in ``a`` and ``b``; they lie along memory, and so do the lanes.
@@ -243,10 +312,13 @@ def dot(
     starts += [Let(f"column{c}", index(place)) for c, place in enumerate(columns)]
     pairs = [(r, c) for r in range(len(rows)) for c in range(len(columns))]
     names = [f"sum{r}_{c}" for r, c in pairs]
-    body: list[Statement] = [Load(f"left{r}", "a", s.Var(f"row{r}") + LANE) for r in range(len(rows))]
-    body += [Load(f"right{c}", "b", s.Var(f"column{c}") + LANE) for c in range(len(columns))]
+    body: list[Statement] = []
+    for r in range(len(rows)):
+        body += reading(f"left{r}", "a", s.Var(f"row{r}") + LANE)
+    for c in range(len(columns)):
+        body += reading(f"right{c}", "b", s.Var(f"column{c}") + LANE)
     for (r, c), name in zip(pairs, names, strict=True):
-        body.append(Assign(name, s.fma(s.Var(f"left{r}"), s.Var(f"right{c}"), s.Var(name))))
+        body.append(Assign(name, add_product(f"left{r}", f"right{c}", name)))
     merge = tuple(s.Var(name) + s.Var(loops.right(name)) for name in names)
     walk = loops.vector("lane", k, schedule.square, *body)
     return [
@@ -289,8 +361,8 @@ def store_row(schedule: Schedule, epilogue: Epilogue, row: Row) -> list[Statemen
             bases.append(Load(name, f"{name}_buffer", place))
         else:
             inner.append(Load(name, f"{name}_buffer", place + (column if letter == "u" else column * step)))
-    for k, (value, dtype) in enumerate(zip(epilogue.values, epilogue.outputs, strict=True)):
-        inner.append(Store(f"out{k}", s.Var("to") + column * row.step, s.cast(value, np.dtype(dtype))))
+    for k, value in enumerate(epilogue.results(np.dtype(schedule.dtype))):
+        inner.append(Store(f"out{k}", s.Var("to") + column * row.step, value))
     return [*bases, loops.vector("column", row.count, row.lanes or lanes_of(schedule, epilogue), *inner)]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.generated import gemm_loops as gemm
+from tensorlite.kernels.generated import pair_loops
 from tensorlite.kernels.generated.gemm_loops import FIRST_COLUMN, FIRST_ROW, TASK, Epilogue, Schedule
 from tensorlite.kernels.loops import Buffer, Let, Parameter, Statement, index
 
@@ -19,17 +21,32 @@ class Form:
 
     ``right``: "rows" if its rows lie along memory, "columns" if its columns do, else "strided". It is packed in
     panels, or "straight": read where it is, its rows lying along memory; or "dot": the product is one of dot products,
-    of rows of the left operand and columns of the right one that both lie along memory.
+    of rows of the left operand and columns of the right one that both lie along memory. ``elements`` is the operands'
+    dtype: those of 16 bits are widened as they are read or packed, or multiplied by pairs; then ``pairs`` says how
+    the left operand lies, as ``right`` does: "rows" if its rows lie along memory.
     """
 
     schedule: Schedule
     epilogue: Epilogue
     stack: int
     right: str
+    elements: str
+    pairs: str = ""
+
+    @property
+    def packed(self) -> np.dtype[Any]:
+        """What a panel is made of."""
+        return pair_loops.PAIR if self.pairs else np.dtype(self.schedule.dtype)
+
+    @property
+    def reading(self) -> gemm.Reading:
+        """How elements are read."""
+        return gemm.plainly if self.elements == self.schedule.dtype else gemm.widely
 
     def key(self) -> str:
         """Return what names the kernel."""
-        return f"matmul {self.schedule} {self.stack} {self.right} {self.epilogue.text()}"
+        how = f"{self.stack} {self.right} {self.elements} {self.pairs}"
+        return f"matmul {self.schedule} {how} {self.epilogue.text()}"
 
 
 def parameters(form: Form) -> list[str]:
@@ -47,7 +64,7 @@ def operands(epilogue: Epilogue) -> list[str]:
 
 def kernel(form: Form) -> loops.Kernel:
     """Return the loops of one form."""
-    dtype = np.dtype(form.schedule.dtype)
+    dtype = np.dtype(form.elements)
     buffers = [Buffer("a", dtype), Buffer("b", dtype), *gemm.outputs(form.epilogue)]
     return loops.build("matmul", (*buffers, *map(Parameter, parameters(form))), (_task(form),))
 
@@ -64,25 +81,29 @@ def _task(form: Form) -> loops.For:
     return loops.parallel(
         "task",
         s.Var("tasks"),
-        *gemm.scratch(schedule, panel=form.right not in ("straight", "dot")),
+        *gemm.scratch(schedule, panel=form.right not in ("straight", "dot"), packed=form.packed),
         *_where(form),
         *((_dots(form), every) if form.right == "dot" else _blocks(form, finish)),
     )
 
 
 def _blocks(form: Form, finish: list[Statement]) -> list[Statement]:
+    if form.pairs:
+        return pair_loops.blocks(form.schedule, form.pairs, form.right, finish)
     start, row, straight = s.Var("b_start"), s.Var("b_row"), form.right == "straight"
     left = gemm.Left(
         "a",
         lambda _, number: ([], s.Var("a_start") + number * s.Var("a_row")),
         lambda p: ([], p * s.Var("a_step")),
+        form.reading,
     )
-    right = gemm.Right("b", lambda p: ([], start + p * row), gemm.WIDTH) if straight else gemm.panel(form.schedule)
+    in_place = gemm.Right("b", lambda p: ([], start + p * row), gemm.WIDTH, form.reading)
+    right = in_place if straight else gemm.panel(form.schedule)
     body = [
         Let("length", index(s.Var("count"))),
         Let("a_start", index(s.Var("a_base") + s.Var("start") * s.Var("a_step"))),
         Let("b_start", index(s.Var("b_base") + s.Var("start") * row)),
-        *(() if straight else (gemm.clear_panel(form.schedule), _pack(form))),
+        *(() if straight else (gemm.clear_panel(form.schedule), *_pack(form))),
         gemm.multiply(form.schedule, left, right, *finish),
     ]
     depth = s.Const(form.schedule.depth)
@@ -97,7 +118,7 @@ def _dots(form: Form) -> loops.For:
     rows = [s.Var("a_base") + row * s.Var("a_row") for row in down]
     across = [s.minimum(group * columns + c, gemm.WIDTH - 1) for c in range(columns)]
     starts = [s.Var("b_base") + column * s.Var("b_step") for column in across]
-    body = gemm.dot(form.schedule, rows, starts, s.Var("k"), group)
+    body = gemm.dot(form.schedule, rows, starts, s.Var("k"), group, form.reading)
     return loops.serial("group", (gemm.WIDTH + (columns - 1)) // columns, *body)
 
 
@@ -128,10 +149,15 @@ def _where(form: Form) -> list[Statement]:
     return statements
 
 
-def _pack(form: Form) -> loops.For:
+def _pack(form: Form) -> list[Statement]:
     start, row, step = s.Var("b_start"), s.Var("b_row"), s.Var("b_step")
-    if form.right == "rows":
-        return gemm.pack_rows(form.schedule, "b", lambda p, lane: start + p * row + lane)
-    if form.right == "columns":
-        return gemm.pack_columns(form.schedule, "b", lambda p, column: start + p + column * step, step)
-    return gemm.pack_rows(form.schedule, "b", lambda p, lane: start + p * row + lane * step)
+    across = step if form.right == "strided" else s.Const(1)
+    if form.right != "columns":
+        return [gemm.pack_rows(form.schedule, "b", lambda p, n: start + p * row + n * across, form.reading)]
+
+    def place(p: s.Expr, column: s.Expr) -> s.Expr:
+        return start + p + column * step
+
+    if form.reading is gemm.plainly:
+        return [gemm.pack_columns(form.schedule, "b", place, step)]
+    return gemm.pack_columns_read(form.schedule, "b", place, form.reading, form.packed)

@@ -94,7 +94,7 @@ class Emitter:
 
     def load(self, load: loops.Load) -> None:
         """Append a load."""
-        place = self.places[load.buffer]
+        place = self.places[load.buffer].seen_as(load.dtype or self.places[load.buffer].dtype)
         self.values[load.name] = memory.load(self.evaluator, place, self.evaluate(load.index), self.lanes)
 
     def store(self, store: loops.Store) -> None:

@@ -1,4 +1,6 @@
-"""float16 by integer operations, for machines that cannot convert it; after F. Giesen's half_to_float."""
+"""16-bit floats for machines without instructions for them: float16 by integer operations, after F. Giesen's
+half_to_float; products of pairs of bfloat16 by two fmas.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +43,15 @@ def narrow(x: s.Typed) -> s.Typed:
     chosen = s.Typed("select", (overflows, infinite, finite), _U32)
     result = s.Typed("or", (chosen, _op("shr", sign, 16)), _U32)
     return s.Typed("bitcast", (s.Typed("convert", (result,), _U16),), np.float16)
+
+
+def dot2(total: s.Typed, left: s.Typed, right: s.Typed) -> s.Typed:
+    """Return ``total`` plus the products of the upper and then of the lower halves; subnormal numbers count."""
+    halves = (lambda pair: _op("and", pair, 0xFFFF0000), lambda pair: _op("shl", pair, 16))
+    for half in halves:
+        factors = (s.Typed("bitcast", (half(pair),), _F32) for pair in (left, right))
+        total = s.Typed("fma", (*factors, total), _F32)
+    return total
 
 
 def _op(op: str, x: s.Typed, number: int) -> s.Typed:

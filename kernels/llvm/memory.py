@@ -19,19 +19,31 @@ _UNROLLED_LANES = 16  # more lanes than these are taken by a loop: shorter code,
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A buffer's address and element type."""
+    """A buffer's address, and the type of what is read or written there; indices count elements of ``unit``."""
 
     address: str
     dtype: DType
+    unit: DType | None = None
+
+    @property
+    def counted(self) -> DType:
+        """The type that indices count."""
+        return self.unit or self.dtype
+
+    def seen_as(self, dtype: DType) -> Place:
+        """Return the place that reads numbers of another type, from any element on."""
+        return self if dtype == self.dtype else Place(self.address, dtype, self.dtype)
 
 
 def load(evaluator: Evaluator, place: Place, index: Value, lanes: Lanes) -> Value:
     """Append the load of one element, or of one for each lane."""
     if not index.lanes:
         return _from_memory(evaluator, _load(evaluator, place, index.ref, 0), place.dtype, 0)
-    if index.step in _STEPS and (not lanes.active or place.dtype.itemsize in evaluator.target.masked):
+    adjoining = index.step == str(place.dtype.itemsize // place.counted.itemsize)
+    stepped = index.step in _STEPS and place.unit is None
+    if stepped and (not lanes.active or place.dtype.itemsize in evaluator.target.masked):
         loaded = _load_steps(evaluator, place, index, lanes)
-    elif index.step != "1":
+    elif not adjoining:
         loaded = _load_lanes(evaluator, place, index, lanes)
     elif not lanes.active:
         loaded = _load(evaluator, place, index.ref, lanes.count)
@@ -105,12 +117,12 @@ def _to_memory(evaluator: Evaluator, value: Value) -> str:
 
 
 def _address(evaluator: Evaluator, place: Place, index: str) -> str:
-    return evaluator.asm.let(f"getelementptr inbounds {memory(place.dtype)}, ptr {place.address}, i64 {index}")
+    return evaluator.asm.let(f"getelementptr inbounds {memory(place.counted)}, ptr {place.address}, i64 {index}")
 
 
 def _load(evaluator: Evaluator, place: Place, index: str, lanes: int) -> str:
     address = _address(evaluator, place, index)
-    return evaluator.asm.let(f"load {memory(place.dtype, lanes)}, ptr {address}, align {place.dtype.itemsize}")
+    return evaluator.asm.let(f"load {memory(place.dtype, lanes)}, ptr {address}, align {place.counted.itemsize}")
 
 
 def _store(evaluator: Evaluator, place: Place, index: str, ref: str, lanes: int, streaming: bool = False) -> None:
@@ -133,7 +145,7 @@ def _load_masked(evaluator: Evaluator, place: Place, index: str, lanes: Lanes) -
         f"llvm.masked.load.{_memory_suffix(place, lanes)}.p0",
         type_,
         ("ptr", _address(evaluator, place, index)),
-        ("i32", str(place.dtype.itemsize)),
+        ("i32", str(place.counted.itemsize)),
         (mask, _mask(evaluator, lanes)),
         (type_, "zeroinitializer"),
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.llvm.assembler import Assembler
-from tensorlite.kernels.llvm.types import DType, literal, register, splat, suffix
+from tensorlite.kernels.llvm.types import DType, literal, register, shuffle_mask, splat, suffix
 
 
 def _kinds(**instructions: str) -> dict[str, str]:
@@ -63,6 +63,32 @@ def _kind(dtype: DType) -> str:
 def _intrinsic(asm: Assembler, name: str, dtype: DType, operands: list[str], lanes: int) -> str:
     type_ = register(dtype, lanes)
     return asm.call(f"llvm.{name}.{suffix(dtype, lanes)}", type_, *((type_, operand) for operand in operands))
+
+
+def emit_dot2(asm: Assembler, operands: list[str], lanes: int) -> str:
+    """Append ``vdpbf16ps`` for each 512 bits of the lanes, or for all of fewer (4 or 8)."""
+    width = min(lanes, 16)
+    parts = [_dot2_of(asm, operands, lanes, start, width) for start in range(0, lanes, width)]
+    while len(parts) > 1:
+        mask = shuffle_mask(0, 2 * width)
+        pairs = zip(parts[::2], parts[1::2], strict=True)
+        type_ = f"<{width} x float>"
+        parts = [asm.let(f"shufflevector {type_} {low}, {type_} {high}, {mask}") for low, high in pairs]
+        width *= 2
+    return parts[0]
+
+
+def _dot2_of(asm: Assembler, operands: list[str], lanes: int, start: int, width: int) -> str:
+    total, pairs = f"<{width} x float>", f"<{2 * width} x bfloat>"
+    parts = []
+    for operand, element in zip(operands, ("float", "i32", "i32"), strict=True):
+        if width < lanes:
+            type_, mask = f"<{lanes} x {element}>", shuffle_mask(start, start + width)
+            operand = asm.let(f"shufflevector {type_} {operand}, {type_} poison, {mask}")
+        parts.append(operand)
+    left, right = (asm.let(f"bitcast <{width} x i32> {part} to {pairs}") for part in parts[1:])
+    name = f"llvm.x86.avx512bf16.dpbf16ps.{32 * width}"
+    return asm.call(name, total, (total, parts[0]), (pairs, left), (pairs, right))
 
 
 def _emit_neg(asm: Assembler, node: s.Typed, operands: list[str], lanes: int) -> str:

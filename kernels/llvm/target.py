@@ -17,6 +17,8 @@ class Target:
     name: str
     masked: frozenset[int] = frozenset()
     converts_half: bool = True
+    multiplies_pairs: bool = False
+    """Whether there is an instruction for ``dot2``."""
     fence: str = ""
     """The instruction that orders streaming stores before later ones; empty where stores are not streamed."""
 
@@ -38,4 +40,5 @@ def x86(features: frozenset[str]) -> Target:
         masked = frozenset((4, 8))
     if {"avx512bw", "avx512vl"} <= features:
         masked = _EVERY_SIZE
-    return Target("x86-64", masked, "f16c" in features, "call void @llvm.x86.sse.sfence()")
+    pairs = "avx512bf16" in features
+    return Target("x86-64", masked, "f16c" in features, pairs, "call void @llvm.x86.sse.sfence()")

@@ -13,7 +13,7 @@ from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.llvm import half
 from tensorlite.kernels.llvm.assembler import Assembler
-from tensorlite.kernels.llvm.primitive import emit_primitive
+from tensorlite.kernels.llvm.primitive import emit_dot2, emit_primitive
 from tensorlite.kernels.llvm.target import Target
 from tensorlite.kernels.llvm.types import DType, literal, register, shuffle_mask, splat, steps
 
@@ -57,6 +57,8 @@ class Evaluator:
         if node.op == "convert" and not self.target.converts_half and _is_half(node):
             narrowed = half.narrow if node.dtype.itemsize == 2 else half.widen
             return self.evaluate(narrowed(_variable("x", node.args[0].dtype)), {"x": done[node.args[0]]})
+        if node.op == "dot2":
+            return self._dot2(*(done[arg] for arg in node.args))
         operands = [done[arg] for arg in node.args]
         if any(operand.step for operand in operands) and node.dtype == loops.INDEX:
             linear = self._linear(node.op, operands)
@@ -67,6 +69,16 @@ class Evaluator:
 
     def _apply(self, node: s.Typed, operands: list[Value], lanes: int) -> Value:
         return Value(emit_primitive(self.asm, node, [value.ref for value in operands], lanes), node.dtype, lanes)
+
+    def _dot2(self, *operands: Value) -> Value:
+        """Append products of pairs: by the machine's instruction for vectors of up to 512 bits, or by two fmas."""
+        lanes = max(value.lanes for value in operands)
+        if lanes < 4 or not self.target.multiplies_pairs:
+            names = ("total", "left", "right")
+            spelled = (_variable(name, value.dtype) for name, value in zip(names, operands, strict=True))
+            return self.evaluate(half.dot2(*spelled), dict(zip(names, operands, strict=True)))
+        refs = [self.widen(value, lanes).ref for value in operands]
+        return Value(emit_dot2(self.asm, refs, lanes), operands[0].dtype, lanes)
 
     def widen(self, value: Value, lanes: int) -> Value:
         """Return a value as a vector; with 0 lanes, as it is."""

@@ -39,6 +39,8 @@ def apply_primitive(op: str, dtype: np.dtype[Any], *args: Array) -> Array:
     """Apply one primitive to arrays; the result has ``dtype``."""
     if op in ("convert", "bitcast"):
         return _convert(args[0], dtype) if op == "convert" else np.asarray(args[0]).view(dtype)
+    if op == "dot2":
+        return _dot2(*args)
     if op == "fma":
         return (_fma_single if dtype == np.float32 else _fma_double)(*args)
     return np.asarray(_FUNCTIONS[op](*args), dtype)
@@ -70,6 +72,20 @@ def _fma_single(a: Array, b: Array, c: Array) -> Array:
     """a * b is exact in float64; the sum is rounded to odd there, so that rounding to float32 rounds once."""
     product, c = np.multiply(a, b, dtype=np.float64), np.asarray(c, np.float64)
     return _round_to_odd(*_two_sum(product, c)).astype(np.float32)
+
+
+def _dot2(total: Array, left: Array, right: Array) -> Array:
+    """As the instruction ``vdpbf16ps`` does it: upper halves first, and no subnormal number goes in or comes out."""
+    total = _without_subnormals(total)
+    for half in (lambda pair: pair & np.uint32(0xFFFF0000), lambda pair: pair << np.uint32(16)):
+        a, b = (_without_subnormals(half(np.asarray(pair)).view(np.float32)) for pair in (left, right))
+        total = _without_subnormals(_fma_single(a, b, total))
+    return total
+
+
+def _without_subnormals(x: Array) -> Array:
+    x = np.asarray(x)
+    return np.where(np.abs(x) < np.finfo(np.float32).smallest_normal, np.copysign(np.float32(0), x), x)
 
 
 def _fma_double(a: Array, b: Array, c: Array) -> Array:

@@ -25,6 +25,8 @@ PRIMITIVES: dict[str, tuple[int, str, str]] = {
     "div": (2, "iuf", "a / b; integers: truncated, b is never 0, nor -1 beside the smallest a"),
     "rem": (2, "iu", "a - b * (a div b); the same promise about b"),
     "fma": (3, "f", "a * b + c, rounded once"),
+    "dot2": (3, "f", "a plus the products of two bfloat16s in each of the uint32s b and c: the upper ones' first, each "
+                     "added by an fma; float32 only, and subnormal numbers, results too, may count as zero"),
     "neg": (1, "iuf", "-a (floats: the sign bit flipped; integers wrap)"),
     "abs": (1, "if", "|a| (floats: the sign bit cleared; integers wrap)"),
     "min": (2, "iuf", "the smaller; NaN if either is NaN; of zeros either one"),

@@ -1,0 +1,96 @@
+"""The loops of a product of bfloat16 matrices by ``dot2``: two terms of each sum at once, summed in float32.
+
+A panel has a pair of the right operand's elements in each lane, from two rows. Where k lies along the left operand's
+memory, its pairs do too and are read where they are; others are packed. An odd k's last term is what the sums start
+from.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tensorlite.kernels import loops
+from tensorlite.kernels import scalar as s
+from tensorlite.kernels.generated import gemm_loops as gemm
+from tensorlite.kernels.generated.gemm_loops import Schedule
+from tensorlite.kernels.loops import Let, Load, Scratch, Statement, Store, index
+
+PAIR = np.dtype(np.uint32)
+_FLOAT, _BITS = np.dtype(np.float32), np.dtype(np.uint16)
+
+
+def adjoining(name: str, buffer: str, place: s.Expr) -> list[Statement]:
+    """Read two elements that follow each other in memory."""
+    return [Load(name, buffer, place, PAIR)]
+
+
+def apart(distance: s.Expr) -> gemm.Reading:
+    """Return the way to read an element, and as its partner the one at that distance."""
+
+    def reading(name: str, buffer: str, place: s.Expr) -> list[Statement]:
+        low, high = (s.cast(s.bitcast(s.Var(f"{name}_{which}"), _BITS), PAIR) for which in ("low", "high"))
+        both = [Load(f"{name}_low", buffer, place), Load(f"{name}_high", buffer, place + distance)]
+        return [*both, Let(name, low | high << 16)]
+
+    return reading
+
+
+def add_pair(left: str, right: str, total: str) -> s.Typed:
+    """Return a sum with two products more."""
+    pairs = (s.Typed("var", (), PAIR, name) for name in (left, right))
+    return s.Typed("dot2", (s.Typed("var", (), _FLOAT, total), *pairs), _FLOAT)
+
+
+def blocks(schedule: Schedule, left: str, right: str, finish: list[Statement]) -> list[Statement]:
+    """Return the product's loops: ``left`` and ``right`` say what lies along memory: "rows", "columns" or neither."""
+    a_pair, b_pair = s.Var("a_pair"), s.Var("b_pair")
+    groups = -(-schedule.band // schedule.rows) * schedule.rows
+    if left == "rows":
+        start, row = s.Var("a_start"), s.Var("a_row")
+        taken = gemm.Left("a", lambda _, n: ([], start + n * row), lambda p: ([], p * 2), adjoining)
+    else:
+        taken = gemm.Left("pairs", lambda _, n: ([], n), lambda p: ([], p * groups))
+    body: list[Statement] = [
+        Let("length", index(s.Var("count"))),
+        Let("a_start", index(s.Var("a_base") + s.Var("start") * a_pair)),
+        Let("b_start", index(s.Var("b_base") + s.Var("start") * b_pair)),
+        *(() if left == "rows" else (_pack_left(groups, left),)),
+        gemm.clear_panel(schedule, PAIR),
+        *_pack_right(schedule, right),
+        gemm.multiply(schedule, taken, gemm.panel(schedule), *finish, add=add_pair),
+    ]
+    return [
+        Let("a_pair", index(s.Var("a_step") * 2)),
+        Let("b_pair", index(s.Var("b_row") * 2)),
+        *(() if left == "rows" else (Scratch("pairs", PAIR, schedule.depth * groups),)),
+        *gemm.clear_tile(schedule),
+        loops.If(s.equal(s.Var("k") % 2, 1), (_last_term(schedule),)),
+        *gemm.blocks(s.Var("k") // 2, s.Const(schedule.depth), *body),
+    ]
+
+
+def _last_term(schedule: Schedule) -> loops.For:
+    """Start the sums from the products of the last column and the last row."""
+    row, lane, last = s.Var("last_row"), s.Var("last_lane"), s.Var("k") - 1
+    reads = gemm.widely("last_right", "b", s.Var("b_base") + last * s.Var("b_row") + lane * s.Var("b_step"))
+    store = Store("tile", row * schedule.lanes + lane, s.Var("last_left") * s.Var("last_right"))
+    each = gemm.widely("last_left", "a", s.Var("a_base") + last * s.Var("a_step") + row * s.Var("a_row"))
+    lanes = loops.vector("last_lane", gemm.WIDTH, schedule.square, *reads, store)
+    return loops.serial("last_row", gemm.HEIGHT, *each, lanes)
+
+
+def _pack_left(groups: int, left: str) -> loops.For:
+    p, row = s.Var("left_p"), s.Var("left_row")
+    across = row if left == "columns" else row * s.Var("a_row")
+    reads = apart(s.Var("a_step"))("left_pair", "a", s.Var("a_start") + p * s.Var("a_pair") + across)
+    store = Store("pairs", p * groups + row, s.Var("left_pair"))
+    return loops.serial("left_p", gemm.LENGTH, loops.vector("left_row", gemm.HEIGHT, 32, *reads, store))
+
+
+def _pack_right(schedule: Schedule, right: str) -> list[Statement]:
+    start, step = s.Var("b_start"), s.Var("b_step")
+    if right == "columns":
+        return gemm.pack_columns_read(schedule, "b", lambda p, n: start + p * 2 + n * step, adjoining, PAIR)
+    across = s.Const(1) if right == "rows" else step
+    reading = apart(s.Var("b_row"))
+    return [gemm.pack_rows(schedule, "b", lambda p, lane: start + p * s.Var("b_pair") + lane * across, reading)]
