@@ -15,7 +15,7 @@ import numpy as np
 
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.cpu import host, team
-from tensorlite.kernels.generated import gemm_loops, matmul_loops
+from tensorlite.kernels.generated import gemm_loops, matmul_loops, pack_loops
 from tensorlite.kernels.generated.gemm_loops import Epilogue, Schedule
 from tensorlite.kernels.generated.matmul_loops import Form
 from tensorlite.kernels.scalar.typing import BFLOAT16, FLOAT16, FLOAT32, FLOAT64
@@ -27,6 +27,9 @@ _STRAIGHT_ROWS, _STRAIGHT_ROWS_NARROW = 256, 24  # up to so many, packing does n
 _WIDE_ROW = 256  # have so many bytes, and if not
 _PAIR_ROWS = 5  # of six rows of pairs LLVM keeps one sum in memory: 350 GFLOP/s in place of 450
 _BYTES_PER_NANOSECOND = 150.0  # from the second cache
+_PACKED_BYTES_PER_NANOSECOND = 30.0
+_ROWS_TO_PACK_FIRST = 480  # from so many rows on, packing once takes less than each task's doing so (measured)
+_PACKED_BAND = 120  # rows of a task that need not pack: 1-2 % faster than 240, and more tasks
 _MACS_PER_NANOSECOND = 100.0
 _PRODUCT = (s.Var("product"),)
 
@@ -69,25 +72,75 @@ def plan(
     outputs: Sequence[Array],
     epilogue: Sequence[s.Expr] | None = None,
     operands: Sequence[Array] = (),
+    packed: bool = False,
 ) -> Plan | None:
     """Return the stages of ``a @ b``: [..., m, k] by [..., k, n]; the stacks broadcast. None for unsupported dtypes.
 
     ``epilogue`` has one scalar expression for each of the outputs, of ``product`` and of the operands ``e0``, ``e1``,
-    ..., which broadcast to [..., m, n]. The outputs are contiguous. Arrays are numbered a, b, operands, outputs.
+    ..., which broadcast to [..., m, n]. The outputs are contiguous. Arrays are numbered a, b, operands, outputs; if b
+    is ``packed``, in its place is the array that `packing` fills.
     """
     shape = outputs[0].shape
     if not _supported(a, b, outputs):
         return None
     values = _PRODUCT * len(outputs) if epilogue is None else tuple(epilogue)
     left, right, *others = (_view(x, len(shape)) for x in (a, b, *operands))
-    product = simplify(Product(shape[:-2], shape[-2], shape[-1], a.shape[-1], left, right, tuple(others)))
+    product = Product(shape[:-2], shape[-2], shape[-1], a.shape[-1], left, right, tuple(others))
+    product = _merge_rows(product) if packed else simplify(product)
     letters = "".join({1: "u", 0: "b"}.get(view.step, "s") for view in product.operands)
     dtypes = tuple(operand.dtype for operand in operands)
     narrow = "" if _SUMS[a.dtype] == a.dtype else a.dtype.name
     finish = Epilogue(values, tuple(x.dtype.name for x in outputs), tuple(x.name for x in dtypes), letters, narrow)
     if not lowers(finish, _SUMS[a.dtype]):
         return None
-    return Plan((stage(product, a.dtype, finish, _right(product, a.dtype)),))
+    if packed:
+        return Plan((stage(product, a.dtype, finish, "packed"),))
+    right = _right(product, a.dtype)
+    if not _packs_first(product, right):
+        return Plan((stage(product, a.dtype, finish, right),))
+    here, there = (1, 0)[product.swapped], 2 + len(operands) + len(outputs)
+    first = _packing_stage(product, right, a.dtype, here, there)
+    return Plan((first, stage(product, a.dtype, finish, "packed", there)), (_bytes(_packed(product, a.dtype)),))
+
+
+def packing(b: Array) -> tuple[Plan, Array] | None:
+    """Return what packs a matrix for products that it is the right operand of, and how the packed array lies.
+
+    The plan's arrays are b, of [k, n], and the packed one. None for unsupported dtypes.
+    """
+    if b.dtype not in _SUMS or b.ndim != 2:
+        return None
+    product = Product((), 2, b.shape[1], b.shape[0], View((), 0, 0), _view(b, 2), ())
+    lies = "rows" if product.b.step == 1 or product.n == 1 else "columns" if product.b.row == 1 else "strided"
+    return Plan((_packing_stage(product, lies, b.dtype, 0, 1),)), _packed(product, b.dtype)
+
+
+def _packed(product: Product, dtype: np.dtype[Any]) -> Array:
+    """Return how the packed right operand of a product lies: panels, rows, lanes."""
+    schedule = fitted(gemm_loops.schedule(_SUMS[dtype]), 2, product.n)
+    rows = -(-product.k // 2) if _has_pairs(dtype) else product.k
+    shape = -(-product.n // schedule.lanes), -(-rows // schedule.square) * schedule.square, schedule.lanes
+    return Array.contiguous(gemm_loops.packed_dtype(schedule, _has_pairs(dtype)), shape)
+
+
+def _bytes(array: Array) -> int:
+    return array.size * array.dtype.itemsize
+
+
+def _packing_stage(product: Product, lies: str, dtype: np.dtype[Any], here: int, there: int) -> Stage:
+    schedule, paired = fitted(gemm_loops.schedule(_SUMS[dtype]), 2, product.n), _has_pairs(dtype)
+    form = pack_loops.Form(schedule, lies, dtype.name, paired)
+    panels, rows, _ = _packed(product, dtype).shape
+    blocks = max(1, -(-(product.k // 2 if paired else product.k) // schedule.depth))
+    numbers = pack(panels * blocks, panels, blocks, product.n, product.k, rows, product.b.row, product.b.step)
+    work = 200.0 + 2 * product.k * product.n * dtype.itemsize / _PACKED_BYTES_PER_NANOSECOND
+    return Stage(form.key(), lambda: pack_loops.kernel(form), (here,), (there,), numbers, work)
+
+
+def _packs_first(product: Product, right: str) -> bool:
+    """Tell whether the right operand is packed once for all tasks, and not by each of them for its own use."""
+    shared = right in ("rows", "columns", "strided") and not any(product.b.stack)
+    return shared and product.m * prod(product.stack) >= _ROWS_TO_PACK_FIRST
 
 
 def _supported(a: Array, b: Array, outputs: Sequence[Array]) -> bool:
@@ -117,6 +170,17 @@ def _view(array: Array, dimensions: int) -> View:
 
 def simplify(product: Product) -> Product:
     """Return the same product with fewer dimensions: a stack that multiplies one matrix is a taller matrix."""
+    product = _merge_rows(product)
+    if product.n == 1 and product.m > 1:  # the result is the same in memory: columns become lanes
+        product = replace(
+            product, m=1, n=product.m, a=product.b.turned(), b=product.a.turned(),
+            operands=tuple(view.turned() for view in product.operands), swapped=True,
+        )  # fmt: skip
+    return product
+
+
+def _merge_rows(product: Product) -> Product:
+    """Return the same product with fewer dimensions, its right operand as it is."""
     product = _merge_stack(product)
     if product.stack and _is_taller(product):
         *stack, extent = product.stack
@@ -125,11 +189,6 @@ def simplify(product: Product) -> Product:
         product = replace(
             product, stack=tuple(stack), m=product.m * extent, a=views[0], b=b, operands=tuple(views[2:])
         )
-    if product.n == 1 and product.m > 1:  # the result is the same in memory: columns become lanes
-        product = replace(
-            product, m=1, n=product.m, a=product.b.turned(), b=product.a.turned(),
-            operands=tuple(view.turned() for view in product.operands), swapped=True,
-        )  # fmt: skip
     return product
 
 
@@ -156,8 +215,11 @@ def _is_taller(product: Product) -> bool:
     return product.b.stack[-1] == 0 and all(product.m == 1 or v.stack[-1] == product.m * v.row for v in rows)
 
 
-def stage(product: Product, dtype: np.dtype[Any], epilogue: Epilogue, right: str) -> Stage:
-    """Return the stage of a product whose right operand is taken in that way."""
+def stage(product: Product, dtype: np.dtype[Any], epilogue: Epilogue, right: str, place: int | None = None) -> Stage:
+    """Return the stage of a product whose right operand is taken in that way, from ``place`` if not where it was."""
+    if right == "packed":
+        _, rows, lanes = _packed(product, dtype).shape
+        product = replace(product, b=View((0,) * len(product.stack), lanes, rows))
     pairs = _pairs(product, right, dtype)
     schedule = _schedule(product, right, gemm_loops.schedule(_SUMS[dtype]), pairs)
     form = Form(schedule, epilogue, len(product.stack), right, dtype.name, pairs)
@@ -168,7 +230,8 @@ def stage(product: Product, dtype: np.dtype[Any], epilogue: Epilogue, right: str
     numbers += [stride for view in product.views for stride in (view.row, view.step)]
     numbers += [*product.stack[1:], *(stride for view in product.views for stride in view.stack)]
     count = 2 + len(product.operands)
-    reads = (*((1, 0) if product.swapped else (0, 1)), *range(2, count))
+    a, b = (1, 0) if product.swapped else (0, 1)
+    reads = (a, b if place is None else place, *range(2, count))
     writes = tuple(range(count, count + len(epilogue.outputs)))
     moved = prod(product.stack) * (m * k + k * n + m * n) * dtype.itemsize
     work = 200.0 + max(prod(product.stack) * m * n * (k + 16) / _MACS_PER_NANOSECOND, moved / _BYTES_PER_NANOSECOND)
@@ -198,15 +261,21 @@ def _most_straight(dtype: np.dtype[Any]) -> int:
 
 def _pairs(product: Product, right: str, dtype: np.dtype[Any]) -> str:
     """Return how the left operand lies (`matmul_loops.Form`), if the product is one of pairs; else nothing."""
-    if dtype != BFLOAT16 or right in ("dot", "straight") or "avx512bf16" not in host.features():
+    if right in ("dot", "straight") or not _has_pairs(dtype):
         return ""
     return "rows" if product.a.step == 1 or product.k == 1 else "columns" if product.a.row == 1 else "strided"
+
+
+def _has_pairs(dtype: np.dtype[Any]) -> bool:
+    return dtype == BFLOAT16 and "avx512bf16" in host.features()
 
 
 def _schedule(product: Product, right: str, schedule: Schedule, pairs: str) -> Schedule:
     """Return the schedule with as many rows and lanes as the product has use for."""
     if pairs == "rows":
         schedule = replace(schedule, rows=_PAIR_ROWS)
+    if right == "packed":
+        schedule = replace(schedule, band=_PACKED_BAND)
     if right == "dot":
         lanes = 2 * schedule.square
         return replace(schedule, rows=1, lanes=lanes) if product.m == 1 else replace(schedule, rows=4)
@@ -226,7 +295,7 @@ def _band(product: Product, right: str, schedule: Schedule) -> int:
     """Return the number of rows of a task."""
     if right == "dot":
         return schedule.rows
-    packing = {"straight": 0.0, "rows": 3.0, "columns": 10.0, "strided": 50.0}[right]
+    packing = {"straight": 0.0, "rows": 3.0, "columns": 10.0, "strided": 50.0, "packed": 0.0}[right]
     return band(product.m, -(-product.n // schedule.lanes) * prod(product.stack), packing, schedule)
 
 

@@ -154,30 +154,33 @@ def blocks(terms: s.Expr, thickness: s.Expr, *body: Statement) -> list[Statement
     return [Let("blocks", index(number)), loops.serial("block", s.Var("blocks"), start, count, *body)]
 
 
-def clear_panel(schedule: Schedule, packed: DType | None = None) -> If:
+def clear_panel(schedule: Schedule, packed: DType | None = None, top: s.Expr = _ZERO) -> If:
     """Set a panel to zero that will not be filled: what lies there must not slow down its lanes' arithmetic."""
     nothing = loops.constant(0, packed or schedule.dtype)
-    store = Store("panel", s.Var("y") * schedule.lanes + s.Var("y_lane"), nothing)
+    store = Store("panel", (top + s.Var("y")) * schedule.lanes + s.Var("y_lane"), nothing)
     clear = loops.vector("y_lane", schedule.lanes, schedule.lanes, store)
     return If(s.less(WIDTH, schedule.lanes), (loops.serial("y", LENGTH, clear),))
 
 
 def pack_rows(
-    schedule: Schedule, buffer: str, place: Callable[[s.Expr, s.Expr], s.Expr], reading: Reading = plainly
-) -> loops.For:
-    """Fill the panel row by row; ``place(p, lane)`` is where its elements are in ``buffer``."""
+    schedule: Schedule, buffer: str, place: Callable[[s.Expr, s.Expr], s.Expr], reading: Reading = plainly,
+    top: s.Expr = _ZERO,
+) -> loops.For:  # fmt: skip
+    """Fill the panel row by row, from row ``top`` on; ``place(p, lane)`` is where its elements are in ``buffer``."""
     p, lane = s.Var("q"), s.Var("q_lane")
-    store = Store("panel", p * schedule.lanes + lane, s.Var("q_moved"))
+    store = Store("panel", (top + p) * schedule.lanes + lane, s.Var("q_moved"))
     copy = loops.vector("q_lane", WIDTH, schedule.lanes, *reading("q_moved", buffer, place(p, lane)), store)
     return loops.serial("q", LENGTH, copy)
 
 
 def pack_columns_read(
-    schedule: Schedule, buffer: str, place: Callable[[s.Expr, s.Expr], s.Expr], reading: Reading, packed: DType
-) -> list[Statement]:
+    schedule: Schedule, buffer: str, place: Callable[[s.Expr, s.Expr], s.Expr], reading: Reading, packed: DType,
+    top: s.Expr = _ZERO,
+) -> list[Statement]:  # fmt: skip
     """Fill the panel from columns whose elements lie along memory and are not read plainly: by way of some rows.
 
-    In place of columns that do not exist there are copies of the last one.
+    In place of columns that do not exist there are copies of the last one, in all of a square. Rows are filled up to
+    a whole square.
     """
     size, depth = schedule.square, schedule.depth
     strip, row, p = s.Var("strip"), s.Var("strip_row"), s.Var("strip_p")
@@ -186,8 +189,8 @@ def pack_columns_read(
               Store("strips", row * depth + p, s.Var("strip_moved"))]  # fmt: skip
     copy = [Let("strip_column", index(column)), loops.vector("strip_p", LENGTH, size, *copied)]
     square = s.Var("square")
-    turn = Transpose("panel", square * (size * schedule.lanes) + strip * size, schedule.lanes, "strips", square * size,
-                     depth, size)  # fmt: skip
+    turn = Transpose("panel", (top + square * size) * schedule.lanes + strip * size, schedule.lanes, "strips",
+                     square * size, depth, size)  # fmt: skip
     rows = loops.serial("strip_row", size, *copy)
     squares = loops.serial("square", (LENGTH + (size - 1)) // size, turn)
     return [Scratch("strips", packed, size * depth), loops.serial("strip", (WIDTH + (size - 1)) // size, rows, squares)]
@@ -224,6 +227,35 @@ def pack_columns(
     )
 
 
+PAIR = np.dtype(np.uint32)
+"""Two elements of 16 bits."""
+
+
+def packed_dtype(schedule: Schedule, paired: bool) -> DType:
+    """Return what a panel is made of."""
+    return PAIR if paired else np.dtype(schedule.dtype)
+
+
+def pack_matrix(schedule: Schedule, lies: str, dtype: DType, top: s.Expr = _ZERO) -> list[Statement]:
+    """Fill the panel from a part of the matrix ``b`` that begins at ``b_start``.
+
+    ``lies`` says what of the matrix lies along memory: its "rows", its "columns", or else.
+    """
+    start, row, step = s.Var("b_start"), s.Var("b_row"), s.Var("b_step")
+    across = _ONE if lies == "rows" else step
+    plain = dtype == np.dtype(schedule.dtype)
+    reading = plainly if plain else widely
+    if lies != "columns":
+        return [pack_rows(schedule, "b", lambda p, n: start + p * row + n * across, reading, top)]
+
+    def place(p: s.Expr, column: s.Expr) -> s.Expr:
+        return start + p + column * step
+
+    if plain:
+        return [pack_columns(schedule, "b", place, step, top=top)]
+    return pack_columns_read(schedule, "b", place, reading, np.dtype(schedule.dtype), top)
+
+
 @dataclass(frozen=True, slots=True)
 class Left:
     """How the micro-kernel reads the left operand: element (row, p) of a block is at ``row + step`` in ``buffer``.
@@ -254,6 +286,11 @@ class Right:
 def panel(schedule: Schedule) -> Right:
     """Return the way to read a panel."""
     return Right("panel", lambda p: ([], p * schedule.lanes), s.Const(schedule.lanes))
+
+
+def packed_panel(schedule: Schedule) -> Right:
+    """Return the way to read a panel of what was packed beforehand, from ``b_start`` on."""
+    return Right("b", lambda p: ([], s.Var("b_start") + p * schedule.lanes), s.Const(schedule.lanes))
 
 
 def add_product(left: str, right: str, total: str) -> loops.Value:

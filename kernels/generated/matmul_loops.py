@@ -14,16 +14,18 @@ from tensorlite.kernels.generated import pair_loops
 from tensorlite.kernels.generated.gemm_loops import FIRST_COLUMN, FIRST_ROW, TASK, Epilogue, Schedule
 from tensorlite.kernels.loops import Buffer, Let, Parameter, Statement, index
 
+_PACKING = ("rows", "columns", "strided")
+
 
 @dataclass(frozen=True, slots=True)
 class Form:
     """What a kernel is specialised to: the dimensions of the stack, and how the right operand lies.
 
-    ``right``: "rows" if its rows lie along memory, "columns" if its columns do, else "strided". It is packed in
-    panels, or "straight": read where it is, its rows lying along memory; or "dot": the product is one of dot products,
-    of rows of the left operand and columns of the right one that both lie along memory. ``elements`` is the operands'
-    dtype: those of 16 bits are widened as they are read or packed, or multiplied by pairs; then ``pairs`` says how
-    the left operand lies, as ``right`` does: "rows" if its rows lie along memory.
+    ``right``: "rows" if its rows lie along memory, "columns" if its columns do, else "strided": it is packed in
+    panels. Or it is "packed" already (`pack_loops`), or "straight": read where it is, its rows lying along memory; or
+    "dot": the product is one of dot products, of rows of the left operand and columns of the right one that both lie
+    along memory. ``elements`` is the operands' dtype: those of 16 bits are widened as they are read or packed, or
+    multiplied by pairs; then ``pairs`` says how the left operand lies: "rows" if its rows lie along memory, ...
     """
 
     schedule: Schedule
@@ -36,7 +38,7 @@ class Form:
     @property
     def packed(self) -> np.dtype[Any]:
         """What a panel is made of."""
-        return pair_loops.PAIR if self.pairs else np.dtype(self.schedule.dtype)
+        return gemm.packed_dtype(self.schedule, bool(self.pairs))
 
     @property
     def reading(self) -> gemm.Reading:
@@ -65,7 +67,8 @@ def operands(epilogue: Epilogue) -> list[str]:
 def kernel(form: Form) -> loops.Kernel:
     """Return the loops of one form."""
     dtype = np.dtype(form.elements)
-    buffers = [Buffer("a", dtype), Buffer("b", dtype), *gemm.outputs(form.epilogue)]
+    right = form.packed if form.right == "packed" else dtype
+    buffers = [Buffer("a", dtype), Buffer("b", right), *gemm.outputs(form.epilogue)]
     return loops.build("matmul", (*buffers, *map(Parameter, parameters(form))), (_task(form),))
 
 
@@ -81,7 +84,7 @@ def _task(form: Form) -> loops.For:
     return loops.parallel(
         "task",
         s.Var("tasks"),
-        *gemm.scratch(schedule, panel=form.right not in ("straight", "dot"), packed=form.packed),
+        *gemm.scratch(schedule, panel=form.right in _PACKING, packed=form.packed),
         *_where(form),
         *((_dots(form), every) if form.right == "dot" else _blocks(form, finish)),
     )
@@ -90,20 +93,23 @@ def _task(form: Form) -> loops.For:
 def _blocks(form: Form, finish: list[Statement]) -> list[Statement]:
     if form.pairs:
         return pair_loops.blocks(form.schedule, form.pairs, form.right, finish)
-    start, row, straight = s.Var("b_start"), s.Var("b_row"), form.right == "straight"
+    start, row = s.Var("b_start"), s.Var("b_row")
     left = gemm.Left(
         "a",
         lambda _, number: ([], s.Var("a_start") + number * s.Var("a_row")),
         lambda p: ([], p * s.Var("a_step")),
         form.reading,
     )
-    in_place = gemm.Right("b", lambda p: ([], start + p * row), gemm.WIDTH, form.reading)
-    right = in_place if straight else gemm.panel(form.schedule)
+    right = {
+        "straight": gemm.Right("b", lambda p: ([], start + p * row), gemm.WIDTH, form.reading),
+        "packed": gemm.packed_panel(form.schedule),
+    }.get(form.right, gemm.panel(form.schedule))
+    fill = [gemm.clear_panel(form.schedule), *gemm.pack_matrix(form.schedule, form.right, np.dtype(form.elements))]
     body = [
         Let("length", index(s.Var("count"))),
         Let("a_start", index(s.Var("a_base") + s.Var("start") * s.Var("a_step"))),
         Let("b_start", index(s.Var("b_base") + s.Var("start") * row)),
-        *(() if straight else (gemm.clear_panel(form.schedule), *_pack(form))),
+        *(fill if form.right in _PACKING else ()),
         gemm.multiply(form.schedule, left, right, *finish),
     ]
     depth = s.Const(form.schedule.depth)
@@ -147,17 +153,3 @@ def _where(form: Form) -> list[Statement]:
             start = start + s.Var(f"at{d}") * s.Var(f"{name}_stack{d}")
         statements.append(Let(f"{name}_base", index(start)))
     return statements
-
-
-def _pack(form: Form) -> list[Statement]:
-    start, row, step = s.Var("b_start"), s.Var("b_row"), s.Var("b_step")
-    across = step if form.right == "strided" else s.Const(1)
-    if form.right != "columns":
-        return [gemm.pack_rows(form.schedule, "b", lambda p, n: start + p * row + n * across, form.reading)]
-
-    def place(p: s.Expr, column: s.Expr) -> s.Expr:
-        return start + p + column * step
-
-    if form.reading is gemm.plainly:
-        return [gemm.pack_columns(form.schedule, "b", place, step)]
-    return gemm.pack_columns_read(form.schedule, "b", place, form.reading, form.packed)

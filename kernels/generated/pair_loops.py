@@ -12,10 +12,10 @@ import numpy as np
 from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.generated import gemm_loops as gemm
-from tensorlite.kernels.generated.gemm_loops import Schedule
-from tensorlite.kernels.loops import Let, Load, Scratch, Statement, Store, index
+from tensorlite.kernels.generated.gemm_loops import PAIR, Schedule
+from tensorlite.kernels.loops import If, Let, Load, Scratch, Statement, Store, index
 
-PAIR = np.dtype(np.uint32)
+_ZERO = s.Const(0)
 _FLOAT, _BITS = np.dtype(np.float32), np.dtype(np.uint16)
 
 
@@ -42,37 +42,41 @@ def add_pair(left: str, right: str, total: str) -> s.Typed:
 
 
 def blocks(schedule: Schedule, left: str, right: str, finish: list[Statement]) -> list[Statement]:
-    """Return the product's loops: ``left`` and ``right`` say what lies along memory: "rows", "columns" or neither."""
-    a_pair, b_pair = s.Var("a_pair"), s.Var("b_pair")
+    """Return the product's loops: ``left`` and ``right`` say how the operands lie (`matmul_loops.Form`)."""
     groups = -(-schedule.band // schedule.rows) * schedule.rows
     if left == "rows":
         start, row = s.Var("a_start"), s.Var("a_row")
         taken = gemm.Left("a", lambda _, n: ([], start + n * row), lambda p: ([], p * 2), adjoining)
     else:
         taken = gemm.Left("pairs", lambda _, n: ([], n), lambda p: ([], p * groups))
+    packed = right == "packed"
+    fill = [gemm.clear_panel(schedule, PAIR), *pack_right(schedule, right)]
+    panel = gemm.packed_panel(schedule) if packed else gemm.panel(schedule)
     body: list[Statement] = [
         Let("length", index(s.Var("count"))),
-        Let("a_start", index(s.Var("a_base") + s.Var("start") * a_pair)),
-        Let("b_start", index(s.Var("b_base") + s.Var("start") * b_pair)),
+        Let("a_start", index(s.Var("a_base") + s.Var("start") * s.Var("a_step") * 2)),
+        Let("b_start", index(s.Var("b_base") + s.Var("start") * s.Var("b_row") * (1 if packed else 2))),
         *(() if left == "rows" else (_pack_left(groups, left),)),
-        gemm.clear_panel(schedule, PAIR),
-        *_pack_right(schedule, right),
-        gemm.multiply(schedule, taken, gemm.panel(schedule), *finish, add=add_pair),
+        *(() if packed else fill),
+        gemm.multiply(schedule, taken, panel, *finish, add=add_pair),
     ]
     return [
-        Let("a_pair", index(s.Var("a_step") * 2)),
-        Let("b_pair", index(s.Var("b_row") * 2)),
         *(() if left == "rows" else (Scratch("pairs", PAIR, schedule.depth * groups),)),
         *gemm.clear_tile(schedule),
-        loops.If(s.equal(s.Var("k") % 2, 1), (_last_term(schedule),)),
+        If(s.equal(s.Var("k") % 2, 1), (_last_term(schedule, packed),)),
         *gemm.blocks(s.Var("k") // 2, s.Const(schedule.depth), *body),
     ]
 
 
-def _last_term(schedule: Schedule) -> loops.For:
+def _last_term(schedule: Schedule, packed: bool) -> loops.For:
     """Start the sums from the products of the last column and the last row."""
     row, lane, last = s.Var("last_row"), s.Var("last_lane"), s.Var("k") - 1
-    reads = gemm.widely("last_right", "b", s.Var("b_base") + last * s.Var("b_row") + lane * s.Var("b_step"))
+    if packed:
+        place = s.Var("b_base") + s.Var("k") // 2 * schedule.lanes + lane
+        found = s.bitcast(s.Var("last_pair") << 16, _FLOAT)
+        reads = [Load("last_pair", "b", place), Let("last_right", found)]
+    else:
+        reads = gemm.widely("last_right", "b", s.Var("b_base") + last * s.Var("b_row") + lane * s.Var("b_step"))
     store = Store("tile", row * schedule.lanes + lane, s.Var("last_left") * s.Var("last_right"))
     each = gemm.widely("last_left", "a", s.Var("a_base") + last * s.Var("a_step") + row * s.Var("a_row"))
     lanes = loops.vector("last_lane", gemm.WIDTH, schedule.square, *reads, store)
@@ -80,17 +84,26 @@ def _last_term(schedule: Schedule) -> loops.For:
 
 
 def _pack_left(groups: int, left: str) -> loops.For:
-    p, row = s.Var("left_p"), s.Var("left_row")
+    p, row, step = s.Var("left_p"), s.Var("left_row"), s.Var("a_step")
     across = row if left == "columns" else row * s.Var("a_row")
-    reads = apart(s.Var("a_step"))("left_pair", "a", s.Var("a_start") + p * s.Var("a_pair") + across)
+    reads = apart(step)("left_pair", "a", s.Var("a_start") + p * step * 2 + across)
     store = Store("pairs", p * groups + row, s.Var("left_pair"))
     return loops.serial("left_p", gemm.LENGTH, loops.vector("left_row", gemm.HEIGHT, 32, *reads, store))
 
 
-def _pack_right(schedule: Schedule, right: str) -> list[Statement]:
-    start, step = s.Var("b_start"), s.Var("b_step")
-    if right == "columns":
-        return gemm.pack_columns_read(schedule, "b", lambda p, n: start + p * 2 + n * step, adjoining, PAIR)
-    across = s.Const(1) if right == "rows" else step
-    reading = apart(s.Var("b_row"))
-    return [gemm.pack_rows(schedule, "b", lambda p, lane: start + p * s.Var("b_pair") + lane * across, reading)]
+def pack_right(schedule: Schedule, lies: str, top: s.Expr = _ZERO) -> list[Statement]:
+    """Fill the panel from a part of the matrix ``b`` that begins at ``b_start``, as `gemm_loops.pack_matrix` does."""
+    start, row, step = s.Var("b_start"), s.Var("b_row"), s.Var("b_step")
+    if lies == "columns":
+        return gemm.pack_columns_read(schedule, "b", lambda p, n: start + p * 2 + n * step, adjoining, PAIR, top)
+    across = s.Const(1) if lies == "rows" else step
+    return [gemm.pack_rows(schedule, "b", lambda p, n: start + p * row * 2 + n * across, apart(row), top)]
+
+
+def pack_last(schedule: Schedule, row: s.Expr) -> loops.For:
+    """Fill a row of the panel from the last row of ``b`` alone."""
+    lane = s.Var("last_lane")
+    place = s.Var("b_base") + (s.Var("k") - 1) * s.Var("b_row") + lane * s.Var("b_step")
+    alone = s.cast(s.bitcast(s.Var("alone"), _BITS), PAIR)
+    store = Store("panel", row * schedule.lanes + lane, alone)
+    return loops.vector("last_lane", gemm.WIDTH, schedule.lanes, Load("alone", "b", place), store)
