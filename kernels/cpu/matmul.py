@@ -15,6 +15,7 @@ import numpy as np
 
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.cpu import host, team
+from tensorlite.kernels.cpu.movement_stages import copy_stage, plan_of
 from tensorlite.kernels.generated import gemm_loops, matmul_loops, pack_loops
 from tensorlite.kernels.generated.gemm_loops import Epilogue, Schedule
 from tensorlite.kernels.generated.matmul_loops import Form
@@ -93,14 +94,28 @@ def plan(
     finish = Epilogue(values, tuple(x.dtype.name for x in outputs), tuple(x.name for x in dtypes), letters, narrow)
     if not lowers(finish, _SUMS[a.dtype]):
         return None
-    if packed:
-        return Plan((stage(product, a.dtype, finish, "packed"),))
-    right = _right(product, a.dtype)
-    if not _packs_first(product, right):
-        return Plan((stage(product, a.dtype, finish, right),))
-    here, there = (1, 0)[product.swapped], 2 + len(operands) + len(outputs)
-    first = _packing_stage(product, right, a.dtype, here, there)
-    return Plan((first, stage(product, a.dtype, finish, "packed", there)), (_bytes(_packed(product, a.dtype)),))
+    return _of_stages(product, a.dtype, finish, "packed" if packed else _right(product, a.dtype))
+
+
+def _of_stages(product: Product, dtype: np.dtype[Any], finish: Epilogue, right: str) -> Plan | None:
+    """Return the plan of a product, after what brings its operands in order."""
+    places = [1, 0] if product.swapped else [0, 1]
+    count = 2 + len(product.operands) + len(finish.outputs)
+    stages: list[Stage | None] = []
+    scratch: list[int] = []
+    rows = Array.contiguous(dtype, (*product.stack, product.m, product.k))
+    if _by_pairs(right, dtype) and product.a.step != 1 and product.k > 1 and rows.size:
+        lying = Array(dtype, rows.shape, (*product.a.stack, product.a.row, product.a.step))
+        stages.append(copy_stage(lying, rows, places[0], count))
+        product = replace(product, a=_view(rows, rows.ndim))
+        places[0] = count
+        scratch.append(_bytes(rows))
+    if _packs_first(product, right):
+        there = count + len(scratch)
+        stages.append(_packing_stage(product, right, dtype, places[1], there))
+        places[1], right = there, "packed"
+        scratch.append(_bytes(_packed(product, dtype)))
+    return plan_of(*stages, stage(product, dtype, finish, right, places), scratch=tuple(scratch))
 
 
 def packing(b: Array) -> tuple[Plan, Array] | None:
@@ -215,12 +230,14 @@ def _is_taller(product: Product) -> bool:
     return product.b.stack[-1] == 0 and all(product.m == 1 or v.stack[-1] == product.m * v.row for v in rows)
 
 
-def stage(product: Product, dtype: np.dtype[Any], epilogue: Epilogue, right: str, place: int | None = None) -> Stage:
-    """Return the stage of a product whose right operand is taken in that way, from ``place`` if not where it was."""
+def stage(
+    product: Product, dtype: np.dtype[Any], epilogue: Epilogue, right: str, places: Sequence[int] = (0, 1)
+) -> Stage:
+    """Return the stage of a product whose right operand is taken in that way; ``places`` number the two factors."""
     if right == "packed":
         _, rows, lanes = _packed(product, dtype).shape
         product = replace(product, b=View((0,) * len(product.stack), lanes, rows))
-    pairs = _pairs(product, right, dtype)
+    pairs = _by_pairs(right, dtype)
     schedule = _schedule(product, right, gemm_loops.schedule(_SUMS[dtype]), pairs)
     form = Form(schedule, epilogue, len(product.stack), right, dtype.name, pairs)
     m, n, k = product.m, product.n, product.k
@@ -230,8 +247,7 @@ def stage(product: Product, dtype: np.dtype[Any], epilogue: Epilogue, right: str
     numbers += [stride for view in product.views for stride in (view.row, view.step)]
     numbers += [*product.stack[1:], *(stride for view in product.views for stride in view.stack)]
     count = 2 + len(product.operands)
-    a, b = (1, 0) if product.swapped else (0, 1)
-    reads = (a, b if place is None else place, *range(2, count))
+    reads = (*places, *range(2, count))
     writes = tuple(range(count, count + len(epilogue.outputs)))
     moved = prod(product.stack) * (m * k + k * n + m * n) * dtype.itemsize
     work = 200.0 + max(prod(product.stack) * m * n * (k + 16) / _MACS_PER_NANOSECOND, moved / _BYTES_PER_NANOSECOND)
@@ -259,20 +275,18 @@ def _most_straight(dtype: np.dtype[Any]) -> int:
     return _STRAIGHT_ROWS if schedule.lanes * dtype.itemsize >= _WIDE_ROW else _STRAIGHT_ROWS_NARROW
 
 
-def _pairs(product: Product, right: str, dtype: np.dtype[Any]) -> str:
-    """Return how the left operand lies (`matmul_loops.Form`), if the product is one of pairs; else nothing."""
-    if right in ("dot", "straight") or not _has_pairs(dtype):
-        return ""
-    return "rows" if product.a.step == 1 or product.k == 1 else "columns" if product.a.row == 1 else "strided"
+def _by_pairs(right: str, dtype: np.dtype[Any]) -> bool:
+    """Tell whether terms are added by pairs: where the right operand is one of panels, and of the dtype for it."""
+    return right not in ("dot", "straight") and _has_pairs(dtype)
 
 
 def _has_pairs(dtype: np.dtype[Any]) -> bool:
     return dtype == BFLOAT16 and "avx512bf16" in host.features()
 
 
-def _schedule(product: Product, right: str, schedule: Schedule, pairs: str) -> Schedule:
+def _schedule(product: Product, right: str, schedule: Schedule, pairs: bool) -> Schedule:
     """Return the schedule with as many rows and lanes as the product has use for."""
-    if pairs == "rows":
+    if pairs:
         schedule = replace(schedule, rows=_PAIR_ROWS)
     if right == "packed":
         schedule = replace(schedule, band=_PACKED_BAND)

@@ -25,7 +25,7 @@ class Form:
     panels. Or it is "packed" already (`pack_loops`), or "straight": read where it is, its rows lying along memory; or
     "dot": the product is one of dot products, of rows of the left operand and columns of the right one that both lie
     along memory. ``elements`` is the operands' dtype: those of 16 bits are widened as they are read or packed, or
-    multiplied by pairs; then ``pairs`` says how the left operand lies: "rows" if its rows lie along memory, ...
+    multiplied by ``pairs``; then the left operand's rows lie along memory.
     """
 
     schedule: Schedule
@@ -33,12 +33,12 @@ class Form:
     stack: int
     right: str
     elements: str
-    pairs: str = ""
+    pairs: bool = False
 
     @property
     def packed(self) -> np.dtype[Any]:
         """What a panel is made of."""
-        return gemm.packed_dtype(self.schedule, bool(self.pairs))
+        return gemm.packed_dtype(self.schedule, self.pairs)
 
     @property
     def reading(self) -> gemm.Reading:
@@ -92,7 +92,7 @@ def _task(form: Form) -> loops.For:
 
 def _blocks(form: Form, finish: list[Statement]) -> list[Statement]:
     if form.pairs:
-        return pair_loops.blocks(form.schedule, form.pairs, form.right, finish)
+        return pair_loops.blocks(form.schedule, form.right, finish)
     start, row = s.Var("b_start"), s.Var("b_row")
     left = gemm.Left(
         "a",

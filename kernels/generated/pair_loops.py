@@ -1,8 +1,7 @@
 """The loops of a product of bfloat16 matrices by ``dot2``: two terms of each sum at once, summed in float32.
 
-A panel has a pair of the right operand's elements in each lane, from two rows. Where k lies along the left operand's
-memory, its pairs do too and are read where they are; others are packed. An odd k's last term is what the sums start
-from.
+A panel has a pair of the right operand's elements in each lane, from two rows. The left operand's rows lie along
+memory, where its pairs are read. An odd k's last term is what the sums start from.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.generated import gemm_loops as gemm
 from tensorlite.kernels.generated.gemm_loops import PAIR, Schedule
-from tensorlite.kernels.loops import If, Let, Load, Scratch, Statement, Store, index
+from tensorlite.kernels.loops import If, Let, Load, Statement, Store, index
 
 _ZERO = s.Const(0)
 _FLOAT, _BITS = np.dtype(np.float32), np.dtype(np.uint16)
@@ -41,27 +40,21 @@ def add_pair(left: str, right: str, total: str) -> s.Typed:
     return s.Typed("dot2", (s.Typed("var", (), _FLOAT, total), *pairs), _FLOAT)
 
 
-def blocks(schedule: Schedule, left: str, right: str, finish: list[Statement]) -> list[Statement]:
-    """Return the product's loops: ``left`` and ``right`` say how the operands lie (`matmul_loops.Form`)."""
-    groups = -(-schedule.band // schedule.rows) * schedule.rows
-    if left == "rows":
-        start, row = s.Var("a_start"), s.Var("a_row")
-        taken = gemm.Left("a", lambda _, n: ([], start + n * row), lambda p: ([], p * 2), adjoining)
-    else:
-        taken = gemm.Left("pairs", lambda _, n: ([], n), lambda p: ([], p * groups))
+def blocks(schedule: Schedule, right: str, finish: list[Statement]) -> list[Statement]:
+    """Return the product's loops; ``right`` says how the right operand lies (`matmul_loops.Form`)."""
+    start, row = s.Var("a_start"), s.Var("a_row")
+    left = gemm.Left("a", lambda _, number: ([], start + number * row), lambda p: ([], p * 2), adjoining)
     packed = right == "packed"
     fill = [gemm.clear_panel(schedule, PAIR), *pack_right(schedule, right)]
     panel = gemm.packed_panel(schedule) if packed else gemm.panel(schedule)
     body: list[Statement] = [
         Let("length", index(s.Var("count"))),
-        Let("a_start", index(s.Var("a_base") + s.Var("start") * s.Var("a_step") * 2)),
+        Let("a_start", index(s.Var("a_base") + s.Var("start") * 2)),
         Let("b_start", index(s.Var("b_base") + s.Var("start") * s.Var("b_row") * (1 if packed else 2))),
-        *(() if left == "rows" else (_pack_left(groups, left),)),
         *(() if packed else fill),
-        gemm.multiply(schedule, taken, panel, *finish, add=add_pair),
+        gemm.multiply(schedule, left, panel, *finish, add=add_pair),
     ]
     return [
-        *(() if left == "rows" else (Scratch("pairs", PAIR, schedule.depth * groups),)),
         *gemm.clear_tile(schedule),
         If(s.equal(s.Var("k") % 2, 1), (_last_term(schedule, packed),)),
         *gemm.blocks(s.Var("k") // 2, s.Const(schedule.depth), *body),
@@ -78,17 +71,9 @@ def _last_term(schedule: Schedule, packed: bool) -> loops.For:
     else:
         reads = gemm.widely("last_right", "b", s.Var("b_base") + last * s.Var("b_row") + lane * s.Var("b_step"))
     store = Store("tile", row * schedule.lanes + lane, s.Var("last_left") * s.Var("last_right"))
-    each = gemm.widely("last_left", "a", s.Var("a_base") + last * s.Var("a_step") + row * s.Var("a_row"))
+    each = gemm.widely("last_left", "a", s.Var("a_base") + last + row * s.Var("a_row"))
     lanes = loops.vector("last_lane", gemm.WIDTH, schedule.square, *reads, store)
     return loops.serial("last_row", gemm.HEIGHT, *each, lanes)
-
-
-def _pack_left(groups: int, left: str) -> loops.For:
-    p, row, step = s.Var("left_p"), s.Var("left_row"), s.Var("a_step")
-    across = row if left == "columns" else row * s.Var("a_row")
-    reads = apart(step)("left_pair", "a", s.Var("a_start") + p * step * 2 + across)
-    store = Store("pairs", p * groups + row, s.Var("left_pair"))
-    return loops.serial("left_p", gemm.LENGTH, loops.vector("left_row", gemm.HEIGHT, 32, *reads, store))
 
 
 def pack_right(schedule: Schedule, lies: str, top: s.Expr = _ZERO) -> list[Statement]:
