@@ -77,7 +77,7 @@ class Grouping:
         group = Group(len(self.groups), equations=[equation])
         group.before = self.waits(equation.values, group)
         self.groups.append(group)
-        if equation.op.name in EPILOGUES and equation.outputs[0].dtype.kind == "f" and equation.outputs[0].size:
+        if equation.op.name in EPILOGUES and equation.outputs[0].dtype.kind in "fV" and equation.outputs[0].size:
             group.contract, group.space = True, Space(extents_of(equation.outputs[0].shape))
             output = equation.outputs[0]
             group.space.axes[output] = _identity(output.shape)
@@ -116,7 +116,7 @@ class Grouping:
         if group.closed or group.space is None or self.waits(equation.values, group) & group.bit:
             return None
         is_reduction = equation.op.name in REDUCTIONS
-        if group.contract and (is_reduction or is_relabel(equation) or equation.outputs[0].dtype.kind != "f"):
+        if group.contract and (is_reduction or is_relabel(equation) or equation.outputs[0].dtype.kind not in "fV"):
             return None
         if len(operands([*group.equations, equation])) > MOST_OPERANDS:
             return None

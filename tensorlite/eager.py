@@ -184,7 +184,9 @@ def one_device(arrays: Sequence[Any]) -> Any:
 
 
 def _structured(op: Op) -> Callable[..., Any]:
-    body, name = _on_one_thread(op.body) if op.kind == "contract" else op.body, op.name
+    if op.kind == "contract":
+        return _contraction(op)
+    body, name = op.body, op.name
 
     def run(*arrays: Any, **attributes: Any) -> Any:
         if arrays and type(arrays[0]) is ndarray and _all_small(arrays):
@@ -195,10 +197,36 @@ def _structured(op: Op) -> Callable[..., Any]:
     return run
 
 
+def _contraction(op: Op) -> Callable[..., Any]:
+    """A contraction: small ones by BLAS; of others those whose kernel is faster than telling BLAS' threads to rest."""
+    body, name = _on_one_thread(op.body), op.name
+    kernel_size = BLAS_SIZE if name in ("matmul", "linear") else NATIVE_SIZE
+    kernel = None
+
+    def run(*arrays: Any, **attributes: Any) -> Any:
+        nonlocal kernel
+        size = 0
+        for array in arrays:
+            if type(array) is not ndarray:
+                return state.quiet(_on_device, name, body, arrays, attributes)
+            if array.size > size:
+                size = array.size
+        if size < BLAS_SIZE:
+            out = state.quiet(op.body, np, *arrays, **attributes)
+        else:
+            kernel = kernel or devices.CPU.kernel(name)
+            native = kernel is not None and size >= kernel_size
+            out = state.quiet(kernel, *arrays, **attributes) if native else NotImplemented
+            if out is NotImplemented:
+                out = state.quiet(body, np, *arrays, **attributes)
+        return np.asarray(out) if isinstance(out, np.generic) else out
+    return run
+
+
 def _on_one_thread(body: Callable[..., Any]) -> Callable[..., Any]:
-    """A contraction whose bits do not depend on BLAS' threads; they are told only where they would be used."""
+    """A contraction whose bits do not depend on BLAS' threads."""
     def run(xp: Any, *arrays: Any, **attributes: Any) -> Any:
-        if xp is not np or max(array.size for array in arrays) < BLAS_SIZE:
+        if xp is not np:
             return body(xp, *arrays, **attributes)
         with one_thread():
             return body(xp, *arrays, **attributes)

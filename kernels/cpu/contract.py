@@ -11,20 +11,19 @@ from typing import Any
 import numpy as np
 
 from tensorlite.kernels.cpu import conv, matmul, prepared
-from tensorlite.kernels.cpu.prepared import Planner, Shape
+from tensorlite.kernels.cpu.prepared import Shape
 
-_WORTH = 15_000.0
-"""Nanoseconds of a product of matrices: with less work, BLAS has done it before threads are awake (measured)."""
+_WORTH = 2_000.0
+"""Nanoseconds of a product of matrices: with less work, BLAS has done it before a kernel is found (measured)."""
 
 
-def _kernel(planner: Planner, result: Callable[..., Shape | None]) -> Callable[..., Any]:
-    """Return the kernel of an op: ``result`` is the shape of a call's result, or None for one that is left alone."""
+def _of_products(dtype: np.dtype[Any]) -> float:
+    """Return the work from which a product is worth a call; products of 16 bits are foreign to BLAS."""
+    return _WORTH if dtype.itemsize > 2 else 0.0
 
-    def run(*arrays: Any, **attributes: Any) -> Any:
-        worth = _WORTH if planner in (matmul.plan_matmul, matmul.plan_linear) else 0.0
-        return prepared.run(planner, result, arrays, worth, **attributes)
 
-    return run
+def _of_any(dtype: np.dtype[Any]) -> float:
+    return 0.0
 
 
 # What results look like: None where the op's body has something to say.
@@ -50,9 +49,9 @@ def _of_weight(x: Shape, g: Shape, *, kernel: Shape, groups: int, **_: Any) -> S
 
 
 KERNELS: dict[str, Callable[..., Any]] = {
-    "matmul": _kernel(matmul.plan_matmul, _of_matmul),
-    "linear": _kernel(matmul.plan_linear, _of_linear),
-    "conv2d": _kernel(conv.PLANS["conv2d"], conv.result_shape),
-    "conv2d_data": _kernel(conv.PLANS["conv2d_data"], _of_data),
-    "conv2d_weight": _kernel(conv.PLANS["conv2d_weight"], _of_weight),
+    "matmul": prepared.kernel(matmul.plan_matmul, _of_matmul, _of_products),
+    "linear": prepared.kernel(matmul.plan_linear, _of_linear, _of_products),
+    "conv2d": prepared.kernel(conv.PLANS["conv2d"], conv.result_shape, _of_any),
+    "conv2d_data": prepared.kernel(conv.PLANS["conv2d_data"], _of_data, _of_any),
+    "conv2d_weight": prepared.kernel(conv.PLANS["conv2d_weight"], _of_weight, _of_any),
 }

@@ -30,6 +30,7 @@ _PAIR_ROWS = 5  # of six rows of pairs LLVM keeps one sum in memory: 350 GFLOP/s
 _BYTES_PER_NANOSECOND = 150.0  # from the second cache
 _PACKED_BYTES_PER_NANOSECOND = 30.0
 _ROWS_TO_PACK_FIRST = 480  # from so many rows on, packing once takes less than each task's doing so (measured)
+_WASTE = 0.8  # of the lanes' work, that panels of half as many lanes would do: then those are taken
 _PACKED_BAND = 120  # rows of a task that need not pack: 1-2 % faster than 240, and more tasks
 _MACS_PER_NANOSECOND = 100.0
 _PRODUCT = (s.Var("product"),)
@@ -132,7 +133,7 @@ def packing(b: Array) -> tuple[Plan, Array] | None:
 
 def _packed(product: Product, dtype: np.dtype[Any]) -> Array:
     """Return how the packed right operand of a product lies: panels, rows, lanes."""
-    schedule = fitted(gemm_loops.schedule(_SUMS[dtype]), 2, product.n)
+    schedule = _lanes_fitted(gemm_loops.schedule(_SUMS[dtype]), 2, product.n)
     rows = -(-product.k // 2) if _has_pairs(dtype) else product.k
     shape = -(-product.n // schedule.lanes), -(-rows // schedule.square) * schedule.square, schedule.lanes
     return Array.contiguous(gemm_loops.packed_dtype(schedule, _has_pairs(dtype)), shape)
@@ -143,7 +144,7 @@ def _bytes(array: Array) -> int:
 
 
 def _packing_stage(product: Product, lies: str, dtype: np.dtype[Any], here: int, there: int) -> Stage:
-    schedule, paired = fitted(gemm_loops.schedule(_SUMS[dtype]), 2, product.n), _has_pairs(dtype)
+    schedule, paired = _lanes_fitted(gemm_loops.schedule(_SUMS[dtype]), 2, product.n), _has_pairs(dtype)
     form = pack_loops.Form(schedule, lies, dtype.name, paired)
     panels, rows, _ = _packed(product, dtype).shape
     blocks = max(1, -(-(product.k // 2 if paired else product.k) // schedule.depth))
@@ -284,6 +285,15 @@ def _has_pairs(dtype: np.dtype[Any]) -> bool:
     return dtype == BFLOAT16 and "avx512bf16" in host.features()
 
 
+def _lanes_fitted(schedule: Schedule, m: int, n: int) -> Schedule:
+    """Return the schedule for a single row, or for columns that do not fill panels of all lanes."""
+    found, half = fitted(schedule, m, n), schedule.lanes // 2
+    narrow, wide = (-(-n // lanes) * lanes for lanes in (half, schedule.lanes))
+    if found is schedule and narrow <= _WASTE * wide:
+        return replace(schedule, rows=8, lanes=half)
+    return found
+
+
 def _schedule(product: Product, right: str, schedule: Schedule, pairs: bool) -> Schedule:
     """Return the schedule with as many rows and lanes as the product has use for."""
     if pairs:
@@ -293,7 +303,7 @@ def _schedule(product: Product, right: str, schedule: Schedule, pairs: bool) -> 
     if right == "dot":
         lanes = 2 * schedule.square
         return replace(schedule, rows=1, lanes=lanes) if product.m == 1 else replace(schedule, rows=4)
-    return fitted(schedule, product.m if right == "straight" else 2, product.n)
+    return _lanes_fitted(schedule, product.m if right == "straight" else 2, product.n)
 
 
 def fitted(schedule: Schedule, m: int, n: int) -> Schedule:

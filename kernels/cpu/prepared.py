@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -21,65 +21,94 @@ _MOST = 1024
 """How many plans are kept; beyond, all are forgotten."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A plan whose kernels are compiled: of each stage the entry, the arrays that it touches, its numbers, threads."""
+Run = Callable[[Sequence[npt.NDArray[Any]]], npt.NDArray[Any]]
+"""Computes a fresh array from some that lie as those that it was made for."""
 
-    shape: Shape
-    scratch: tuple[int, ...]
-    stages: tuple[tuple[int, tuple[int, ...], struct.Struct, bytes, int | None], ...]
-
-    def run(self, arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-        """Return a fresh array with the result."""
-        out = allocator.empty(self.shape, arrays[0].dtype)
-        everything = [*arrays, out, *(allocator.empty((size,), np.uint8) for size in self.scratch)]
-        places = [launch.address(array) for array in everything]
-        for entry, touched, head, numbers, threads in self.stages:
-            launch.run(entry, head.pack(*(places[k] for k in touched)) + numbers, threads)
-        return out
+_prepared: dict[Any, Run | None] = {}
 
 
-_prepared: dict[Any, Prepared | None] = {}
-
-
-def run(
-    planner: Planner, result: Callable[..., Shape | None], arrays: Sequence[npt.NDArray[Any]], worth: float = 0.0,
-    **attributes: Any,
-) -> Any:  # fmt: skip
-    """Run what ``planner`` plans for arrays of one dtype; ``NotImplemented`` where it plans nothing.
+def kernel(planner: Planner, result: Callable[..., Shape | None], worth: Callable[[Any], float]) -> Callable[..., Any]:
+    """Return the function that runs what ``planner`` plans for arrays of one dtype; ``NotImplemented`` without a plan.
 
     ``result`` gives the result's shape for the arrays' and the attributes, or None; a plan of less than ``worth``
-    nanoseconds of work is not run.
+    nanoseconds of work, for that dtype, is not run.
     """
-    dtype = arrays[0].dtype
-    if any(array.dtype != dtype for array in arrays):
-        return NotImplemented
-    lies = tuple((array.shape, array.strides) for array in arrays)
-    key = planner, dtype, lies, tuple(attributes.items()), team.get_num_threads()
-    try:
-        found = _prepared[key]
-    except KeyError:
-        if len(_prepared) >= _MOST:
-            _prepared.clear()
-        shape = result(*(array.shape for array in arrays), **attributes)
-        found = _prepared[key] = None if shape is None else _prepare(planner, arrays, shape, worth, attributes)
-    return NotImplemented if found is None else found.run(arrays)
+
+    def run(*arrays: npt.NDArray[Any], **attributes: Any) -> Any:
+        threads = team.get_num_threads()
+        if len(arrays) == 2 and not attributes:  # as below, spelled out: a product of small matrices takes 3 us
+            a, b = arrays
+            key: Any = planner, a.shape, b.shape, a.strides, b.strides, a.dtype, b.dtype, threads
+        else:
+            lies = tuple((array.shape, array.strides, array.dtype) for array in arrays)
+            key = planner, lies, tuple(attributes.items()), threads
+        try:
+            found = _prepared[key]
+        except KeyError:
+            if len(_prepared) >= _MOST:
+                _prepared.clear()
+            found = _prepared[key] = _prepare(planner, result, arrays, worth, attributes)
+        return NotImplemented if found is None else found(arrays)
+
+    return run
 
 
 def _prepare(
-    planner: Planner, arrays: Sequence[npt.NDArray[Any]], shape: Shape, worth: float, attributes: Any
-) -> Prepared | None:
-    size = arrays[0].itemsize
-    if any(step % size for array in arrays for step in array.strides) or not all(a.flags.aligned for a in arrays):
+    planner: Planner, result: Callable[..., Shape | None], arrays: Sequence[npt.NDArray[Any]],
+    worth: Callable[[Any], float], attributes: Any,
+) -> Run | None:  # fmt: skip
+    dtype, size = arrays[0].dtype, arrays[0].itemsize
+    if any(array.dtype != dtype for array in arrays):
+        return None
+    shape = result(*(array.shape for array in arrays), **attributes)
+    if shape is None or any(step % size for array in arrays for step in array.strides):
+        return None
+    if not all(a.flags.aligned for a in arrays):
         return None
     inputs = [Array(a.dtype, a.shape, tuple(step // size for step in a.strides)) for a in arrays]
-    plan = planner(inputs, [Array.contiguous(arrays[0].dtype, shape)], **attributes)
-    if plan is None or sum(stage.work for stage in plan.stages) < worth:
+    plan = planner(inputs, [Array.contiguous(dtype, shape)], **attributes)
+    if plan is None or sum(stage.work for stage in plan.stages) < worth(dtype):
         return None
     launch.compile_many((stage.build, stage.key) for stage in plan.stages)
-    stages = []
+    calls = []
     for stage in plan.stages:
         touched = (*stage.reads, *stage.writes)
         entry, threads = launch.compile(stage.build, stage.key), launch.threads_for(stage.work)
-        stages.append((entry, touched, struct.Struct(f"{len(touched)}q"), stage.numbers, threads))
-    return Prepared(shape, plan.scratch, tuple(stages))
+        calls.append((entry, touched, struct.Struct(f"{len(touched)}q").pack, stage.numbers, threads))
+    if len(arrays) == 2 and len(calls) == 1 and not plan.scratch:
+        return _one_call(shape, dtype, *calls[0])
+    return _calls(shape, dtype, plan.scratch, calls)
+
+
+def _one_call(
+    shape: Shape, dtype: np.dtype[Any], entry: int, touched: tuple[int, ...], pack: Callable[..., bytes],
+    numbers: bytes, threads: int | None,
+) -> Run:  # fmt: skip
+    """Run one stage of two arrays, in the least time."""
+    address, call, swapped = launch.address, launch.run, touched == (1, 0, 2)
+    small = prod(shape) * dtype.itemsize < allocator.POOL_BYTES
+    empty: Callable[..., npt.NDArray[Any]] = np.empty if small else allocator.empty
+
+    def run(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        a, b = arrays
+        out = empty(shape, dtype)
+        if swapped:
+            a, b = b, a
+        call(entry, pack(address(a), address(b), address(out)) + numbers, threads)
+        return out
+
+    return run
+
+
+def _calls(shape: Shape, dtype: np.dtype[Any], scratch: tuple[int, ...], calls: Sequence[Any]) -> Run:
+    """Run some stages in order."""
+
+    def run(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        out = allocator.empty(shape, dtype)
+        everything = [*arrays, out, *(allocator.empty((size,), np.uint8) for size in scratch)]
+        places = [launch.address(array) for array in everything]
+        for entry, touched, pack, numbers, threads in calls:
+            launch.run(entry, pack(*(places[k] for k in touched)) + numbers, threads)
+        return out
+
+    return run

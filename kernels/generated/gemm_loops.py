@@ -357,11 +357,12 @@ def dot(
     for (r, c), name in zip(pairs, names, strict=True):
         body.append(Assign(name, add_product(f"left{r}", f"right{c}", name)))
     merge = tuple(s.Var(name) + s.Var(loops.right(name)) for name in names)
-    walk = loops.vector("lane", k, schedule.square, *body)
+    lanes = schedule.square * (2 if len(rows) == 1 else 1)  # eight sums at least, for that many are under way
+    walk = loops.vector("lane", k, lanes, *body)
     return [
         *starts,
         *(Local(name, zero(schedule)) for name in names),
-        loops.Reduce(tuple(names), (zero(schedule),) * len(names), merge, schedule.square, (walk,)),
+        loops.Reduce(tuple(names), (zero(schedule),) * len(names), merge, lanes, (walk,)),
         *(Store("tile", group * len(columns) + (r * schedule.lanes + c), s.Var(n)) for (r, c), n in zip(pairs, names)),
     ]
 

@@ -117,9 +117,8 @@ def _blocks(form: Form, finish: list[Statement]) -> list[Statement]:
 
 
 def _dots(form: Form) -> loops.For:
-    """Take four columns at a time with four rows, or eight with one."""
-    columns = 8 if form.schedule.rows == 1 else 4
-    group = s.Var("group")
+    """Take four columns at a time, with four rows or with one."""
+    columns, group = 4, s.Var("group")
     down = [s.minimum(s.Const(r), gemm.HEIGHT - 1) for r in range(form.schedule.rows)]
     rows = [s.Var("a_base") + row * s.Var("a_row") for row in down]
     across = [s.minimum(group * columns + c, gemm.WIDTH - 1) for c in range(columns)]

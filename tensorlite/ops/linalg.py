@@ -87,6 +87,10 @@ def matmul(x1: Tensor, x2: Tensor, /) -> Tensor:
     >>> tl.matmul(tl.tensor([[1.0, 2.0]]), tl.tensor([[3.0], [4.0]]))
     tensor([[11.]])
     """
+    if isinstance(x1, Tensor) and isinstance(x2, Tensor) and x1.ndim > 1 < x2.ndim:  # what follows takes 1.5 us
+        dtype = x1.dtype
+        if dtype == x2.dtype and dtype.kind != "b":
+            return _matmul(x1, x2)
     if x1.ndim == 0 or x2.ndim == 0:
         raise complaint(ShapeError, "matmul", "a 0-dimensional tensor is no matrix", {"x1": x1, "x2": x2},
                         "use x1 * x2")
