@@ -46,6 +46,12 @@ def tolerance_of(dtype: Any, terms: int = 1) -> Tolerance:
     return Tolerance(found.relative * max(1.0, terms**0.5), found.absolute * max(1.0, terms**0.5))
 
 
+def rounded_tolerance(dtype: Any, terms: int = 1) -> Tolerance:
+    """The tolerance of sums of ``terms`` products in float32 that are rounded once, to a dtype of 16 bits."""
+    sums, half_an_ulp = tolerance_of(np.float32, terms), {"bfloat16": 2.0**-8, "float16": 2.0**-11}
+    return Tolerance(sums.relative + half_an_ulp[np.dtype(dtype).name], sums.absolute)
+
+
 def as_array(value: Any) -> np.ndarray:
     """A tensor's or an array's elements."""
     return np.asarray(value.detach().numpy() if hasattr(value, "detach") else value)

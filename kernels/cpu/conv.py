@@ -28,6 +28,7 @@ from tensorlite.kernels.cpu.conv_geometry import (
 )
 from tensorlite.kernels.cpu.matmul import band, fitted, lowers
 from tensorlite.kernels.cpu.prepared import Shape
+from tensorlite.kernels.cpu.widened import widened
 from tensorlite.kernels.errors import KernelError
 from tensorlite.kernels.generated import conv_loops, conv_weight_loops, gemm_loops
 from tensorlite.kernels.generated.conv_parts import MOST_TAPS, Form
@@ -207,6 +208,7 @@ def _by_pixels(
     return [turned, stage], [tasks * taps * schedule.lanes * dtype.itemsize]
 
 
+@widened
 def plan_conv2d(
     x: Array,
     weight: Array,
@@ -283,6 +285,7 @@ def _places(finish: Finish, stride: Pair, phase: Pair) -> tuple[tuple[int, ...],
 # The transpose in the images
 
 
+@widened
 def plan_conv2d_data(
     g: Array,
     weight: Array,
@@ -334,6 +337,7 @@ def plan_conv2d_data(
 # The transpose in the weight
 
 
+@widened
 def plan_conv2d_weight(
     x: Array,
     g: Array,

@@ -53,6 +53,11 @@ def kernel(planner: Planner, result: Callable[..., Shape | None], worth: Callabl
     return run
 
 
+def run(planner: Planner, result: Callable[..., Shape | None], arrays: Sequence[Any], **attributes: Any) -> Any:
+    """Run what ``planner`` plans for these arrays, whatever it takes, as `kernel` does."""
+    return kernel(planner, result, lambda _: 0.0)(*arrays, **attributes)
+
+
 def _prepare(
     planner: Planner, result: Callable[..., Shape | None], arrays: Sequence[npt.NDArray[Any]],
     worth: Callable[[Any], float], attributes: Any,

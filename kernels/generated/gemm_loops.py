@@ -179,15 +179,17 @@ def pack_columns_read(
 ) -> list[Statement]:  # fmt: skip
     """Fill the panel from columns whose elements lie along memory and are not read plainly: by way of some rows.
 
-    In place of columns that do not exist there are copies of the last one, in all of a square. Rows are filled up to
-    a whole square.
+    In place of columns that do not exist there are copies of the last one, in all of a square; rows are filled up to a
+    whole square with zeros.
     """
     size, depth = schedule.square, schedule.depth
     strip, row, p = s.Var("strip"), s.Var("strip_row"), s.Var("strip_p")
     column = s.minimum(strip * size + row, WIDTH - 1)
     copied = [*reading("strip_moved", buffer, place(p, s.Var("strip_column"))),
               Store("strips", row * depth + p, s.Var("strip_moved"))]  # fmt: skip
-    copy = [Let("strip_column", index(column)), loops.vector("strip_p", LENGTH, size, *copied)]
+    beyond = Store("strips", row * depth + LENGTH + s.Var("strip_beyond"), loops.constant(0, packed))
+    copy = [Let("strip_column", index(column)), loops.vector("strip_p", LENGTH, size, *copied),
+            loops.vector("strip_beyond", (size - LENGTH % size) % size, size, beyond)]  # fmt: skip
     square = s.Var("square")
     turn = Transpose("panel", (top + square * size) * schedule.lanes + strip * size, schedule.lanes, "strips",
                      square * size, depth, size)  # fmt: skip

@@ -1,7 +1,8 @@
 """The loops that pack a right operand beforehand: every panel of a matrix, one after the other, each row by row.
 
 A product that takes what was packed reads its panels where they are. A panel has the rows of the matrix, or half as
-many where they are paired, then as many again as fill a square; the last panel is filled up with zeros.
+many where they are paired, and then room for what fills a square. Lanes without a column are never used; what they
+have, zeros or the last column, is the same every time.
 """
 
 from __future__ import annotations
