@@ -13,6 +13,7 @@ from tensorlite.jit.control import CONTROL_FLOW
 from tensorlite.jit.copies import copying, whole
 from tensorlite.jit.graph import Equation, Graph, Value
 from tensorlite.jit.grouping import EPILOGUES
+from tensorlite.jit.lower_constants import hints, run_on_constants
 from tensorlite.jit.lower_contraction import plan_contraction
 from tensorlite.jit.lower_control import lower_control
 from tensorlite.jit.lower_loops import plan_loops
@@ -208,7 +209,8 @@ class _Lowering:
             return False
         if family is None or len(inputs) != len(equation.inputs) or OPS.get(equation.op.name) is not equation.op:
             return False
-        plan = family([place.array for place in inputs], [place.array for place in outputs], **equation.attributes)
+        attributes = {**equation.attributes, **hints(equation.op.name, inputs)}
+        plan = family([place.array for place in inputs], [place.array for place in outputs], **attributes)
         if plan is None:
             return False
         self.append(equation, plan, inputs, outputs, frozenset())
@@ -220,7 +222,7 @@ class _Lowering:
         scratch = [Place(Buffer(Home.ARENA, size), 0, Array.contiguous(UNTYPED, (size,))) for size in plan.scratch]
         places = [*inputs, *outputs, *scratch]
         fault = None if plan.fault is None else places[plan.fault].buffer
-        for stage in plan.stages:
+        for stage in run_on_constants(plan, places, len(places) - len(scratch), self.constants):
             self.steps.append(Native(stage, tuple(places[k] for k in stage.reads),
                                      tuple(places[k] for k in stage.writes), equation, matched, fault))
 

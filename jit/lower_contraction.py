@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 from tensorlite.jit.graph import Equation, Graph, Value
+from tensorlite.jit.lower_constants import hints
 from tensorlite.jit.lower_loops import Planned
 from tensorlite.jit.program import Buffer, Place
 from tensorlite.jit.space import expression
@@ -31,7 +32,7 @@ def plan_contraction(body: Graph, places: Mapping[Value, Place], constants: Mapp
         return None
     arrays, results = [places[x].array for x in operands], [place.array for place in outputs]
     family = _FAMILIES[product.op.name]
-    facts = {**product.attributes, "kept": places[b].buffer in settled}
+    facts = {**product.attributes, **hints(product.op.name, [places[a], places[b]]), "kept": places[b].buffer in settled}
     plan = family(places[a].array, places[b].array, results, epilogue, arrays, facts)
     if plan is None:
         return None
@@ -41,13 +42,13 @@ def plan_contraction(body: Graph, places: Mapping[Value, Place], constants: Mapp
 
 
 def _product(left: Array, right: Array, results: list[Array], epilogue: Sequence[s.Expr], operands: list[Array],
-             _: Mapping[str, Any]) -> Plan | None:
+             attributes: Mapping[str, Any]) -> Plan | None:
     if left.ndim < 2 or right.ndim < 2:
         return None
     flat = _as_one_matrix(left, right, operands, results)
     if flat is not None:
         left, operands, results = flat
-    return matmul.plan(left, right, results, epilogue, operands)
+    return matmul.plan(left, right, results, epilogue, operands, packs=attributes.get("packs", False))
 
 
 def _linear(left: Array, right: Array, *others: Any) -> Plan | None:

@@ -188,8 +188,11 @@ def pack_columns_read(
     copied = [*reading("strip_moved", buffer, place(p, s.Var("strip_column"))),
               Store("strips", row * depth + p, s.Var("strip_moved"))]  # fmt: skip
     beyond = Store("strips", row * depth + LENGTH + s.Var("strip_beyond"), loops.constant(0, packed))
-    copy = [Let("strip_column", index(column)), loops.vector("strip_p", LENGTH, size, *copied),
-            loops.vector("strip_beyond", (size - LENGTH % size) % size, size, beyond)]  # fmt: skip
+    copy: list[Statement] = [
+        Let("strip_column", index(column)),
+        loops.vector("strip_p", LENGTH, size, *copied),
+        loops.vector("strip_beyond", (size - LENGTH % size) % size, size, beyond),
+    ]
     square = s.Var("square")
     turn = Transpose("panel", (top + square * size) * schedule.lanes + strip * size, schedule.lanes, "strips",
                      square * size, depth, size)  # fmt: skip

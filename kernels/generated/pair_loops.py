@@ -64,6 +64,7 @@ def blocks(schedule: Schedule, right: str, finish: list[Statement]) -> list[Stat
 def _last_term(schedule: Schedule, packed: bool) -> loops.For:
     """Start the sums from the products of the last column and the last row."""
     row, lane, last = s.Var("last_row"), s.Var("last_lane"), s.Var("k") - 1
+    reads: list[Statement]
     if packed:
         place = s.Var("b_base") + s.Var("k") // 2 * schedule.lanes + lane
         found = s.bitcast(s.Var("last_pair") << 16, _FLOAT)
