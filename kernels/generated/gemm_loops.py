@@ -135,9 +135,14 @@ class Sums:
 TILE = Sums()
 
 
+def count_groups(schedule: Schedule) -> Let:
+    """Name the number of groups of rows."""
+    return Let("groups", index((HEIGHT + (schedule.rows - 1)) // schedule.rows))
+
+
 def clear_tile(schedule: Schedule) -> list[Statement]:
     """Name the number of groups of rows, and set their sums to zero."""
-    return [Let("groups", index((HEIGHT + (schedule.rows - 1)) // schedule.rows)), clear_sums(schedule, TILE)]
+    return [count_groups(schedule), clear_sums(schedule, TILE)]
 
 
 def clear_sums(schedule: Schedule, sums: Sums) -> loops.For:
@@ -305,12 +310,13 @@ def add_product(left: str, right: str, total: str) -> loops.Value:
 
 def multiply(
     schedule: Schedule, left: Left, right: Right, *finish: Statement, announce: Sequence[Statement] = (),
-    sums: Sums = TILE, add: Callable[[str, str, str], loops.Value] = add_product,
+    sums: Sums = TILE, add: Callable[[str, str, str], loops.Value] = add_product, first: s.Expr | None = None,
 ) -> loops.For:
     """Add the products of a panel and the rows of the left operand to the tile, or other ``sums``: the micro-kernel.
 
     Rows beyond the height are the last one again: their sums are in the tile's rows that nobody reads. ``finish`` is
-    done for each row ``r`` after the last block: stores among the arithmetic wait less than all at the end.
+    done for each row ``r`` after the last block: stores among the arithmetic wait less than all at the end. Where
+    ``first`` holds, the sums are stored, whatever was there.
     """
     group, numbers = s.Var("group"), range(schedule.rows)
     lane, p = LANE, PANEL_ROW
@@ -325,13 +331,16 @@ def multiply(
     for r in numbers:
         body += left.reading(f"left{r}", left.buffer, s.Var(f"row{r}") + step)
         body.append(Assign(f"sum{r}", add(f"left{r}", "right", f"sum{r}")))
+    stored: list[Statement] = []
     added: list[Statement] = []
     for r in numbers:
         here, total = sums.start + (group * schedule.rows + r) * schedule.lanes + lane, s.Var(f"sum{r}")
-        if sums.fresh:
-            added.append(Store(sums.buffer, here, total))
-        else:
-            added += [Load(f"before{r}", sums.buffer, here), Store(sums.buffer, here, s.Var(f"before{r}") + total)]
+        stored.append(Store(sums.buffer, here, total))
+        added += [Load(f"before{r}", sums.buffer, here), Store(sums.buffer, here, s.Var(f"before{r}") + total)]
+    if sums.fresh:
+        added = stored
+    elif first is not None:
+        added = [If(first, tuple(stored)), If(s.logical_not(first), tuple(added))]
     lanes = loops.vector("lane", right.extent, schedule.lanes, *locals_, loops.serial("p", LENGTH, *body), *added)
     if announce:
         starts = [If(s.equal(BLOCK, s.Var("blocks") - 1), tuple(announce)), *starts]

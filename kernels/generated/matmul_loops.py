@@ -110,10 +110,10 @@ def _blocks(form: Form, finish: list[Statement]) -> list[Statement]:
         Let("a_start", index(s.Var("a_base") + s.Var("start") * s.Var("a_step"))),
         Let("b_start", index(s.Var("b_base") + s.Var("start") * row)),
         *(fill if form.right in _PACKING else ()),
-        gemm.multiply(form.schedule, left, right, *finish),
+        gemm.multiply(form.schedule, left, right, *finish, first=s.equal(gemm.BLOCK, 0)),
     ]
     depth = s.Const(form.schedule.depth)
-    return [*gemm.clear_tile(form.schedule), *gemm.blocks(s.Var("k"), depth, *body)]
+    return [gemm.count_groups(form.schedule), *gemm.blocks(s.Var("k"), depth, *body)]
 
 
 def _dots(form: Form) -> loops.For:

@@ -52,10 +52,10 @@ def blocks(schedule: Schedule, right: str, finish: list[Statement]) -> list[Stat
         Let("a_start", index(s.Var("a_base") + s.Var("start") * 2)),
         Let("b_start", index(s.Var("b_base") + s.Var("start") * s.Var("b_row") * (1 if packed else 2))),
         *(() if packed else fill),
-        gemm.multiply(schedule, left, panel, *finish, add=add_pair),
+        gemm.multiply(schedule, left, panel, *finish, add=add_pair, first=s.equal(gemm.BLOCK + s.Var("k") % 2, 0)),
     ]
     return [
-        *gemm.clear_tile(schedule),
+        gemm.count_groups(schedule),
         If(s.equal(s.Var("k") % 2, 1), (_last_term(schedule, packed),)),
         *gemm.blocks(s.Var("k") // 2, s.Const(schedule.depth), *body),
     ]
