@@ -30,6 +30,7 @@ _PAIR_ROWS = 5  # of six rows of pairs LLVM keeps one sum in memory: 350 GFLOP/s
 _BYTES_PER_NANOSECOND = 150.0  # from the second cache
 _PACKED_BYTES_PER_NANOSECOND = 30.0
 _ROWS_TO_PACK_FIRST = 480  # from so many rows on, packing once takes less than each task's doing so (measured)
+_MOST_PACKED = 64 << 20  # bytes: what a product may take of memory for being faster
 _WASTE = 0.8  # of the lanes' work, that panels of half as many lanes would do: then those are taken
 _PACKED_BAND = 120  # rows of a task that need not pack: 1-2 % faster than 240, and more tasks
 _MACS_PER_NANOSECOND = 100.0
@@ -113,7 +114,7 @@ def _of_stages(product: Product, dtype: np.dtype[Any], finish: Epilogue, right: 
         product = replace(product, a=_view(rows, rows.ndim))
         places[0] = count
         scratch.append(_bytes(rows))
-    if _packs_first(product, right, packs):
+    if _packs_first(product, dtype, right, packs):
         there = count + len(scratch)
         stages.append(_packing_stage(product, right, dtype, places[1], there))
         places[1], right = there, "packed"
@@ -155,10 +156,12 @@ def _packing_stage(product: Product, lies: str, dtype: np.dtype[Any], here: int,
     return Stage(form.key(), lambda: pack_loops.kernel(form), (here,), (there,), numbers, work)
 
 
-def _packs_first(product: Product, right: str, packs: bool) -> bool:
+def _packs_first(product: Product, dtype: np.dtype[Any], right: str, packs: bool) -> bool:
     """Tell whether the right operand is packed once for all tasks, and not by each of them for its own use."""
-    shared = right in ("rows", "columns", "strided") and not any(product.b.stack)
-    return shared and (packs or product.m * prod(product.stack) >= _ROWS_TO_PACK_FIRST)
+    if right not in ("rows", "columns", "strided") or any(product.b.stack):
+        return False
+    many = product.m * prod(product.stack) >= _ROWS_TO_PACK_FIRST
+    return packs or (many and _bytes(_packed(product, dtype)) <= _MOST_PACKED)
 
 
 def _supported(a: Array, b: Array, outputs: Sequence[Array]) -> bool:

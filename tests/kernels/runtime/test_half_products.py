@@ -235,3 +235,14 @@ def test_an_epilogue_that_rounds_on_its_way_has_no_plan():
     rounds = s.cast(PRODUCT, HALF)
     assert conv.plan_conv2d(x, weight, [out], epilogue=[PRODUCT], **GEOMETRY) is not None
     assert conv.plan_conv2d(x, weight, [out], epilogue=[rounds + PRODUCT], **GEOMETRY) is None
+
+
+def test_an_operand_too_large_to_be_copied_is_packed_in_parts(monkeypatch):
+    a, b = numbers((500, 64), F32, 1), numbers((64, 64), F32, 2)
+    described = [stages.described(x) for x in (a, b)]
+    result = [Array.contiguous(F32, (500, 64))]
+    assert len(matmul.plan(*described, result).stages) == 2
+    before = product(a, b)
+    monkeypatch.setattr(matmul, "_MOST_PACKED", 1000)
+    assert len(matmul.plan(*described, result).stages) == 1
+    assert same_bits(before, product(a, b))
