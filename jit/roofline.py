@@ -18,11 +18,14 @@ import numpy as np
 from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.cpu import allocator, host, team
+from tensorlite.kernels.cpu.matmul import has_pairs
 from tensorlite.kernels.cpu.program import Frame, Step, block
-from tensorlite.kernels.generated import gemm_loops, launch
+from tensorlite.kernels.generated import gemm_loops, launch, pair_loops
 from tensorlite.kernels.generated.elementwise_loops import Body
 from tensorlite.kernels.generated.fused import plan_body
+from tensorlite.kernels.scalar.typing import BFLOAT16, FLOAT32, FLOAT64
 
+_DTYPES = (FLOAT32, FLOAT64, BFLOAT16)
 _COPIED = 1 << 26  # bytes of the array that is copied: more than caches hold
 _SECONDS = 0.05  # to try for the best of
 _LENGTH = 4096  # multiply-adds one after the other in each lane of a task
@@ -61,7 +64,7 @@ def machine() -> Machine:
 def _measured(threads: int) -> Machine:
     held = host.cache_sizes().get("L2", 1 << 20) * min(threads, host.usable_cores())
     return Machine(threads, _bandwidth(_COPIED), _bandwidth(held // 4), held,
-                   {name: _peak(np.dtype(name), threads) for name in ("float32", "float64")})
+                   {dtype.name: _peak(dtype, threads) for dtype in _DTYPES if dtype != BFLOAT16 or has_pairs(dtype)})
 
 
 def _bandwidth(size: int) -> float:
@@ -78,20 +81,22 @@ def _bandwidth(size: int) -> float:
 
 def _peak(dtype: np.dtype, threads: int) -> float:
     """Floating-point operations a second of independent chains of multiply-adds in registers."""
-    shape = gemm_loops.schedule(dtype)
-    entry = launch.compile(lambda: _chains(shape), f"peak {shape}")
+    paired = dtype.itemsize == 2
+    shape = gemm_loops.schedule(FLOAT32 if paired else dtype)
+    entry = launch.compile(lambda: _chains(shape, paired), f"peak {shape} {paired}")
     tasks = _TASKS * threads
-    ones, sums = np.ones(shape.lanes, dtype), np.zeros(tasks * shape.lanes, dtype)
+    ones, sums = np.ones(shape.lanes * (1 + paired), dtype), np.zeros(tasks * shape.lanes, shape.dtype)
     arguments = struct.pack("3q", launch.address(ones), launch.address(sums), tasks)
-    flops = 2.0 * tasks * shape.rows * shape.lanes * _LENGTH
+    flops = 2.0 * (1 + paired) * tasks * shape.rows * shape.lanes * _LENGTH
     return flops / _fastest(lambda: launch.run(entry, arguments, None))
 
 
-def _chains(shape: gemm_loops.Schedule) -> loops.Kernel:
+def _chains(shape: gemm_loops.Schedule, paired: bool) -> loops.Kernel:
     """As many sums as a matrix product has, each added to again and again."""
     dtype, lane, task = np.dtype(shape.dtype), s.Var("lane"), s.Var("task")
     names = [f"sum{r}" for r in range(shape.rows)]
-    adds = [loops.Assign(name, s.fma(s.Var("x"), s.Var("x"), s.Var(name))) for name in names]
+    add = pair_loops.add_pair if paired else gemm_loops.add_product
+    adds = [loops.Assign(name, add("x", "x", name)) for name in names]
     total: s.Expr = s.Var(names[0])
     for name in names[1:]:
         total = total + s.Var(name)
@@ -99,7 +104,8 @@ def _chains(shape: gemm_loops.Schedule) -> loops.Kernel:
         "lane", shape.lanes, shape.lanes, loops.Load("x", "ones", lane),
         *(loops.Local(name, loops.constant(0.0, dtype)) for name in names),
         loops.serial("p", _LENGTH, *adds), loops.Store("sums", task * shape.lanes + lane, total))
-    parameters = (loops.Buffer("ones", dtype), loops.Buffer("sums", dtype, writable=True), loops.Parameter("tasks"))
+    ones = loops.Buffer("ones", gemm_loops.packed_dtype(shape, paired))
+    parameters = (ones, loops.Buffer("sums", dtype, writable=True), loops.Parameter("tasks"))
     return loops.build("peak", parameters, (loops.parallel("task", s.Var("tasks"), lanes),))
 
 

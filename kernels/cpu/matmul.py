@@ -137,9 +137,9 @@ def packing(b: Array) -> tuple[Plan, Array] | None:
 def _packed(product: Product, dtype: np.dtype[Any]) -> Array:
     """Return how the packed right operand of a product lies: panels, rows, lanes."""
     schedule = _lanes_fitted(gemm_loops.schedule(_SUMS[dtype]), 2, product.n)
-    rows = -(-product.k // 2) if _has_pairs(dtype) else product.k
+    rows = -(-product.k // 2) if has_pairs(dtype) else product.k
     shape = -(-product.n // schedule.lanes), -(-rows // schedule.square) * schedule.square, schedule.lanes
-    return Array.contiguous(gemm_loops.packed_dtype(schedule, _has_pairs(dtype)), shape)
+    return Array.contiguous(gemm_loops.packed_dtype(schedule, has_pairs(dtype)), shape)
 
 
 def _bytes(array: Array) -> int:
@@ -147,7 +147,7 @@ def _bytes(array: Array) -> int:
 
 
 def _packing_stage(product: Product, lies: str, dtype: np.dtype[Any], here: int, there: int) -> Stage:
-    schedule, paired = _lanes_fitted(gemm_loops.schedule(_SUMS[dtype]), 2, product.n), _has_pairs(dtype)
+    schedule, paired = _lanes_fitted(gemm_loops.schedule(_SUMS[dtype]), 2, product.n), has_pairs(dtype)
     form = pack_loops.Form(schedule, lies, dtype.name, paired)
     panels, rows, _ = _packed(product, dtype).shape
     blocks = max(1, -(-(product.k // 2 if paired else product.k) // schedule.depth))
@@ -283,10 +283,11 @@ def _most_straight(dtype: np.dtype[Any]) -> int:
 
 def _by_pairs(right: str, dtype: np.dtype[Any]) -> bool:
     """Tell whether terms are added by pairs: where the right operand is one of panels, and of the dtype for it."""
-    return right not in ("dot", "straight") and _has_pairs(dtype)
+    return right not in ("dot", "straight") and has_pairs(dtype)
 
 
-def _has_pairs(dtype: np.dtype[Any]) -> bool:
+def has_pairs(dtype: np.dtype[Any]) -> bool:
+    """Tell whether this CPU adds products of that dtype by pairs."""
     return dtype == BFLOAT16 and "avx512bf16" in host.features()
 
 

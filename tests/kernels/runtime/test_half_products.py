@@ -31,7 +31,7 @@ def numbers(shape, dtype, seed=0):
 def pairs(request, monkeypatch):
     """Products of bfloat16 by pairs, where the CPU has them, and not so."""
     if request.param == "widened":
-        monkeypatch.setattr(matmul, "_has_pairs", lambda dtype: False)
+        monkeypatch.setattr(matmul, "has_pairs", lambda dtype: False)
 
 
 @pytest.fixture(params=[480, 0])
