@@ -13,7 +13,6 @@ from tensorlite.jit.control import CONTROL_FLOW
 from tensorlite.jit.copies import copying, whole
 from tensorlite.jit.graph import Equation, Graph, Value
 from tensorlite.jit.grouping import EPILOGUES
-from tensorlite.jit.lower_constants import hints, run_on_constants
 from tensorlite.jit.lower_contraction import plan_contraction
 from tensorlite.jit.lower_control import lower_control
 from tensorlite.jit.lower_loops import plan_loops
@@ -34,7 +33,8 @@ def lower(graph: Graph, over: Mapping[int, int] | None = None, state: Set[int] =
     ``state`` are inputs of which something may be computed beforehand: it costs a call nothing.
     """
     work = _Lowering(graph)
-    work.settled = {work.inputs[k] for k in state}
+    work.kept = {work.inputs[k] for k in state}
+    work.kept |= {work.places[value].buffer for value in graph.constants}
     for equation in graph.equations:
         work.lower(equation)
     work.finish()
@@ -50,6 +50,10 @@ def lower_body(graph: Graph, arrays: Mapping[Value, Array], over: Mapping[int, i
     work.finish()
     chosen = {work.outputs[k]: work.inputs[j] for k, j in over.items()}
     return Lowered(graph, work.steps, work.inputs, work.outputs, constants, chosen)
+
+
+_KEEPING = ("matmul", "linear", "conv2d")
+"""The ops whose second input is brought into another form first."""
 
 
 class _Lowering:
@@ -70,9 +74,13 @@ class _Lowering:
             self.places[value] = whole(Buffer(Home.CONSTANT, _size(value), len(self.constants)), value)
             self.constants.append(array)
         self.makers = {y: e for e in graph.equations for y in e.outputs}
-        self.settled: set[Buffer] = set()
+        self.kept: set[Buffer] = set()
         self.wanted = self.claim()
         self.parts = self.claim_parts()
+
+    def is_kept(self, place: Place) -> bool:
+        """Whether what is made of a place alone costs a call nothing."""
+        return place.buffer in self.kept
 
     def claim(self) -> dict[Value, Buffer]:
         """For values that are returned, or of which a reshape is: the output's own buffer, to be computed there."""
@@ -175,7 +183,7 @@ class _Lowering:
         constants = {x: self.graph.constants[y].item() for x, y in zip(body.inputs, equation.values, strict=True)
                      if y in self.graph.constants and y.size == 1}
         if any(e.op.name in EPILOGUES and e.op.kind == "contract" for e in body.equations):
-            found = plan_contraction(body, places, constants, outputs, self.settled)
+            found = plan_contraction(body, places, constants, outputs, self.is_kept)
         else:
             found = plan_loops(body, places, constants, outputs)
         if found is None:
@@ -209,7 +217,9 @@ class _Lowering:
             return False
         if family is None or len(inputs) != len(equation.inputs) or OPS.get(equation.op.name) is not equation.op:
             return False
-        attributes = {**equation.attributes, **hints(equation.op.name, inputs)}
+        attributes = dict(equation.attributes)
+        if equation.op.name in _KEEPING:
+            attributes["kept"] = self.is_kept(inputs[1])
         plan = family([place.array for place in inputs], [place.array for place in outputs], **attributes)
         if plan is None:
             return False
@@ -222,7 +232,7 @@ class _Lowering:
         scratch = [Place(Buffer(Home.ARENA, size), 0, Array.contiguous(UNTYPED, (size,))) for size in plan.scratch]
         places = [*inputs, *outputs, *scratch]
         fault = None if plan.fault is None else places[plan.fault].buffer
-        for stage in run_on_constants(plan, places, len(places) - len(scratch), self.constants):
+        for stage in plan.stages:
             self.steps.append(Native(stage, tuple(places[k] for k in stage.reads),
                                      tuple(places[k] for k in stage.writes), equation, matched, fault))
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
 from tensorlite.jit.graph import Equation, Graph, Value
-from tensorlite.jit.lower_constants import hints
 from tensorlite.jit.lower_loops import Planned
-from tensorlite.jit.program import Buffer, Place
+from tensorlite.jit.program import Place
 from tensorlite.jit.space import expression
 from tensorlite.jit.views import reshaped
 from tensorlite.kernels import scalar as s
@@ -18,10 +17,10 @@ from tensorlite.kernels.stage import Array, Plan
 
 
 def plan_contraction(body: Graph, places: Mapping[Value, Place], constants: Mapping[Value, Any],
-                     outputs: Sequence[Place], settled: Set[Buffer] = frozenset()) -> Planned | None:
+                     outputs: Sequence[Place], is_kept: Callable[[Place], bool]) -> Planned | None:
     """The plan of a product and what follows it element by element; None where there is no kernel for it.
 
-    What is made of ``settled`` buffers alone costs a call nothing.
+    ``is_kept`` says of places whether what is made of them alone costs a call nothing.
     """
     product = next(e for e in body.equations if e.op.kind == "contract")
     a, b = product.inputs
@@ -32,7 +31,7 @@ def plan_contraction(body: Graph, places: Mapping[Value, Place], constants: Mapp
         return None
     arrays, results = [places[x].array for x in operands], [place.array for place in outputs]
     family = _FAMILIES[product.op.name]
-    facts = {**product.attributes, **hints(product.op.name, [places[a], places[b]]), "kept": places[b].buffer in settled}
+    facts = {**product.attributes, "kept": is_kept(places[b])}
     plan = family(places[a].array, places[b].array, results, epilogue, arrays, facts)
     if plan is None:
         return None
@@ -48,7 +47,7 @@ def _product(left: Array, right: Array, results: list[Array], epilogue: Sequence
     flat = _as_one_matrix(left, right, operands, results)
     if flat is not None:
         left, operands, results = flat
-    return matmul.plan(left, right, results, epilogue, operands, packs=attributes.get("packs", False))
+    return matmul.plan(left, right, results, epilogue, operands, kept=attributes["kept"])
 
 
 def _linear(left: Array, right: Array, *others: Any) -> Plan | None:

@@ -1,4 +1,4 @@
-"""Settle: what a program computes of unchanged state alone is computed when that changes, and not at every call.
+"""Settle: what a program computes of unchanged state and constants is computed when that changes, not at every call.
 
     before:  program(x, w):  t = transform(w); y = x @ t
     after:   preparation(w): t = transform(w)
@@ -31,11 +31,10 @@ def cut(lowered: Lowered, state: Set[int]) -> tuple[Lowered, Lowered] | None:
 
     The second takes what the first makes as inputs after its own.
     """
-    inputs = {lowered.inputs[k] for k in state}
-    known = _settled(lowered.steps, inputs)
+    known = _settled(lowered.steps, {lowered.inputs[k] for k in state})
     first: list[Step] = [step for step in lowered.steps if _is_settled(step, known)]
     work = sum(step.stage.work for step in first if isinstance(step, Native))
-    if work < _WORTH or not any(p.buffer in inputs for step in first for p in step.reads):
+    if work < _WORTH or not any(step.reads for step in first):
         return None
     second = [step for step in lowered.steps if step not in first]
     kept = list(dict.fromkeys(p.buffer for step in second for p in step.reads

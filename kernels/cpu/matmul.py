@@ -76,14 +76,14 @@ def plan(
     epilogue: Sequence[s.Expr] | None = None,
     operands: Sequence[Array] = (),
     packed: bool = False,
-    packs: bool = False,
+    kept: bool = False,
 ) -> Plan | None:
     """Return the stages of ``a @ b``: [..., m, k] by [..., k, n]; the stacks broadcast. None for unsupported dtypes.
 
     ``epilogue`` has one scalar expression for each of the outputs, of ``product`` and of the operands ``e0``, ``e1``,
     ..., which broadcast to [..., m, n]. The outputs are contiguous. Arrays are numbered a, b, operands, outputs; if b
-    is ``packed``, in its place is the array that `packing` fills. The plan ``packs`` b by a stage of its own where that
-    is of use at all, for a caller who runs that stage but once.
+    is ``packed``, in its place is the array that `packing` fills. Where what is made of b alone is ``kept``, packing it
+    costs nothing, and is a stage of its own if it is of use at all.
     """
     shape = outputs[0].shape
     if not _supported(a, b, outputs):
@@ -98,10 +98,10 @@ def plan(
     finish = Epilogue(values, tuple(x.dtype.name for x in outputs), tuple(x.name for x in dtypes), letters, narrow)
     if not lowers(finish, _SUMS[a.dtype]):
         return None
-    return _of_stages(product, a.dtype, finish, "packed" if packed else _right(product, a.dtype, packs), packs)
+    return _of_stages(product, a.dtype, finish, "packed" if packed else _right(product, a.dtype, kept), kept)
 
 
-def _of_stages(product: Product, dtype: np.dtype[Any], finish: Epilogue, right: str, packs: bool) -> Plan | None:
+def _of_stages(product: Product, dtype: np.dtype[Any], finish: Epilogue, right: str, kept: bool) -> Plan | None:
     """Return the plan of a product, after what brings its operands in order."""
     places = [1, 0] if product.swapped else [0, 1]
     count = 2 + len(product.operands) + len(finish.outputs)
@@ -114,7 +114,7 @@ def _of_stages(product: Product, dtype: np.dtype[Any], finish: Epilogue, right: 
         product = replace(product, a=_view(rows, rows.ndim))
         places[0] = count
         scratch.append(_bytes(rows))
-    if _packs_first(product, dtype, right, packs):
+    if _packs_first(product, dtype, right, kept):
         there = count + len(scratch)
         stages.append(_packing_stage(product, right, dtype, places[1], there))
         places[1], right = there, "packed"
@@ -156,12 +156,12 @@ def _packing_stage(product: Product, lies: str, dtype: np.dtype[Any], here: int,
     return Stage(form.key(), lambda: pack_loops.kernel(form), (here,), (there,), numbers, work)
 
 
-def _packs_first(product: Product, dtype: np.dtype[Any], right: str, packs: bool) -> bool:
+def _packs_first(product: Product, dtype: np.dtype[Any], right: str, kept: bool) -> bool:
     """Tell whether the right operand is packed once for all tasks, and not by each of them for its own use."""
     if right not in ("rows", "columns", "strided") or any(product.b.stack):
         return False
     many = product.m * prod(product.stack) >= _ROWS_TO_PACK_FIRST
-    return packs or (many and _bytes(_packed(product, dtype)) <= _MOST_PACKED)
+    return kept or (many and _bytes(_packed(product, dtype)) <= _MOST_PACKED)
 
 
 def _supported(a: Array, b: Array, outputs: Sequence[Array]) -> bool:
@@ -260,15 +260,15 @@ def stage(
     return Stage(form.key(), lambda: matmul_loops.kernel(form), reads, writes, pack(*numbers), work)
 
 
-def _right(product: Product, dtype: np.dtype[Any], packs: bool = False) -> str:
-    """Return the way that the right operand is taken in (`matmul_loops.Form`), if it ``packs`` at no cost or not."""
+def _right(product: Product, dtype: np.dtype[Any], kept: bool = False) -> str:
+    """Return the way that the right operand is taken in (`matmul_loops.Form`), if it is packed at no cost or not."""
     one = product.k == 1
     rows = product.b.step == 1 or product.n == 1
     columns = product.b.row == 1 or one
     few = product.m <= _DOT_ROWS or product.n <= _DOT_COLUMNS
     if columns and (product.a.step == 1 or one) and few and not (rows and one):
         return "dot"
-    if rows and product.m <= (gemm_loops.schedule(_SUMS[dtype]).rows if packs else _most_straight(dtype)):
+    if rows and product.m <= (gemm_loops.schedule(_SUMS[dtype]).rows if kept else _most_straight(dtype)):
         return "straight"
     return "rows" if rows else "columns" if columns else "strided"
 
@@ -345,19 +345,19 @@ def band(m: int, others: int, packing: float, schedule: Schedule) -> int:
     return -(-groups // bands) * schedule.rows
 
 
-def plan_matmul(inputs: Sequence[Array], outputs: Sequence[Array], packs: bool = False) -> Plan | None:
+def plan_matmul(inputs: Sequence[Array], outputs: Sequence[Array], kept: bool = False) -> Plan | None:
     """Plan the op ``matmul``: ``x1 @ x2``."""
-    return plan(inputs[0], inputs[1], outputs, packs=packs)
+    return plan(inputs[0], inputs[1], outputs, kept=kept)
 
 
-def plan_linear(inputs: Sequence[Array], outputs: Sequence[Array], packs: bool = False) -> Plan | None:
+def plan_linear(inputs: Sequence[Array], outputs: Sequence[Array], kept: bool = False) -> Plan | None:
     """Plan the op ``linear``: ``x @ weight.T + bias``, the bias optional."""
     x, weight, *bias = inputs
     turned = Array(weight.dtype, weight.shape[::-1], weight.strides[::-1])
     if x.ndim == 1:  # one row
         x = Array(x.dtype, (1, *x.shape), (0, *x.strides))
         outputs = [Array.contiguous(out.dtype, (1, *out.shape)) for out in outputs]
-    return plan(x, turned, outputs, [s.Var("product") + s.Var("e0")] if bias else None, bias, packs=packs)
+    return plan(x, turned, outputs, [s.Var("product") + s.Var("e0")] if bias else None, bias, kept=kept)
 
 
 PLANS: dict[str, Callable[..., Plan | None]] = {"matmul": plan_matmul, "linear": plan_linear}
