@@ -12,6 +12,7 @@ import struct
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -95,7 +96,7 @@ def _chains(shape: gemm_loops.Schedule, paired: bool) -> loops.Kernel:
     """As many sums as a matrix product has, each added to again and again."""
     dtype, lane, task = np.dtype(shape.dtype), s.Var("lane"), s.Var("task")
     names = [f"sum{r}" for r in range(shape.rows)]
-    add = pair_loops.add_pair if paired else gemm_loops.add_product
+    add = pair_loops.add_pair if paired else partial(gemm_loops.multiplied, shape)
     adds = [loops.Assign(name, add("x", "x", name)) for name in names]
     total: s.Expr = s.Var(names[0])
     for name in names[1:]:

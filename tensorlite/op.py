@@ -25,6 +25,11 @@ class Integers:
     shape: tuple[int, ...]
     low: int
     high: int
+    dtype: str = "int64"
+
+    def draw(self, random: np.random.Generator, *leading: int) -> np.ndarray:
+        """Such integers; ``leading`` extents come before those of the shape."""
+        return np.asarray(random.integers(self.low, self.high, (*leading, *self.shape))).astype(self.dtype)
 
 
 @dataclass(frozen=True, init=False)

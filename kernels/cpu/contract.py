@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tensorlite.kernels.cpu import conv, matmul, prepared
+from tensorlite.kernels.cpu import conv, int8, matmul, prepared
 from tensorlite.kernels.cpu.prepared import Shape
 
 _WORTH = 2_000.0
@@ -54,4 +54,5 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "conv2d": prepared.kernel(conv.PLANS["conv2d"], conv.result_shape, _of_any),
     "conv2d_data": prepared.kernel(conv.PLANS["conv2d_data"], _of_data, _of_any),
     "conv2d_weight": prepared.kernel(conv.PLANS["conv2d_weight"], _of_weight, _of_any),
+    **{op: prepared.kernel(int8.PLANS[op], int8.SHAPES[op], _of_any, int8.result_dtype) for op in int8.PLANS},
 }

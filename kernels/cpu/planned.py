@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tensorlite.kernels.cpu import conv, index_stages, matmul, movement_stages, pool_stages, random_stages, scan_stages
+from tensorlite.kernels.cpu import (
+    conv,
+    index_stages,
+    int8,
+    matmul,
+    movement_stages,
+    pool_stages,
+    random_stages,
+    scan_stages,
+)
 from tensorlite.kernels.stage import Plan
 
 __all__ = ["PLANS", "conv", "matmul"]
@@ -13,6 +22,7 @@ PLANS: dict[str, Callable[..., Plan | None]] = {
     **movement_stages.PLANS,
     **index_stages.PLANS,
     **conv.PLANS,
+    **int8.PLANS,
     **matmul.PLANS,
     **pool_stages.PLANS,
     **random_stages.PLANS,

@@ -27,11 +27,15 @@ Run = Callable[[Sequence[npt.NDArray[Any]]], npt.NDArray[Any]]
 _prepared: dict[Any, Run | None] = {}
 
 
-def kernel(planner: Planner, result: Callable[..., Shape | None], worth: Callable[[Any], float]) -> Callable[..., Any]:
+def kernel(
+    planner: Planner, result: Callable[..., Shape | None], worth: Callable[[Any], float],
+    dtype_of: Callable[[Sequence[Any], Any], np.dtype[Any]] | None = None,
+) -> Callable[..., Any]:  # fmt: skip
     """Return the function that runs what ``planner`` plans for arrays of one dtype; ``NotImplemented`` without a plan.
 
     ``result`` gives the result's shape for the arrays' and the attributes, or None; a plan of less than ``worth``
-    nanoseconds of work, for that dtype, is not run.
+    nanoseconds of work, for that dtype, is not run. Arrays of several dtypes are taken if ``dtype_of`` gives the
+    result's for them and the attributes.
     """
 
     def run(*arrays: npt.NDArray[Any], **attributes: Any) -> Any:
@@ -47,7 +51,7 @@ def kernel(planner: Planner, result: Callable[..., Shape | None], worth: Callabl
         except KeyError:
             if len(_prepared) >= _MOST:
                 _prepared.clear()
-            found = _prepared[key] = _prepare(planner, result, arrays, worth, attributes)
+            found = _prepared[key] = _prepare(planner, result, arrays, worth, dtype_of, attributes)
         return NotImplemented if found is None else found(arrays)
 
     return run
@@ -60,17 +64,17 @@ def run(planner: Planner, result: Callable[..., Shape | None], arrays: Sequence[
 
 def _prepare(
     planner: Planner, result: Callable[..., Shape | None], arrays: Sequence[npt.NDArray[Any]],
-    worth: Callable[[Any], float], attributes: Any,
+    worth: Callable[[Any], float], dtype_of: Callable[[Sequence[Any], Any], np.dtype[Any]] | None, attributes: Any,
 ) -> Run | None:  # fmt: skip
-    dtype, size = arrays[0].dtype, arrays[0].itemsize
-    if any(array.dtype != dtype for array in arrays):
+    dtype = arrays[0].dtype if dtype_of is None else dtype_of(arrays, attributes)
+    if dtype_of is None and any(array.dtype != dtype for array in arrays):
         return None
     shape = result(*(array.shape for array in arrays), **attributes)
-    if shape is None or any(step % size for array in arrays for step in array.strides):
+    if shape is None or any(step % a.itemsize for a in arrays for step in a.strides):
         return None
     if not all(a.flags.aligned for a in arrays):
         return None
-    inputs = [Array(a.dtype, a.shape, tuple(step // size for step in a.strides)) for a in arrays]
+    inputs = [Array(a.dtype, a.shape, tuple(step // a.itemsize for step in a.strides)) for a in arrays]
     plan = planner(inputs, [Array.contiguous(dtype, shape)], **attributes)
     if plan is None or sum(stage.work for stage in plan.stages) < worth(dtype):
         return None

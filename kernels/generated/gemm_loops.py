@@ -5,12 +5,16 @@ blocks of ``depth``: a block of the right operand is packed in a panel, whose ro
 micro-kernel takes ``rows`` rows of the left operand at a time, their elements broadcast to all lanes, and adds to the
 tile (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008). The epilogue reads the tile.
 The order of each sum is that of k, block by block, whatever the tasks are.
+
+Of dtype int32, an element is four bytes of one operand that meet four of the other, and the products are those of
+``dot4``: unsigned bytes on the left by signed ones on the right.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +23,7 @@ from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.cpu import host
 from tensorlite.kernels.loops import Assign, If, Let, Load, Local, Scratch, Statement, Store, Transpose, index
-from tensorlite.kernels.scalar.primitive import to_carrier
+from tensorlite.kernels.scalar.primitive import dot4, to_carrier
 
 DType = np.dtype[Any]
 _ZERO, _ONE = s.Const(0), s.Const(1)
@@ -113,6 +117,13 @@ BLOCK, GROUPS, PANEL_ROW, LANE = map(s.Var, ("block", "groups", "p", "lane"))
 def zero(schedule: Schedule) -> s.Typed:
     """Return the sum of nothing."""
     return loops.constant(0.0, schedule.dtype)
+
+
+def multiplied(schedule: Schedule, left: str, right: str, total: str) -> loops.Value:
+    """Return ``total`` plus ``left`` times ``right``."""
+    if schedule.dtype == "int32":
+        return dot4(total, left, right)
+    return s.fma(s.Var(left), s.Var(right), s.Var(total))
 
 
 def scratch(schedule: Schedule, panel: bool = True, spare: int = 0, packed: DType | None = None) -> list[Statement]:
@@ -303,22 +314,19 @@ def packed_panel(schedule: Schedule) -> Right:
     return Right("b", lambda p: ([], s.Var("b_start") + p * schedule.lanes), s.Const(schedule.lanes))
 
 
-def add_product(left: str, right: str, total: str) -> loops.Value:
-    """Return a sum with one product more."""
-    return s.fma(s.Var(left), s.Var(right), s.Var(total))
-
-
 def multiply(
     schedule: Schedule, left: Left, right: Right, *finish: Statement, announce: Sequence[Statement] = (),
-    sums: Sums = TILE, add: Callable[[str, str, str], loops.Value] = add_product, first: s.Expr | None = None,
+    sums: Sums = TILE, add: Callable[[str, str, str], loops.Value] | None = None, first: s.Expr | None = None,
+    finished: Callable[[int], Sequence[Statement]] | None = None,
 ) -> loops.For:
     """Add the products of a panel and the rows of the left operand to the tile, or other ``sums``: the micro-kernel.
 
     Rows beyond the height are the last one again: their sums are in the tile's rows that nobody reads. ``finish`` is
     done for each row ``r`` after the last block: stores among the arithmetic wait less than all at the end. Where
-    ``first`` holds, the sums are stored, whatever was there.
+    ``first`` holds, the sums are stored, whatever was there. Where there is one block, ``finished`` may say what
+    becomes of the sums ``sum0``, ``sum1``, ... instead, each being a row. ``add`` gives a sum with one product more.
     """
-    group, numbers = s.Var("group"), range(schedule.rows)
+    group, numbers, plus = s.Var("group"), range(schedule.rows), add or partial(multiplied, schedule)
     lane, p = LANE, PANEL_ROW
     starts: list[Statement] = []
     for r in numbers:
@@ -330,14 +338,16 @@ def multiply(
     body: list[Statement] = [*found, *sought, *right.reading("right", right.buffer, where + lane)]
     for r in numbers:
         body += left.reading(f"left{r}", left.buffer, s.Var(f"row{r}") + step)
-        body.append(Assign(f"sum{r}", add(f"left{r}", "right", f"sum{r}")))
+        body.append(Assign(f"sum{r}", plus(f"left{r}", "right", f"sum{r}")))
     stored: list[Statement] = []
     added: list[Statement] = []
     for r in numbers:
         here, total = sums.start + (group * schedule.rows + r) * schedule.lanes + lane, s.Var(f"sum{r}")
         stored.append(Store(sums.buffer, here, total))
         added += [Load(f"before{r}", sums.buffer, here), Store(sums.buffer, here, s.Var(f"before{r}") + total)]
-    if sums.fresh:
+    if finished is not None:
+        added = [statement for r in numbers for statement in finished(r)]
+    elif sums.fresh:
         added = stored
     elif first is not None:
         added = [If(first, tuple(stored)), If(s.logical_not(first), tuple(added))]
@@ -369,7 +379,7 @@ def dot(
     for c in range(len(columns)):
         body += reading(f"right{c}", "b", s.Var(f"column{c}") + LANE)
     for (r, c), name in zip(pairs, names, strict=True):
-        body.append(Assign(name, add_product(f"left{r}", f"right{c}", name)))
+        body.append(Assign(name, multiplied(schedule, f"left{r}", f"right{c}", name)))
     merge = tuple(s.Var(name) + s.Var(loops.right(name)) for name in names)
     lanes = schedule.square * (2 if len(rows) == 1 else 1)  # eight sums at least, for that many are under way
     walk = loops.vector("lane", k, lanes, *body)

@@ -55,8 +55,8 @@ def kernel(form: Pad) -> loops.Kernel:
     at = s.Var("source_base") + s.Var("y_source") * s.Var("source_line") + s.Var("x_source") * s.Var("source_step")
     place = (TASK * phases + phase) * area + s.Var("y_first") * width + s.Var("x_first")
     each = [
-        *_inside("y", phase // s.Var("phases_across"), "down", "top", "height"),
-        *_inside("x", phase % s.Var("phases_across"), "across", "left", "width"),
+        *inside("y", phase // s.Var("phases_across"), "down", "top", "height"),
+        *inside("x", phase % s.Var("phases_across"), "across", "left", "width"),
         Let("phase_source", index(at)),
         Let("phase_to", index(place)),
         lines,
@@ -68,7 +68,7 @@ def kernel(form: Pad) -> loops.Kernel:
     return loops.build("pad", (*buffers, *map(Parameter, PARAMETERS)), (task,))
 
 
-def _inside(name: str, phase: s.Expr, stride: str, border: str, extent: str) -> list[Statement]:
+def inside(name: str, phase: s.Expr, stride: str, border: str, extent: str) -> list[Statement]:
     """Name along one axis a phase's first place that is inside the source, where in it, and how many places are."""
     step, shift, first = s.Var(stride), s.Var(f"{name}_shift"), s.Var(f"{name}_first")
     last = s.minimum(s.Var(extent), (s.maximum(s.Const(0), s.Var(f"source_{extent}") + shift) + (step - 1)) // step)

@@ -21,6 +21,8 @@ class Target:
     """Whether there is an instruction for ``dot2``."""
     fence: str = ""
     """The instruction that orders streaming stores before later ones; empty where stores are not streamed."""
+    dots: frozenset[int] = frozenset()
+    """How many lanes its instruction for products of bytes may have (``dot4``); none where it has no such."""
 
 
 AARCH64 = Target("aarch64")
@@ -41,4 +43,7 @@ def x86(features: frozenset[str]) -> Target:
     if {"avx512bw", "avx512vl"} <= features:
         masked = _EVERY_SIZE
     pairs = "avx512bf16" in features
-    return Target("x86-64", masked, "f16c" in features, pairs, "call void @llvm.x86.sse.sfence()")
+    dots = frozenset((16,)) if "avx512vnni" in features else frozenset()
+    if "avxvnni" in features or {"avx512vnni", "avx512vl"} <= features:
+        dots |= {4, 8}
+    return Target("x86-64", masked, "f16c" in features, pairs, "call void @llvm.x86.sse.sfence()", dots)

@@ -13,6 +13,7 @@ from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.llvm import half
 from tensorlite.kernels.llvm.assembler import Assembler
+from tensorlite.kernels.llvm.dot import emit_dot4
 from tensorlite.kernels.llvm.primitive import emit_dot2, emit_primitive
 from tensorlite.kernels.llvm.target import Target
 from tensorlite.kernels.llvm.types import DType, literal, register, shuffle_mask, splat, steps
@@ -68,6 +69,9 @@ class Evaluator:
         return self._apply(node, [self.widen(operand, lanes) for operand in operands], lanes)
 
     def _apply(self, node: s.Typed, operands: list[Value], lanes: int) -> Value:
+        if node.op == "dot4":
+            refs = [value.ref for value in operands]
+            return Value(emit_dot4(self.asm, refs, lanes, self.target.dots), node.dtype, lanes)
         return Value(emit_primitive(self.asm, node, [value.ref for value in operands], lanes), node.dtype, lanes)
 
     def _dot2(self, *operands: Value) -> Value:

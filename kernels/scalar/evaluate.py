@@ -101,6 +101,15 @@ def _fma_double(a: Array, b: Array, c: Array) -> Array:
     return np.where(np.isfinite(exact) & (exact != 0), exact, plain)  # a zero has its sign from the plain sum
 
 
+def _dot4(total: Array, a: Array, b: Array) -> Array:
+    """The bytes of a lane lie side by side; all sums are modulo 2**32."""
+    total, a, b = (np.ascontiguousarray(x) for x in np.broadcast_arrays(total, a, b))
+    unsigned, signed = (
+        x[..., np.newaxis].view(dtype).astype(np.int32) for x, dtype in ((a, np.uint8), (b, np.int8))
+    )
+    return total + np.sum(unsigned * signed, axis=-1, dtype=np.int32)
+
+
 def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
     total = a + b
     shadow = total - a
@@ -134,6 +143,7 @@ _FUNCTIONS: dict[str, Callable[..., Array]] = {
     "mul": np.multiply,
     "div": _divide,
     "rem": np.fmod,
+    "dot4": _dot4,
     "neg": np.negative,
     "abs": np.abs,
     "min": np.minimum,

@@ -12,6 +12,7 @@ __all__ = [
     "carrier",
     "constant",
     "convert",
+    "dot4",
     "floor_divide",
     "from_carrier",
     "left_shift",
@@ -21,6 +22,7 @@ __all__ = [
 ]
 
 _U16, _U32 = np.dtype(np.uint16), np.dtype(np.uint32)
+_I32 = np.dtype(np.int32)
 
 
 def carrier(dtype: DType) -> DType:
@@ -88,6 +90,15 @@ def _round_to_bfloat16(x: Typed) -> Typed:
     quiet = Typed("or", (high, constant(0x40, _U32)), _U32)  # a NaN stays one, whatever its payload
     chosen = Typed("select", (Typed("ne", (x, x), BOOL), quiet, rounded), _U32)
     return Typed("bitcast", (Typed("convert", (chosen,), _U16),), BFLOAT16)
+
+
+def dot4(total: str, unsigned: str, signed: str) -> Typed:
+    """``total`` plus the products of four unsigned and four signed bytes; each name is that of an int32.
+
+    >>> dot4("total", "x", "weight")
+    <dot4 int32 of 4 nodes>
+    """
+    return Typed("dot4", tuple(Typed("var", (), _I32, name) for name in (total, unsigned, signed)), _I32)
 
 
 def floor_divide(a: Typed, b: Typed) -> Typed:

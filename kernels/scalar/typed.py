@@ -16,7 +16,8 @@ import numpy as np
 from tensorlite.kernels.scalar.expr import intern, make_frozen, postorder
 
 PRIMITIVES: dict[str, tuple[int, str, str]] = {
-    # op: (operands, kinds of dtype: b bool, i signed, u unsigned, f float32 and float64, h float16 storage; meaning)
+    # op: (operands, kinds of dtype: b bool, i signed, u unsigned, f float32 and float64, h float16 storage, w int32
+    # alone; meaning)
     "var": (0, "biufh", "the element of the array called value"),
     "const": (0, "biuf", "the number value"),
     "add": (2, "iuf", "a + b; integers wrap"),
@@ -27,6 +28,7 @@ PRIMITIVES: dict[str, tuple[int, str, str]] = {
     "fma": (3, "f", "a * b + c, rounded once"),
     "dot2": (3, "f", "a plus the products of two bfloat16s in each of the uint32s b and c: the upper ones' first, each "
                      "added by an fma; float32 only, and subnormal numbers, results too, may count as zero"),
+    "dot4": (3, "w", "a + the products, summed, of the 4 bytes of b, unsigned, and those of c, signed; wraps"),
     "neg": (1, "iuf", "-a (floats: the sign bit flipped; integers wrap)"),
     "abs": (1, "if", "|a| (floats: the sign bit cleared; integers wrap)"),
     "min": (2, "iuf", "the smaller; NaN if either is NaN; of zeros either one"),

@@ -24,6 +24,7 @@ from tensorlite.ops import (
     manipulation,
     norm,
     pool,
+    quant,
     ranges,
     reduce,
     scatter,

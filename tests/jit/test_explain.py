@@ -330,7 +330,8 @@ def test_a_convolutions_derivatives_cost_what_it_does():
 @pytest.mark.parametrize("op", [op for op in OPS.values() if op.samples], ids=lambda op: op.name)
 def test_every_ops_operations_and_bytes_can_be_counted(op):
     sample = op.samples[0]
-    inputs = [tl.zeros(x.shape, dtype=tl.int64) if isinstance(x, Integers) else tl.ones(x) for x in sample.inputs]
+    inputs = [tl.zeros(x.shape, dtype=np.dtype(x.dtype)) if isinstance(x, Integers) else tl.ones(x)
+              for x in sample.inputs]
     try:
         graph = tl.trace(lambda *xs: tl.dispatch.apply(op, *xs, **sample.attributes), *inputs)
     except TraceError:

@@ -124,7 +124,7 @@ def compute_dtype(op: Elementwise, dtype: np.dtype) -> np.dtype:
 def sample_arrays(op: Op, sample: Sample, dtype: np.dtype) -> list[np.ndarray]:
     """Arrays for a sample of a structured op."""
     random = seeded(op.name, sample.inputs, dtype.name)
-    return [np.asarray(random.integers(shape.low, shape.high, shape.shape)) if isinstance(shape, Integers)
+    return [shape.draw(random) if isinstance(shape, Integers)
             else values(random, shape, dtype) for shape in sample.inputs]
 
 

@@ -94,7 +94,7 @@ def test_gradients_have_their_values_dtype_and_agree_with_float64(op, dtype):
 
 def sample_inputs(op: Op, sample: Sample, dtype: np.dtype = tl.float64) -> list[np.ndarray]:
     random = seeded(op.name, sample_id(sample))
-    return [np.asarray(random.integers(shape.low, shape.high, shape.shape)) if isinstance(shape, Integers)
+    return [shape.draw(random) if isinstance(shape, Integers)
             else smooth_values(random, shape, dtype, place) for place, shape in enumerate(sample.inputs)]
 
 

@@ -98,7 +98,7 @@ SAMPLES = [(op, sample) for op, sample in samples() if sample.inputs and op.name
 
 def structured_arrays(op: Op, sample: Any, axes: Axes) -> list[np.ndarray]:
     random = seeded(op.name, sample_id(sample), axes)
-    return [batch_of(lambda s, i=i: np.asarray(random.integers(i.low, i.high, s)), i.shape, axis)
+    return [batch_of(lambda s, i=i: np.asarray(random.integers(i.low, i.high, s)).astype(i.dtype), i.shape, axis)
             if isinstance(i, Integers) else
             batch_of(lambda s, place=place: smooth_values(random, s, tl.float64, place), i, axis)
             for place, (i, axis) in enumerate(zip(sample.inputs, axes, strict=True))]
@@ -172,7 +172,7 @@ def test_derivatives_of_structured_ops_map(op, sample, axes):
 def test_a_batch_of_batches(op, sample):
     function = functools.partial(apply, op, **sample.attributes)
     random = seeded(op.name, sample_id(sample), "twice")
-    arrays = [np.asarray(random.integers(i.low, i.high, (2, SIZE, *i.shape))) if isinstance(i, Integers)
+    arrays = [i.draw(random, 2, SIZE) if isinstance(i, Integers)
               else smooth_values(random, (2, SIZE, *i), tl.float64, place) for place, i in enumerate(sample.inputs)]
     found = outputs(tl.vmap(tl.vmap(function))(*map(tl.asarray, arrays)))
     rows = [[outputs(function(*(tl.asarray(a[i, j]) for a in arrays))) for j in range(SIZE)] for i in range(2)]
@@ -183,7 +183,7 @@ def test_a_batch_of_batches(op, sample):
 @pytest.mark.parametrize(("op", "sample"), SAMPLES, ids=sample_id)
 def test_an_empty_batch(op, sample):
     function = functools.partial(apply, op, **sample.attributes)
-    arrays = [np.zeros((0, *i.shape), np.int64) if isinstance(i, Integers) else np.zeros((0, *i))
+    arrays = [np.zeros((0, *i.shape), i.dtype) if isinstance(i, Integers) else np.zeros((0, *i))
               for i in sample.inputs]
     types = [tl.asarray(np.zeros(a.shape[1:], a.dtype)).type for a in arrays]
     one = outputs(op.type_rule(*types, **sample.attributes))

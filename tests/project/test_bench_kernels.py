@@ -27,6 +27,12 @@ def test_an_unknown_part_is_refused(capsys):
     assert f"there is {', '.join(kernels.PARTS)}, and no 'speed'" in capsys.readouterr().err
 
 
+def test_bytes_are_measured_beside_float32(capsys):
+    assert kernels.main(["--only", "int8_matmul", "--small", "--threads", "1", "--repeat", "1"]) == 0
+    text = capsys.readouterr().out
+    assert "| 128 x 128 x 128 | 1 |" in text and "GOP/s, float32" in text
+
+
 def test_a_mean_is_that_of_the_best_rivals():
     rows = [Row("", 1, {}, {}, ratios={"torch": 4.0, "onnxruntime": 1.0}), Row("", 1, {}, {}, ratios={"torch": 4.0})]
     assert kernels.mean("conv", rows) == "geometric mean of the best rival / ours: 2.00 (must reach 1.8)"

@@ -18,7 +18,7 @@ CASES = [(op, k) for op in PLANS if op not in ARBITRARY for k in range(len(OPS[o
 
 def numbers(shape, rng):
     if isinstance(shape, Integers):
-        return np.asarray(rng.integers(shape.low, shape.high, shape.shape))
+        return shape.draw(rng)
     return np.asarray(rng.normal(size=shape)).astype(np.float32)
 
 

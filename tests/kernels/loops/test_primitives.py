@@ -17,7 +17,7 @@ FLOATS = [np.dtype(np.float32), np.dtype(np.float64)]
 SIGNED = [np.dtype(f"i{size}") for size in (1, 2, 4, 8)]
 UNSIGNED = [np.dtype(f"u{size}") for size in (1, 2, 4, 8)]
 BOOL, HALF, BFLOAT = np.dtype(bool), np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)
-BY_KIND = {"f": FLOATS, "i": SIGNED, "u": UNSIGNED, "b": [BOOL]}
+BY_KIND = {"f": FLOATS, "i": SIGNED, "u": UNSIGNED, "b": [BOOL], "w": [np.dtype(np.int32)]}
 COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
 
 
@@ -158,3 +158,21 @@ def test_machines_without_masks(dtype):
     x = np.random.default_rng(2).integers(0, 2, 37).astype(dtype)
     value = s.Typed("var", (), dtype, "a")
     assert_equal(apply(value, {"a": x}, 16, llvm.Target("plain")), x)
+
+
+DOTS = {"host": None, "pairs": llvm.Target("plain"), "narrow": llvm.Target("vnni", dots=frozenset((4, 8)))}
+
+
+@pytest.mark.parametrize("lanes", [2, 4, 16, 64])
+@pytest.mark.parametrize("target", DOTS)
+def test_products_of_bytes_are_exact_on_every_machine(target, lanes):
+    """Extreme bytes, whose products in pairs would not fit 16 bits, and sums that wrap."""
+    if target == "narrow" and not {"avxvnni", "avx512vnni"} & host.features():
+        pytest.skip("needs vpdpbusd")
+    rng = np.random.default_rng(lanes)
+    word = np.dtype(np.int32)
+    edges = [rng.choice(np.array(edge, np.uint8), (300, 4)).view(word)[:, 0] for edge in ([0, 1, 255], [127, 128, 255])]
+    inputs = dict(zip("abc", (values(word, rng)[np.arange(300) % 48], *edges), strict=True))
+    unsigned, signed = (x.view(dtype).reshape(-1, 4).astype(np.int64) for x, dtype in zip(edges, (np.uint8, np.int8)))
+    expected = (inputs["a"] + (unsigned * signed).sum(axis=1)).astype(word)
+    np.testing.assert_array_equal(apply(primitive("dot4", 3, word), inputs, lanes, DOTS[target]), expected)

@@ -66,10 +66,10 @@ def test_variables_must_have_their_dtype():
 def test_every_primitive_is_in_the_table():
     for op, (operands, kinds, meaning) in s.PRIMITIVES.items():
         assert 0 <= operands <= 3
-        assert set(kinds) <= set("biufh")
+        assert set(kinds) <= set("biufhw")
         assert meaning
         if op not in ("var", "const", "convert", "bitcast", "dot2"):
-            dtype = np.dtype(np.float32 if "f" in kinds else np.int32 if "i" in kinds else bool)
+            dtype = np.dtype(np.float32 if "f" in kinds else np.int32 if set("iw") & set(kinds) else bool)
             args = [np.ones(2, dtype)] * operands
             args[0] = np.ones(2, bool) if op == "select" else args[0]
             assert apply(op, dtype, *args).dtype == dtype

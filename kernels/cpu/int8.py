@@ -1,0 +1,406 @@
+"""Plans of products of bytes that are summed in int32: matrices, and convolutions of images.
+
+``x`` is uint8 or int8, weights are int8, zero points are numbers of their dtypes. The result is int32 (sums wrap), or
+``saturate(round_half_even(sum * scale) + zero_point)`` in uint8 or int8. All of it is exact: equal to integers'
+arithmetic. Weights may be packed beforehand, by the plan of ``pack_filters``; the packed array is one of int32, the
+same on every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tensorlite.kernels import scalar as s
+from tensorlite.kernels.cpu import conv
+from tensorlite.kernels.cpu.conv_geometry import Images, Padding, Pair, Taps, pair
+from tensorlite.kernels.cpu.int8_images import Layer, Making, Windows, flip, windows, windows_across
+from tensorlite.kernels.cpu.matmul import band
+from tensorlite.kernels.cpu.prepared import Shape
+from tensorlite.kernels.generated import gemm_loops, int8_direct_loops, int8_loops, int8_pack_loops
+from tensorlite.kernels.generated.conv_parts import MOST_TAPS
+from tensorlite.kernels.generated.gemm_loops import Epilogue, Schedule
+from tensorlite.kernels.quant import Filters
+from tensorlite.kernels.stage import Array, Plan, Stage, pack
+
+_INT8, _INT32 = np.dtype(np.int8), np.dtype(np.int32)
+_BYTES = (np.dtype(np.uint8), _INT8)
+_QUADS_PER_NANOSECOND = 100.0
+_MAGIC = 12582912.0  # 1.5 * 2**23: added to a smaller number, it leaves it rounded half to even in the low bits
+_LANES = 16
+_FEW_FILTERS = 8  # in a group, for which lanes are pixels
+_DEPTH = 1152  # quads of a block: those of 512 channels and 9 taps; sums that stay in registers pay most (measured)
+_BAND = 384  # pixels of a tile: whole lines of memory when turned
+
+
+# Filters
+
+
+def plan_pack_filters(inputs: Sequence[Array], outputs: Sequence[Array], *, groups: int) -> Plan | None:
+    """Plan the packing (`quant`) of a weight, int8[filters, channels / groups, height, width], into int32."""
+    (weight,), (out,) = inputs, outputs
+    if weight.dtype != _INT8 or out.dtype != _INT32:
+        return None
+    return Plan((_packing(weight, Filters.of(weight.shape, groups), 0, 1),))
+
+
+def _packing(weight: Array, filters: Filters, source: int, target: int) -> Stage:
+    chunks = filters.pitch // _LANES
+    tasks = filters.groups * filters.panels * chunks
+    row, channel, down, across = weight.strides
+    if filters.across:
+        channel, across = across, channel
+    form = int8_pack_loops.Filters(1 if row == 1 else 0)
+    numbers = pack(
+        tasks, chunks, filters.panels, filters.pitch, filters.m, filters.channels, *filters.kernel,
+        filters.groups * filters.part, filters.m * row, row, channel, down, across,
+    )  # fmt: skip
+    work = 200.0 + 2.0 * weight.size * (0.05 if row == 1 else 1.0)
+    return Stage(form.key(), lambda: int8_pack_loops.filter_kernel(form), (source,), (target,), numbers, work)
+
+
+def _filters(making: Making, weight: Array, filters: Filters) -> int:
+    """Return the number of the array that holds the panels: that of the weight, if it is packed."""
+    if weight.dtype == _INT32:
+        return 1
+    number = making.array(filters.size)
+    making.stages.append(_packing(weight, filters, 1, number))
+    return number
+
+
+# What becomes of the sums
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Which arrays come after x, the weight and x's zero point, by name: their numbers, and how they lie."""
+
+    arrays: dict[str, tuple[int, Array]]
+
+    @staticmethod
+    def of(inputs: Sequence[Array], names: Sequence[str]) -> Terms:
+        """Return the terms of an op's inputs."""
+        return Terms({name: (3 + k, array) for k, (name, array) in enumerate(zip(names, inputs[3:], strict=True))})
+
+    def number(self, name: str) -> tuple[int, ...]:
+        """Return the number of an array, in a tuple; an empty one if there is none."""
+        return (self.arrays[name][0],) if name in self.arrays else ()
+
+
+def _offsets(making: Making, x: Array, filters: Filters, panels: int, terms: Terms) -> int:
+    """Return the number of the array of each filter's offset."""
+    number = making.array(filters.groups * filters.m)
+    form = int8_loops.Offsets(x.dtype.name, "weight_zero_point" in terms.arrays, "bias" in terms.arrays)
+    steps = [_step(terms.arrays[name][1]) if name in terms.arrays else 0 for name in ("weight_zero_point", "bias")]
+    numbers = pack(
+        filters.groups, filters.m, filters.panels * filters.pitch, filters.groups * filters.part, filters.terms,
+        _raised(x), *steps,
+    )  # fmt: skip
+    reads = (panels, 2, *terms.number("weight_zero_point"), *terms.number("bias"))
+    work = 100.0 + filters.groups * (10.0 + filters.m / 4)
+    making.stages.append(
+        Stage(form.key(), lambda: int8_loops.offset_kernel(form), reads, (number,), numbers, work)
+    )
+    return number
+
+
+def _raised(x: Array) -> int:
+    """Return what is added to x to make it unsigned."""
+    return 128 if x.dtype == _INT8 else 0
+
+
+def _step(array: Array) -> int:
+    """Return the stride of an array of one number a filter, or of one for all."""
+    return array.strides[0] if array.ndim and array.shape[0] != 1 else 0
+
+
+@dataclass(frozen=True)
+class Operand:
+    """An array that the epilogue reads: its number, and how far apart it has pixels and filters."""
+
+    number: int
+    dtype: np.dtype[Any]
+    row: int
+    channel: int
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The epilogue of a product: a value of ``product`` and operands ``e0``, ``e1``, ..."""
+
+    value: s.Expr
+    operands: Sequence[Operand] = ()
+
+    def epilogue(self, dtype: np.dtype[Any], along: str = "channel") -> Epilogue:
+        """Return what the loops are specialised to, which go ``along`` filters ("channel") or pixels ("row")."""
+        letters = "".join({1: "u", 0: "b"}.get(getattr(operand, along), "s") for operand in self.operands)
+        return Epilogue((self.value,), (dtype.name,), tuple(x.dtype.name for x in self.operands), letters)
+
+
+def _finish(offsets: int, sums: Operand | None, terms: Terms, out: Array) -> Finish:
+    """Return the epilogue: the offset is added, zero points of filters times ``sums`` are taken off, then rounded."""
+    operands = [Operand(offsets, _INT32, 0, 1)]
+
+    def operand(name: str) -> s.Expr:
+        number, array = terms.arrays[name]
+        operands.append(Operand(number, array.dtype, 0, _step(array)))
+        return s.Var(f"e{len(operands) - 1}")
+
+    total = s.Var("product") + s.Var("e0")
+    if sums is not None:
+        zero = s.cast(operand("weight_zero_point"), _INT32)
+        operands.append(sums)
+        total = total - zero * s.Var(f"e{len(operands) - 1}")
+    if "scale" not in terms.arrays:
+        return Finish(total, operands)
+    scale, zero = operand("scale"), s.cast(operand("zero_point"), _INT32)
+    return Finish(requantized(total, scale, zero, out.dtype), operands)
+
+
+def requantized(total: s.Expr, scale: s.Expr, zero: s.Expr, dtype: np.dtype[Any]) -> s.Expr:
+    """Return ``saturate(round_half_even(total * scale) + zero)`` as int32 within ``dtype``; NaN gives the least.
+
+    Saturating comes first, so that rounding may be an addition: its low bits are the integer.
+    """
+    limits = np.iinfo(dtype)
+    least, most = (s.cast(limit - zero, np.float32) for limit in (limits.min, limits.max))
+    product = s.cast(total, np.float32) * scale
+    above = s.where(product > least, product, least)
+    within = s.where(above < most, above, most)
+    bits = s.bitcast(within + _MAGIC, _INT32)
+    return bits - (int(np.float32(_MAGIC).view(np.int32)) - zero)
+
+
+# Products
+
+
+def _schedule(filters: Filters, pixels: int) -> Schedule:
+    """Return the schedule with as many rows and lanes as there is use for."""
+    schedule = gemm_loops.schedule(_INT32, _DEPTH, _BAND)
+    if pixels == 1:
+        return replace(schedule, rows=1, lanes=min(filters.pitch, 4 * schedule.square), band=1)
+    few = next((n for n in (1, 2) if filters.m <= n * schedule.square < schedule.lanes), 0)
+    if few:
+        return replace(schedule, rows=8, lanes=few * schedule.square)
+    return replace(schedule, rows=min((schedule.rows, schedule.rows - 1), key=lambda rows: -(-pixels // rows) * rows))
+
+
+def _product(layer: Layer, filters: Filters, panels: Pair, finish: Finish, out: tuple[int, Array]) -> Stage:
+    """Return the stage that multiplies by ``panels``: an array, and how far apart groups are in it."""
+    n, (down, across), images = layer.count * layer.pixels, layer.taps, layer.images
+    schedule = _schedule(filters, n)
+    columns = -(-filters.m // schedule.lanes)
+    rows = band(n, columns * filters.groups, 0.0, schedule)
+    bands = -(-n // rows)
+    thickness = max(1, min(schedule.depth // max(filters.taps, 1), filters.quads))
+    whole = filters.quads <= thickness and filters.m % schedule.lanes == 0
+    form = int8_loops.Form(schedule, finish.epilogue(out[1].dtype), layer.turned, whole)
+    numbers = pack(
+        columns * bands * filters.groups, columns, bands, rows, filters.m, n, filters.quads,
+        thickness, *filters.kernel, *down.numbers, *across.numbers,
+        images.base, images.image, images.channel * filters.quads, images.channel, images.line, layer.step,
+        *layer.runs, panels[1], filters.pitch, filters.groups * filters.m, layer.pixels,
+        layer.first,
+        *(number for operand in finish.operands for number in (operand.row, operand.channel)),
+    )  # fmt: skip
+    reads = (images.number, panels[0], *(operand.number for operand in finish.operands))
+    work = 200.0 + filters.groups * filters.m * n * (filters.quads * filters.taps + 16) / _QUADS_PER_NANOSECOND
+    return Stage(form.key(), lambda: int8_loops.product_kernel(form), reads, (out[0],), numbers, work)
+
+
+def _direct(layer: Layer, filters: Filters, panels: Pair, finish: Finish, out: tuple[int, Array]) -> Stage:
+    """Return the stage of few filters in a group: ``_product``, whose lanes are pixels."""
+    (down, across), images, (height, width) = layer.taps, layer.images, pair(out[1].shape[2:])
+    square = gemm_loops.schedule(_INT32).square
+    lanes = next(n for n in (square, 2 * square, 4 * square) if n >= min(width, 4 * square))
+    form = int8_direct_loops.Form(finish.epilogue(out[1].dtype, "row"), lanes)
+    planes, terms = filters.groups * filters.m, filters.quads * filters.taps
+    numbers = pack(
+        layer.count * planes, planes, filters.m, terms, filters.quads, *filters.kernel, *down.numbers, *across.numbers,
+        images.base, images.image, images.channel * filters.quads, images.channel, images.line, panels[1],
+        filters.pitch, height, width, layer.first,
+        *(number for operand in finish.operands for number in (operand.row, operand.channel)),
+    )  # fmt: skip
+    reads = (images.number, panels[0], *(operand.number for operand in finish.operands))
+    work = 200.0 + layer.count * planes * height * -(-width // lanes) * lanes * (terms + 6) / 40
+    return Stage(form.key(), lambda: int8_direct_loops.kernel(form), reads, (out[0],), numbers, work)
+
+
+def _is_direct(layer: Layer, filters: Filters) -> bool:
+    """Tell whether filters are so few that they would not fill lanes."""
+    few = filters.m <= _FEW_FILTERS and layer.pixels >= _LANES
+    return layer.turned and few and filters.quads * filters.taps <= int8_direct_loops.MOST_TERMS
+
+
+def _sums(making: Making, layer: Layer, filters: Filters) -> Operand:
+    """Add the product with filters of ones: the sums of x under each window, one a pixel; of groups, one a filter."""
+    single = replace(filters, m=1 if filters.groups == 1 else filters.m)
+    ones, channels = making.array(single.part), single.groups * single.m
+    numbers = pack(single.panels * single.quads, single.quads, single.taps * single.pitch, -single.channels % 4)
+    making.stages.append(
+        Stage("filters of ones", int8_loops.ones_kernel, (), (ones,), numbers, 200.0 + single.part / 8)
+    )
+    out = Array.contiguous(_INT32, (layer.count * layer.pixels, channels))
+    sums = making.array(out.size)
+    rows = replace(layer, turned=False)
+    making.stages.append(_product(rows, single, (ones, 0), Finish(s.Var("product")), (sums, out)))
+    return Operand(sums, _INT32, channels, 1 if channels > 1 else 0)
+
+
+def _multiply(making: Making, layers: Iterable[Layer], filters: Filters, inputs: Sequence[Array],
+              out: tuple[int, Array], extras: Sequence[str]) -> Plan:  # fmt: skip
+    """Add the stages from pixels in quads to results, layer by layer; the plan is complete then."""
+    terms = Terms.of(inputs, extras)
+    panels = _filters(making, inputs[1], filters)
+    offsets = _offsets(making, inputs[0], filters, panels, terms)
+    for layer in layers:
+        sums = _sums(making, layer, filters) if "weight_zero_point" in terms.arrays else None
+        build = _direct if _is_direct(layer, filters) else _product
+        making.stages.append(build(layer, filters, (panels, filters.part), _finish(offsets, sums, terms, out[1]), out))
+    return making.plan()
+
+
+def _takes(inputs: Sequence[Array], out: Array) -> bool:
+    """Tell whether the arrays have the dtypes that there are loops for."""
+    x, weight, zero, *others = inputs
+    plain = (out.is_contiguous or not out.size) and all(array.ndim < 2 for array in (zero, *others))
+    return x.dtype in _BYTES and weight.dtype in (_INT8, _INT32) and zero.dtype == x.dtype and plain
+
+
+# Matrices
+
+
+def plan_matmul(inputs: Sequence[Array], outputs: Sequence[Array], *, extras: Sequence[str] = (),
+                packed_shape: Pair | None = None) -> Plan | None:  # fmt: skip
+    """Plan ``x @ weight`` of bytes: x[..., m, k] and weight[k, n], or the latter packed, its ``packed_shape`` given.
+
+    The inputs are x, the weight, x's zero point and what ``extras`` names: ``weight_zero_point``, ``bias``, ``scale``
+    and ``zero_point``, each one number or n.
+    """
+    (x, weight, *_), (out,) = inputs, outputs
+    if not _takes(inputs, out):
+        return None
+    k, n = packed_shape or pair(weight.shape)
+    if packed_shape is None:
+        weight = Array(weight.dtype, (n, k, 1, 1), (*weight.strides[::-1], 0, 0))
+    filters, making = Filters(1, n, k, (1, 1)), Making(len(inputs) + 1)
+    if out.size == 0:
+        return Plan(())
+    rows = out.size // n
+    source = _rows(making, x)
+    if source is None:
+        return None
+    number, row = source
+    images = Images(number, 0, 0, 1, (0, 0), 0)
+    layer = Layer(images, row, (Taps(1), Taps(1)), 1, rows, (rows, 1), turned=False)
+    return _multiply(making, [layer], filters, (x, weight, *inputs[2:]), (len(inputs), out), extras)
+
+
+def _rows(making: Making, x: Array) -> tuple[int, int] | None:
+    """Return the array in which x's rows are quads, and their stride: x itself if it is such, else a copy."""
+    k = x.shape[-1]
+    dimensions = _merged(x.shape[:-1], x.strides[:-1])
+    if len(dimensions) > 2:
+        return None
+    (stack, stack_step), (rows, row_step) = ((1, 0), (1, 0), *dimensions)[-2:]
+    if x.dtype == np.uint8 and k % 4 == 0 and x.strides[-1] == 1 and stack == 1 and row_step % 4 == 0:
+        return 0, row_step // 4
+    number, quads = making.array(stack * rows * -(-k // 4)), -(-k // 4)
+    form = int8_pack_loops.Rows(1 if x.strides[-1] == 1 else 0)
+    numbers = pack(stack * rows, rows, k, stack_step, row_step, x.strides[-1], flip(x))
+    work = 200.0 + x.size * (0.05 if form.step else 1.0)
+    making.stages.append(Stage(form.key(), lambda: int8_pack_loops.row_kernel(form), (0,), (number,), numbers, work))
+    return number, quads
+
+
+def _merged(shape: Sequence[int], strides: Sequence[int]) -> list[tuple[int, int]]:
+    """Return extents and strides of fewer dimensions through which the same elements come in the same order."""
+    found: list[tuple[int, int]] = []
+    for extent, stride in zip(shape, strides, strict=True):
+        if extent == 1:
+            continue
+        if found and found[-1][1] == extent * stride:
+            found[-1] = (found[-1][0] * extent, stride)
+        else:
+            found.append((extent, stride))
+    return found
+
+
+# Convolutions
+
+
+def plan_conv2d(inputs: Sequence[Array], outputs: Sequence[Array], *, stride: Pair, padding: Padding, dilation: Pair,
+                groups: int, extras: Sequence[str] = (), packed_shape: Shape | None = None) -> Plan | None:  # fmt: skip
+    """Plan windows of ``x`` times filters of bytes, as `plan_matmul`; the border is x's zero point.
+
+    x: [images, channels, height, width]; weight: [filters, channels / groups, height, width], or that packed, its
+    ``packed_shape`` given; what ``extras`` names is one number, or one for each filter.
+    """
+    (x, weight, *_), (out,) = inputs, outputs
+    filters = Filters.of(packed_shape or weight.shape, groups)
+    if not _takes(inputs, out) or filters.taps > MOST_TAPS:
+        return None
+    if out.size == 0:
+        return Plan(())
+    making, counts = Making(len(inputs) + 1), pair(out.shape[2:])
+    window = Windows(filters, counts, stride, padding, dilation)
+    if filters.across:
+        images, taps = windows_across(making, x, window)
+        layers: Iterable[Layer] = [Layer(images, 1, taps, x.shape[0], prod(counts), images.runs(counts), turned=True)]
+    else:
+        layers = windows(making, x, window, whole="weight_zero_point" in extras)
+    return _multiply(making, layers, filters, inputs, (len(inputs), out), extras)
+
+
+# What results look like: None where the op's body has something to say
+
+
+def result_dtype(arrays: Sequence[Any], attributes: dict[str, Any]) -> np.dtype[Any]:
+    """Return the dtype of an op's result: that of the last zero point, if sums are scaled."""
+    return arrays[-1].dtype if "scale" in attributes.get("extras", ()) else _INT32
+
+
+def _fits(zero: Shape, others: Sequence[Shape], extras: Sequence[str], m: int) -> bool:
+    shapes = {"x": zero, **dict(zip(extras, others, strict=True))}
+    numbers = all(shapes.get(name, ()) == () for name in ("x", "zero_point"))
+    return numbers and all(shape in ((), (m,)) for shape in shapes.values()) and shapes.get("bias", (m,)) == (m,)
+
+
+def _matmul_shape(x: Shape, weight: Shape, zero: Shape, *others: Shape, extras: Sequence[str] = (),
+                  packed_shape: Shape | None = None) -> Shape | None:  # fmt: skip
+    if packed_shape is not None and weight != (Filters.of((*packed_shape[::-1], 1, 1)).size,):
+        return None
+    found = weight if packed_shape is None else packed_shape
+    fits = len(found) == 2 and len(x) > 1 and x[-1] == found[0] and _fits(zero, others, extras, found[1])
+    return (*x[:-1], found[1]) if fits else None
+
+
+def _conv_shape(x: Shape, weight: Shape, zero: Shape, *others: Shape, groups: int, extras: Sequence[str] = (),
+                packed_shape: Shape | None = None, **geometry: Any) -> Shape | None:  # fmt: skip
+    if packed_shape is not None and weight != (Filters.of(packed_shape, groups).size,):
+        return None
+    found = weight if packed_shape is None else packed_shape
+    fits = len(found) == 4 and _fits(zero, others, extras, found[0])
+    return conv.result_shape(x, found, groups=groups, **geometry) if fits else None
+
+
+def _packed_shape(weight: Shape, *, groups: int) -> Shape | None:
+    fits = len(weight) == 4 and groups > 0 and weight[0] % groups == 0
+    return (Filters.of(weight, groups).size,) if fits else None
+
+
+SHAPES: dict[str, Callable[..., Shape | None]] = {
+    "quantized_matmul": _matmul_shape, "quantized_conv2d": _conv_shape, "pack_filters": _packed_shape,
+}  # fmt: skip
+"""The shapes of ops' results for those of their arrays."""
+
+PLANS: dict[str, Callable[..., Plan | None]] = {
+    "quantized_matmul": plan_matmul,
+    "quantized_conv2d": plan_conv2d,
+    "pack_filters": plan_pack_filters,
+}
+"""The planning functions of this family, by op."""

@@ -1,0 +1,247 @@
+"""Products and convolutions of bytes: equal to integers' arithmetic, whatever shapes, strides, threads and machines."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from planned import interpret, laid, layouts, run
+
+from tensorlite.kernels import quant
+from tensorlite.kernels.cpu import host, int8, int8_images, stages
+from tensorlite.kernels.stage import Array
+
+U8, I8, I32, F32 = (np.dtype(name) for name in ("uint8", "int8", "int32", "float32"))
+EXTENTS = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 13, 16, 17, 31, 33, 64, 65, 67, 130])
+BYTES = st.sampled_from([U8, I8])
+EXTRAS = st.sampled_from([(), ("bias",), ("weight_zero_point",), ("weight_zero_point", "bias"), ("scale", "zero_point"),
+                          ("weight_zero_point", "bias", "scale", "zero_point")])  # fmt: skip
+
+
+def draw(random, shape, dtype):
+    """Any bytes, the extreme ones often."""
+    limits = np.iinfo(dtype)
+    found = random.integers(limits.min, limits.max, shape, dtype, endpoint=True)
+    return np.where(random.random(shape) < 0.2, random.choice([limits.min, limits.max], shape), found).astype(dtype)
+
+
+def terms(random, names, m, dtype, many):
+    """Arrays for what an op is given besides: one number, or one for each filter."""
+    made = {
+        "weight_zero_point": draw(random, (m,) if many else (), I8),
+        "bias": random.integers(-(2**31), 2**31, m).astype(I32) if many else np.arange(m, dtype=I32),
+        "scale": random.uniform(1e-5, 1e-2, (m,) if many else ()).astype(F32),
+        "zero_point": draw(random, (), dtype),
+    }
+    layout = random.choice(["contiguous", "stepped", "reversed"])
+    return {name: laid(np.asarray(made[name]), layout) for name in names}
+
+
+def finished(sums, given, channels):
+    """What becomes of int64 sums: wrapped to int32, or scaled and rounded, half to even."""
+    total = (sums + given["bias"].reshape(channels) if "bias" in given else sums).astype(I32)
+    if "scale" not in given:
+        return total
+    zero, scale = given["zero_point"], given["scale"]
+    limits = np.iinfo(zero.dtype)
+    rounded = np.rint(total.astype(F32) * scale.reshape(channels if scale.ndim else ())).astype(np.float64)
+    return np.clip(rounded + int(zero), limits.min, limits.max).astype(zero.dtype)
+
+
+def less(x, zero, shape=(-1,)):
+    return x.astype(np.int64) - np.asarray(zero).astype(np.int64).reshape(shape if np.ndim(zero) else ())
+
+
+def packed(weight, groups=1):
+    """A weight packed by its plan."""
+    like = quant.pack(np, weight, groups)
+    plan = int8.plan_pack_filters([stages.described(weight)], [Array.contiguous(I32, like.shape)], groups=groups)
+    found, _ = run(plan, [weight], like)
+    np.testing.assert_array_equal(found, like)
+    return found
+
+
+def planned(planner, inputs, expected, **attributes):
+    plan = planner([stages.described(x) for x in inputs], [stages.described(expected)], **attributes)
+    assert plan is not None
+    return plan
+
+
+def check(planner, inputs, expected, **attributes):
+    """Plan and run; the result is between guard zones, the same by 1, 2 and 4 threads, and equal."""
+    found, _ = run(planned(planner, inputs, expected, **attributes), inputs, expected)
+    np.testing.assert_array_equal(found, expected)
+
+
+@settings(max_examples=150)
+@given(m=EXTENTS, k=st.one_of(st.just(0), EXTENTS, st.just(1100)), n=EXTENTS, dtype=BYTES, result=BYTES, left=layouts,
+       right=layouts, extras=EXTRAS, many=st.booleans(), stack=st.sampled_from([(), (3,), (2, 1)]),
+       seed=st.integers(0, 99))  # fmt: skip
+def test_matrices(m, k, n, dtype, result, left, right, extras, many, stack, seed):
+    random = np.random.default_rng(seed)
+    x, weight = laid(draw(random, (*stack, m, k), dtype), left), laid(draw(random, (k, n), I8), right)
+    zero, given = draw(random, (), dtype), terms(random, extras, n, result, many)
+    sums = less(x, zero) @ less(weight, given.get("weight_zero_point", 0))
+    expected = finished(sums, given, (-1,))
+    inputs = [x, weight, zero, *given.values()]
+    check(int8.plan_matmul, inputs, expected, extras=extras)
+    inputs[1] = packed(np.ascontiguousarray(weight.T)[:, :, np.newaxis, np.newaxis])
+    check(int8.plan_matmul, inputs, expected, extras=extras, packed_shape=(k, n))
+
+
+def convolution(x, weight, stride, padding, dilation, groups):
+    """The cross-correlation of int64 arrays, the border being zeros."""
+    x = np.pad(x, ((0, 0), (0, 0), *padding))
+    span = [(n - 1) * d + 1 for n, d in zip(weight.shape[2:], dilation)]
+    counts = [(x.shape[2 + i] - span[i]) // stride[i] + 1 for i in (0, 1)]
+    m, channels = weight.shape[0] // groups, weight.shape[1]
+    out = np.zeros((x.shape[0], weight.shape[0], *counts), np.int64)
+    for group in range(groups):
+        for i, j in np.ndindex(*weight.shape[2:]):
+            rows = slice(i * dilation[0], i * dilation[0] + (counts[0] - 1) * stride[0] + 1, stride[0])
+            columns = slice(j * dilation[1], j * dilation[1] + (counts[1] - 1) * stride[1] + 1, stride[1])
+            seen = x[:, group * channels : (group + 1) * channels, rows, columns]
+            own = slice(group * m, (group + 1) * m)
+            out[:, own] += np.einsum("nchw,oc->nohw", seen, weight[own, :, i, j])
+    return out
+
+
+PAIRS = st.tuples(st.integers(1, 3), st.integers(1, 3))
+
+
+@st.composite
+def layers(draw_):
+    """Shapes of images and filters that fit, and their geometry."""
+    kernel, stride, dilation = draw_(st.tuples(st.integers(1, 5), st.integers(1, 5))), draw_(PAIRS), draw_(PAIRS)
+    padding = tuple(draw_(st.tuples(st.integers(0, 3), st.integers(0, 3))) for _ in range(2))
+    span = [(k - 1) * d + 1 for k, d in zip(kernel, dilation)]
+    size = [max(1, n - sum(p)) + draw_(st.sampled_from([0, 1, 4, 9, 20])) for n, p in zip(span, padding)]
+    groups = draw_(st.sampled_from([1, 1, 2, 5]))
+    channels, filters = draw_(st.sampled_from([1, 2, 3, 4, 5, 8, 17])), draw_(st.sampled_from([1, 2, 4, 9, 16, 33, 70]))
+    images = draw_(st.sampled_from([1, 2, 3]))
+    geometry = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    return (images, channels * groups, *size), (filters * groups, channels, *kernel), geometry
+
+
+@settings(max_examples=150)
+@given(layer=layers(), dtype=BYTES, result=BYTES, left=layouts, right=layouts, extras=EXTRAS, many=st.booleans(),
+       seed=st.integers(0, 99))  # fmt: skip
+def test_convolutions(layer, dtype, result, left, right, extras, many, seed):
+    shape, filters, geometry = layer
+    random = np.random.default_rng(seed)
+    x, weight = laid(draw(random, shape, dtype), left), laid(draw(random, filters, I8), right)
+    zero, given = draw(random, (), dtype), terms(random, extras, filters[0], result, many)
+    sums = convolution(less(x, zero), less(weight, given.get("weight_zero_point", 0), (-1, 1, 1, 1)), **geometry)
+    expected = finished(sums, given, (-1, 1, 1))
+    inputs = [x, weight, zero, *given.values()]
+    check(int8.plan_conv2d, inputs, expected, extras=extras, **geometry)
+    inputs[1] = packed(weight, geometry["groups"])
+    check(int8.plan_conv2d, inputs, expected, extras=extras, packed_shape=filters, **geometry)
+
+
+SQUARE = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}
+
+
+@pytest.mark.parametrize("channels", [64, 100, 256])
+def test_layers_of_one_block_and_of_several(channels):
+    random = np.random.default_rng(channels)
+    x, weight = draw(random, (2, channels, 15, 14), U8), draw(random, (128, channels, 3, 3), I8)
+    given = terms(random, ("scale", "zero_point"), 128, U8, True)
+    expected = finished(convolution(less(x, 77), less(weight, 0), **SQUARE), given, (-1, 1, 1))
+    inputs = [x, weight, np.asarray(77, U8), *given.values()]
+    check(int8.plan_conv2d, inputs, expected, extras=tuple(given), **SQUARE)
+
+
+@pytest.mark.parametrize("groups", [1, 16])
+def test_images_are_taken_in_blocks(groups, monkeypatch):
+    random = np.random.default_rng(groups)
+    x, weight = draw(random, (5, 32, 9, 8), I8), draw(random, (64, 32 // groups, 3, 3), I8)
+    geometry, zero = SQUARE | {"groups": groups, "stride": (2, 1)}, draw(random, (), I8)
+    for extras in (("bias",), ("weight_zero_point",)):
+        given = terms(random, extras, 64, U8, True)
+        sums = convolution(less(x, zero), less(weight, given.get("weight_zero_point", 0), (-1, 1, 1, 1)), **geometry)
+        inputs, expected = [x, weight, zero, *given.values()], finished(sums, given, (-1, 1, 1))
+        for size in (1, 20_000):
+            monkeypatch.setattr(int8_images, "_NEAR_BYTES", size)
+            check(int8.plan_conv2d, inputs, expected, extras=extras, **geometry)
+
+
+def test_sums_do_not_saturate_and_wrap_at_32_bits():
+    k = 2**31 // (255 * 127) + 100
+    x, weight = np.full((2, k), 255, U8), np.full((k, 3), 127, I8)
+    expected = (x.astype(np.int64) @ weight.astype(np.int64)).astype(I32)
+    assert expected[0, 0] < 0
+    check(int8.plan_matmul, [x, weight, np.asarray(0, U8)], expected)
+
+
+def test_halves_are_rounded_to_even_and_nothing_leaves_the_bytes():
+    x = np.array([[0], [1], [2], [3], [5], [200]], U8)
+    weight = np.array([[1, -1, 127]], I8)
+    zero, scale, out_zero = np.asarray(0, U8), np.asarray(0.5, F32), np.asarray(3, U8)
+    expected = np.array([[3, 3, 3], [3, 3, 67], [4, 2, 130], [5, 1, 193], [5, 1, 255], [103, 0, 255]], U8)
+    extras = ("scale", "zero_point")
+    check(int8.plan_matmul, [x, weight, zero, scale, out_zero], expected, extras=extras)
+    nan = np.asarray(np.nan, F32)
+    check(int8.plan_matmul, [x, weight, zero, nan, out_zero], np.zeros_like(expected), extras=extras)
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 4, 4), (2, 3, 4, 4)])
+def test_without_images_or_filters_there_is_nothing_to_do(shape):
+    weight = np.zeros((0 if shape[0] else 2, 3, 3, 3), I8)
+    expected = np.zeros((shape[0], weight.shape[0], 4, 4), I32)
+    check(int8.plan_conv2d, [np.zeros(shape, U8), weight, np.asarray(0, U8)], expected, **SQUARE)
+
+
+def test_a_packed_weight_is_unpacked_as_it_was():
+    for shape, groups in (((70, 5, 3, 2), 1), ((6, 4, 1, 1), 3), ((0, 4, 1, 1), 1), ((5, 0, 2, 2), 1)):
+        weight = draw(np.random.default_rng(1), shape, I8)
+        np.testing.assert_array_equal(quant.unpack(packed(weight, groups), shape, groups), weight)
+
+
+@pytest.mark.parametrize("extras", [("weight_zero_point",), ("bias", "scale", "zero_point")])
+def test_the_loops_mean_what_the_kernels_do(extras):
+    random = np.random.default_rng(5)
+    x, weight, zero = draw(random, (1, 6, 5, 4), I8), draw(random, (4, 3, 3, 2), I8), draw(random, (), I8)
+    given = terms(random, extras, 4, U8, True)
+    geometry = {"stride": (2, 1), "padding": ((1, 0), (1, 2)), "dilation": (1, 1), "groups": 2}
+    sums = convolution(less(x, zero), less(weight, given.get("weight_zero_point", 0), (-1, 1, 1, 1)), **geometry)
+    expected = finished(sums, given, (-1, 1, 1))
+    inputs = [x, weight, zero, *(np.array(a) for a in given.values())]
+    plan, found = planned(int8.plan_conv2d, inputs, expected, extras=extras, **geometry), np.zeros_like(expected)
+    as_bytes = [a.view(np.uint8) if a.dtype == I8 and k < 2 else a for k, a in enumerate(inputs)]
+    interpret(plan, [*as_bytes, found])
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_what_has_no_native_form_is_left_alone():
+    def described(*dtypes):
+        return [Array.contiguous(dtype, shape) for dtype, shape in zip(dtypes, ((2, 4), (4, 3), ()))]
+
+    out = [Array.contiguous(I32, (2, 3))]
+    assert int8.plan_matmul(described(F32, I8, F32), out) is None
+    assert int8.plan_matmul(described(U8, U8, U8), out) is None
+    assert int8.plan_matmul(described(U8, I8, I8), out) is None
+    scattered = [Array(U8, (2, 2, 2, 4), (1, 2, 4, 8)), *described(U8, I8, U8)[1:]]
+    assert int8.plan_matmul(scattered, [Array.contiguous(I32, (2, 2, 2, 3))]) is None
+
+
+MASKS = ["-avx512vnni,-avxvnni", "-avx512f", "-avx512f,-avxvnni", "-avx2"]
+
+
+@pytest.mark.skipif(not host.is_x86(), reason="features of x86")
+@pytest.mark.parametrize("mask", MASKS)
+def test_machines_without_the_instruction_get_the_same_bits(mask):
+    """AVX-512 without it, AVX2 with it where there is one and without, and SSE alone."""
+    here = Path(__file__)
+    environment = os.environ | {"TENSORLITE_CPU_FEATURES": mask}
+    chosen = "layers_of_one_block or taken_in_blocks or saturate or halves or unpacked or nothing_to_do"
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(here), "-k", chosen]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=here.parents[3])
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert " passed" in done.stdout
