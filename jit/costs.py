@@ -56,12 +56,22 @@ def _windows(equation: Equation, x: Sequence[Value]) -> int:
     return equation.outputs[0].size * prod(equation.attributes["kernel"])
 
 
+def _pairs(equation: Equation, q: Value, k: Value) -> int:
+    """The scores of an attention: where it is causal, those of keys that are not later than the query."""
+    queries, keys = q.shape[-2], k.shape[-2]
+    later = max(0, keys - 1) * keys // 2 - max(0, keys - queries - 1) * max(0, keys - queries) // 2
+    pairs = queries * keys - (later if equation.attributes["causal"] else 0)
+    return prod(equation.outputs[0].shape[:-2]) * pairs
+
+
 _RULES: Mapping[str, Callable[[Equation, Sequence[Value]], int]] = {
     "matmul": lambda e, x: 2 * e.outputs[0].size * x[0].shape[-1],
     "linear": lambda e, x: (2 * x[0].shape[-1] + (len(x) > 2)) * e.outputs[0].size,
     "conv2d": lambda e, x: (2 * prod(x[1].shape[1:]) + (len(x) > 2)) * e.outputs[0].size,
     "conv2d_data": lambda e, x: 2 * prod(x[1].shape[1:]) * x[0].size,
     "conv2d_weight": lambda e, x: 2 * prod(e.outputs[0].shape[1:]) * x[1].size,
+    "attention": lambda e, x: _pairs(e, x[0], x[1]) * 2 * (x[0].shape[-1] + x[2].shape[-1]),
+    "attention_backward": lambda e, x: _pairs(e, x[1], x[2]) * 2 * (3 * x[1].shape[-1] + 2 * x[3].shape[-1]),
     "max_pool2d": _windows,
     "avg_pool2d": _windows,
     "linear_scan": lambda e, x: 2 * e.outputs[0].size,

@@ -71,7 +71,8 @@ class _Parser:
             self.constants[value] = array
             return
         op = _find_op(call.func)
-        inputs = tuple(self.values[a.id] if isinstance(a, ast.Name) else literal(a) for a in call.args)
+        inputs = tuple(self.values[a.id] if isinstance(a, ast.Name) and a.id in self.values else literal(a)
+                       for a in call.args)
         attributes = {keyword.arg or "": self.attribute(keyword.value) for keyword in call.keywords}
         outputs = tuple(self.declare(*target) for target in targets)
         self.equations.append(Equation(op, inputs, attributes, outputs))

@@ -18,7 +18,7 @@ from tensorlite.op import OPS, Op
 from tensorlite.ops.filled import zeros_like
 from tensorlite.ops.shape import sum_to
 from tensorlite.state import state
-from tensorlite.tape import Leaf, Node, Output, Step
+from tensorlite.tape import Leaf, Node, Output, Step, outputs_of
 from tensorlite.tensor import Tensor
 
 
@@ -154,7 +154,7 @@ def _argument(node: Node, step: Step, source: str, key: Any, g: Any, values: lis
         return node.parents[key].shape
     if source == "y":
         out = node.saved[-1]  # type: ignore[index]
-        return tuple(map(Tensor, out)) if type(out) is tuple else Tensor(out, node)
+        return outputs_of(node, out) if type(out) is tuple else Tensor(out, node)
     if source == "several":
         return tuple(values[place] for place in key)
     return step.index

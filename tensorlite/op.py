@@ -52,8 +52,9 @@ class Op:
     raises what is wrong. `rules` gives, by input, the derivative: a function in Tensor ops whose parameter names
     say what the tape must save (``g`` the cotangent, ``y`` the output, else inputs and attributes by name). The last
     input of a `variadic` op stands for any number of like ones. `meaning`, where there is one, spells the op in other
-    ops, on tensors with elements: what a compiler fuses. `batch` says how the op maps over a batch where that does not
-    follow from its kind and attributes (`batch.rule_for`).
+    ops, on tensors with elements: what a compiler fuses; it gives None for inputs of which the op itself says as much,
+    or has a better kernel. `batch` says how the op maps over a batch where that does not follow from its kind and
+    attributes (`batch.rule_for`).
     """
 
     name: str

@@ -173,5 +173,10 @@ def _record_outputs(plan: Plan, parents: Sequence[Node | None], inputs: Sequence
         saved.append(out)
     node = Node(plan, parents, saved, attributes, (), out[0].dtype)
     node.attributes = {**attributes, "_outputs": tuple((array.shape, array.dtype) for array in out)}
+    return outputs_of(node, out)
+
+
+def outputs_of(node: Node, out: tuple[Any, ...]) -> tuple[Tensor, ...]:
+    """The outputs of an op's node as tensors; integers are constants."""
     return tuple(Tensor(array) if array.dtype.kind in "biu" else Tensor(array, Output(node, index, array))
                  for index, array in enumerate(out))

@@ -3,8 +3,8 @@
     before:  v1 = softmax(v0, axis=1)
     after:   v1 = max(v0, axis=(1,), keepdims=True); v2 = subtract(v0, v1); v3 = exp(v2); ...
 
-Requires a verified graph; ensures that no equation's op has a meaning, but for values without elements and ops whose
-meaning uses the op itself. Tests: tests/jit/test_passes.py.
+Requires a verified graph; ensures that no equation has a meaning, but for values without elements. Tests:
+tests/jit/test_passes.py.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ def spell_out(graph: Graph) -> Graph:
     equations: list[Equation] = []
     for equation in graph.equations:
         equation = substitute(equation, replaced)
-        if not _has_meaning(equation):
+        found = _spell(equation) if _may_be_spelled(equation) else None
+        if found is None:
             equations.append(equation)
             continue
-        made, outputs = _spell(equation)
+        made, outputs = found
         equations += made
         replaced.update(zip(equation.outputs, outputs, strict=True))
     return graph.with_equations(equations, [replaced.get(value, value) for value in graph.outputs])
 
 
-def _has_meaning(equation: Equation) -> bool:
-    """Whether an op has one that says more: that of ops with a bias is the same op without, and an addition."""
-    op = equation.op
-    if op.meaning is None or not all(value.size for value in (*equation.values, *equation.outputs)):
-        return False
-    return op.kind != "contract" or len(equation.inputs) == len(op.inputs)
+def _may_be_spelled(equation: Equation) -> bool:
+    """Whether an equation's op has a meaning, for values with elements."""
+    return equation.op.meaning is not None and all(v.size for v in (*equation.values, *equation.outputs))
 
 
-def _spell(equation: Equation) -> tuple[Sequence[Equation], Sequence[Value]]:
-    """The equations of a meaning, and the values that stand for the equation's outputs."""
+def _spell(equation: Equation) -> tuple[Sequence[Equation], Sequence[Value]] | None:
+    """The equations of a meaning, and the values that stand for the equation's outputs; None where it has none."""
     trace = Trace(line=equation.line)
     trace.values.update(equation.values)
     operands: list[Any] = [Tensor(x) if isinstance(x, Value) else x for x in equation.inputs]
     with tracing(trace), no_grad():
         made = equation.op.meaning(*operands, **equation.attributes)  # type: ignore[misc]
+    if made is None:
+        return None
     results = made if isinstance(made, tuple) else (made,)
     return trace.equations, [result.array for result in results]

@@ -49,10 +49,11 @@ def _of_weight(x: Shape, g: Shape, *, kernel: Shape, groups: int, **_: Any) -> S
 
 
 KERNELS: dict[str, Callable[..., Any]] = {
-    "matmul": prepared.kernel(matmul.plan_matmul, _of_matmul, _of_products),
-    "linear": prepared.kernel(matmul.plan_linear, _of_linear, _of_products),
-    "conv2d": prepared.kernel(conv.PLANS["conv2d"], conv.result_shape, _of_any),
-    "conv2d_data": prepared.kernel(conv.PLANS["conv2d_data"], _of_data, _of_any),
-    "conv2d_weight": prepared.kernel(conv.PLANS["conv2d_weight"], _of_weight, _of_any),
-    **{op: prepared.kernel(int8.PLANS[op], int8.SHAPES[op], _of_any, int8.result_dtype) for op in int8.PLANS},
+    "matmul": prepared.kernel(matmul.plan_matmul, prepared.alike(_of_matmul), _of_products),
+    "linear": prepared.kernel(matmul.plan_linear, prepared.alike(_of_linear), _of_products),
+    "conv2d": prepared.kernel(conv.PLANS["conv2d"], prepared.alike(conv.result_shape), _of_any),
+    "conv2d_data": prepared.kernel(conv.PLANS["conv2d_data"], prepared.alike(_of_data), _of_any),
+    "conv2d_weight": prepared.kernel(conv.PLANS["conv2d_weight"], prepared.alike(_of_weight), _of_any),
+    **{op: prepared.kernel(planner, int8.RESULTS[op], _of_any) for op, planner in int8.PLANS.items()},
 }
+"""Plans kept with their compiled kernels, for arrays that lie alike: what eager ops of large arrays run."""

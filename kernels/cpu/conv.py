@@ -452,7 +452,7 @@ def conv2d(
     arrays = (x, weight) if bias is None else (x, weight, bias)
     geometry: dict[str, Any] = {name: (n, n) for name, n in (("stride", stride), ("dilation", dilation))}
     geometry |= {"padding": ((padding, padding),) * 2, "groups": groups, "tile": tile}
-    found = prepared.run(_plan_conv2d, result_shape, arrays, **geometry)
+    found = prepared.kernel(_plan_conv2d, prepared.alike(result_shape), lambda _: 0.0)(*arrays, **geometry)
     if found is NotImplemented:
         types = " and ".join(f"{a.dtype.name}[{', '.join(map(str, a.shape))}]" for a in arrays)
         raise KernelError(f"conv2d: there is no native form for {types}, groups {groups}, tile {tile}")

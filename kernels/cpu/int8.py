@@ -20,7 +20,7 @@ from tensorlite.kernels.cpu import conv
 from tensorlite.kernels.cpu.conv_geometry import Images, Padding, Pair, Taps, pair
 from tensorlite.kernels.cpu.int8_images import Layer, Making, Windows, flip, windows, windows_across
 from tensorlite.kernels.cpu.matmul import band
-from tensorlite.kernels.cpu.prepared import Shape
+from tensorlite.kernels.cpu.prepared import Results, Shape
 from tensorlite.kernels.generated import gemm_loops, int8_direct_loops, int8_loops, int8_pack_loops
 from tensorlite.kernels.generated.conv_parts import MOST_TAPS
 from tensorlite.kernels.generated.gemm_loops import Epilogue, Schedule
@@ -359,9 +359,15 @@ def plan_conv2d(inputs: Sequence[Array], outputs: Sequence[Array], *, stride: Pa
 # What results look like: None where the op's body has something to say
 
 
-def result_dtype(arrays: Sequence[Any], attributes: dict[str, Any]) -> np.dtype[Any]:
-    """Return the dtype of an op's result: that of the last zero point, if sums are scaled."""
-    return arrays[-1].dtype if "scale" in attributes.get("extras", ()) else _INT32
+def _results(shape_of: Callable[..., Shape | None]) -> Results:
+    """Return how an op's result lies: of the dtype of the last zero point, if sums are scaled."""
+
+    def results(*arrays: Any, **attributes: Any) -> list[Array] | None:
+        shape = shape_of(*(array.shape for array in arrays), **attributes)
+        dtype = arrays[-1].dtype if "scale" in attributes.get("extras", ()) else _INT32
+        return None if shape is None else [Array.contiguous(dtype, shape)]
+
+    return results
 
 
 def _fits(zero: Shape, others: Sequence[Shape], extras: Sequence[str], m: int) -> bool:
@@ -393,10 +399,12 @@ def _packed_shape(weight: Shape, *, groups: int) -> Shape | None:
     return (Filters.of(weight, groups).size,) if fits else None
 
 
-SHAPES: dict[str, Callable[..., Shape | None]] = {
-    "quantized_matmul": _matmul_shape, "quantized_conv2d": _conv_shape, "pack_filters": _packed_shape,
-}  # fmt: skip
-"""The shapes of ops' results for those of their arrays."""
+RESULTS: dict[str, Results] = {
+    "quantized_matmul": _results(_matmul_shape),
+    "quantized_conv2d": _results(_conv_shape),
+    "pack_filters": _results(_packed_shape),
+}
+"""How ops' results lie, for their arrays."""
 
 PLANS: dict[str, Callable[..., Plan | None]] = {
     "quantized_matmul": plan_matmul,

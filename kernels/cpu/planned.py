@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tensorlite.kernels.cpu import (
+    attention,
     conv,
     index_stages,
     int8,
@@ -24,6 +25,7 @@ PLANS: dict[str, Callable[..., Plan | None]] = {
     **conv.PLANS,
     **int8.PLANS,
     **matmul.PLANS,
+    **attention.PLANS,
     **pool_stages.PLANS,
     **random_stages.PLANS,
     **scan_stages.PLANS,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from tensorlite.kernels.cpu import contract, index, norm, sort
+from tensorlite.kernels.cpu import attention, contract, index, norm, sort
 from tensorlite.kernels.generated import reduce
 from tensorlite.kernels.generated.elementwise import run as elementwise
 from tensorlite.kernels.generated.reducers import REDUCTIONS
@@ -16,6 +16,7 @@ __all__ = ["KERNELS", "elementwise"]
 KERNELS: dict[str, Callable[..., Any]] = {
     **{name: partial(reduce.run, name) for name in REDUCTIONS},
     **contract.KERNELS,
+    **attention.KERNELS,
     **norm.KERNELS,
     **index.KERNELS,
     **sort.KERNELS,

@@ -17,7 +17,7 @@ from tensorlite.kernels.scalar import atoms as a
 from tensorlite.kernels.scalar.approx import DOUBLE, LN2, SINGLE, Format, clamp, polynomial
 from tensorlite.kernels.scalar.definitions import define
 from tensorlite.kernels.scalar.expr import Expr, Operand
-from tensorlite.kernels.scalar.typing import FLOAT32, FLOAT64
+from tensorlite.kernels.scalar.typing import FLOAT32, FLOAT64, DType
 
 _LN2_TAIL = 2.3190468138462996e-17  # ln 2 - float64(ln 2)
 
@@ -219,3 +219,10 @@ def _cosh_double(x: Expr) -> Expr:
     shifted, r = _DOUBLE.reduce(clamp(abs(x), 0.0, 710.6), lower=2)
     half = 2 * (polynomial(r, _DOUBLE.exp) * _DOUBLE.scale(shifted))
     return half + 0.25 / half
+
+
+def exp_from_top(x: Expr, dtype: DType) -> Expr:
+    """exp of ``x <= 0`` or a little above, to 1.4 ulp, and 0 below -86 or -707: the weights of a softmax."""
+    e = {FLOAT32: _SINGLE, FLOAT64: _DOUBLE}[dtype]
+    shifted, r = e.reduce(x)
+    return a.where(x < e.small, 0.0, polynomial(r, _doubled(e.exp)) * e.scale(shifted))

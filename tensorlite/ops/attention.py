@@ -1,4 +1,4 @@
-"""Scaled dot-product attention, made of matrix products and a softmax, which a compiler fuses."""
+"""Scaled dot-product attention, as users call it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import math
 from typing import Any
 
 import ml_dtypes
+import numpy as np
 
 from tensorlite.declare import public
 from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
+from tensorlite.ops.attention_ops import _attention, causal_scores
 from tensorlite.ops.dropout import dropout
-from tensorlite.ops.elementwise import greater_equal, not_equal, where
+from tensorlite.ops.elementwise import not_equal, where
 from tensorlite.ops.linalg import matmul
 from tensorlite.ops.manipulation import repeat
-from tensorlite.ops.ranges import arange
 from tensorlite.ops.shape import permute_dims, reshape
 from tensorlite.ops.softmax import softmax
 from tensorlite.tensor import Tensor
@@ -40,32 +41,37 @@ def _check(query: Tensor, key: Tensor, value: Tensor) -> None:
         raise complaint(ShapeError, _NAME, f"key has {key.shape[-2]} tokens, value has {value.shape[-2]}", tensors)
 
 
-def _shared(query: Tensor, x: Tensor) -> Tensor:
-    """Keys or values of which every head serves a group of the queries' heads, once for each of these."""
-    heads, groups = query.shape[-3], x.shape[-3]
-    if groups == 0 or heads % groups:
-        raise complaint(ShapeError, _NAME, f"query has {heads} heads, which {groups} do not serve evenly",
-                        {"query": query, "key or value": x})
-    return x if heads == groups else repeat(x, heads // groups, axis=x.ndim - 3)
+def _grouped(query: Tensor, key: Tensor, value: Tensor, masks: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """The tensors with one more axis, along which heads of the queries share a head of keys and values."""
+    heads = query.shape[-3]
+    for x in (key, value):
+        if x.shape[-3] == 0 or heads % x.shape[-3]:
+            raise complaint(ShapeError, _NAME, f"query has {heads} heads, which {x.shape[-3]} do not serve evenly",
+                            {"query": query, "key or value": x})
+    groups = math.lcm(key.shape[-3], value.shape[-3])
+    key, value = (x if x.shape[-3] == groups else repeat(x, groups // x.shape[-3], axis=x.ndim - 3)
+                  for x in (key, value))
+
+    def parted(x: Tensor) -> Tensor:
+        inside = max(1, x.shape[-3] // groups)
+        return reshape(x, (*x.shape[:-3], x.shape[-3] // inside, inside, *x.shape[-2:]))
+    return [parted(x) for x in (query, key, value)], [parted(x) if x.ndim > 2 else x for x in masks]
 
 
 def _transposed(x: Tensor) -> Tensor:
     return permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 
 
-def _causal(scores: Tensor) -> Tensor:
-    """Scores of no token after the asking one: every row keeps its first, so that no row is empty."""
-    queries, keys = scores.shape[-2:]
-    rows = reshape(arange(queries, device=scores.device), (queries, 1))
-    return where(greater_equal(rows, arange(keys, device=scores.device)), scores, -math.inf)
+def _as_mask(mask: Any, dtype: np.dtype) -> Tensor:
+    """A mask, if it is one, with two axes at least."""
+    if not isinstance(mask, Tensor) or mask.dtype not in (bool_, dtype):
+        raise complaint(DTypeError, _NAME, f"attn_mask must be a tensor of bool or {dtype.name}", {"attn_mask": mask})
+    return mask if mask.ndim > 1 else reshape(mask, (*(1,) * (2 - mask.ndim), *mask.shape))
 
 
 def _masked(scores: Tensor, mask: Tensor) -> Tensor:
     """The weights that a mask leaves; a row of which it leaves nothing weighs nothing, and has no derivative."""
-    if not isinstance(mask, Tensor) or mask.dtype not in (bool_, scores.dtype):
-        raise complaint(DTypeError, _NAME, f"attn_mask must be a tensor of bool or {scores.dtype.name}",
-                        {"attn_mask": mask})
-    allowed = mask
+    allowed = mask = _as_mask(mask, scores.dtype)
     if mask.dtype != bool_:
         allowed = not_equal(mask, -math.inf)
         scores = scores + where(allowed, mask, 0)
@@ -80,7 +86,7 @@ def attention_weights(query: Tensor, key: Tensor, mask: Tensor | None = None, is
     scores = matmul(query * scale, _transposed(key))
     if mask is not None:
         return _masked(scores, mask)
-    return softmax(_causal(scores) if is_causal else scores, -1)
+    return softmax(causal_scores(scores) if is_causal else scores, -1)
 
 
 @public(method=False)
@@ -93,10 +99,11 @@ def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn
     to [..., L, S], is of bools, true where a query may look, or of numbers added to the scores; ``is_causal`` lets
     query i look at keys 0 to i. ``scale`` is ``1 / sqrt(E)`` unless given; ``dropout_p`` is the share of weights set to
     zero at random, always. A query that may look nowhere gets zeros. With ``enable_gqa`` each head of key and value
-    (their third axis from the end) serves as many heads of the query as needed.
+    (their third axis from the end) serves as many heads of the query as needed. Of many queries and without dropout,
+    the weights [..., L, S] are not in memory, nor for the first derivative: they are computed where they are used.
 
-    Vaswani et al., "Attention is all you need", 2017. Raises `ShapeError` and `DTypeError` where the tensors do not go
-    together, `ArgumentError` for a mask beside ``is_causal``.
+    Vaswani et al., "Attention is all you need", 2017; Dao et al., "FlashAttention", 2022. Raises `ShapeError` and
+    `DTypeError` where the tensors do not go together, `ArgumentError` for a mask beside ``is_causal``.
 
     >>> import tensorlite as tl
     >>> x = tl.tensor([[1.0, 0.0], [0.0, 1.0]])
@@ -108,9 +115,16 @@ def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn
     if is_causal and attn_mask is not None:
         raise complaint(ArgumentError, _NAME, "is_causal is a mask already", {"attn_mask": attn_mask},
                         "leave attn_mask out, or make it causal")
+    masks = [] if attn_mask is None else [_as_mask(attn_mask, query.dtype)]
+    heads = query.shape[-3] if enable_gqa else 0
     if enable_gqa:
-        key, value = _shared(query, key), _shared(query, value)
-    weights = attention_weights(query, key, attn_mask, is_causal, scale)
+        (query, key, value), masks = _grouped(query, key, value, masks)
+    scale = 1.0 / math.sqrt(max(query.shape[-1], 1)) if scale is None else scale
+    if isinstance(scale, Tensor):  # it may have a derivative
+        query, scale = query * scale, 1.0
     if dropout_p:
-        weights = dropout(weights, dropout_p, generator=generator)
-    return matmul(weights, value)
+        weights = attention_weights(query, key, masks[0] if masks else None, is_causal, scale)
+        out = matmul(dropout(weights, dropout_p, generator=generator), value)
+    else:
+        out, _ = _attention(query, key, value, *masks, causal=is_causal, scale=float(scale))
+    return reshape(out, (*out.shape[:-4], heads, *out.shape[-2:])) if enable_gqa else out

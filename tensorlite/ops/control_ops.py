@@ -7,8 +7,6 @@ it applies its equations to them. Inputs of all graphs of an equation are the sa
 
 from __future__ import annotations
 
-import threading
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +17,7 @@ from tensorlite.eager import one_device
 from tensorlite.modes import run_with
 from tensorlite.op import OPS, Sample
 from tensorlite.ops.batched_control import cond_rule, scan_rule, while_rule
+from tensorlite.ops.joint import jointly
 from tensorlite.state import state
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import DIFFERENTIABLE, TensorType
@@ -85,40 +84,6 @@ def _scan_type(*operands: TensorType, body: Any, carries: int, slices: int, leng
 # --- derivatives --------------------------------------------------------------------------------------------------
 
 
-class _Memo(threading.local):
-    """The latest equation whose derivative was taken: its node, its cotangents, and those that it gives its operands.
-
-    What the walk does not ask for goes with the cotangents that it was computed from.
-    """
-
-    node: Callable[[], Any] = staticmethod(lambda: None)
-    given: tuple[weakref.ref[Tensor], ...] = ()
-    found: dict[int, Tensor] = {}
-
-    def recall(self, g: tuple[Tensor, ...]) -> dict[int, Tensor]:
-        """What is known already for these cotangents of the node that the walk is at."""
-        same = self.node() is state.walking is not None and len(self.given) == len(g)
-        return self.found if same and all(ref() is x for ref, x in zip(self.given, g, strict=True)) else {}
-
-    def keep(self, g: tuple[Tensor, ...], found: dict[int, Tensor]) -> None:
-        """Remembers cotangents for as long as those that they were computed from live."""
-        if state.walking is not None:
-            self.node, self.found = weakref.ref(state.walking), found
-            self.given = tuple(weakref.ref(x, lambda _: found.clear()) for x in g)
-
-
-_memo = _Memo()
-
-
-def _jointly(g: tuple[Tensor, ...], index: int, compute: Callable[[], dict[int, Tensor]]) -> Tensor | None:
-    """One operand's cotangent; those of all operands come from one computation for each visit of the walk."""
-    found = _memo.recall(g)
-    if index not in found:
-        found = {i: Tensor(x.array, x.node) for i, x in compute().items()}
-        _memo.keep(g, found)
-    return found.pop(index, None)
-
-
 def _chosen(tensors: Sequence[Tensor], start: int = 0) -> list[int]:
     """The places, counted from ``start``, of the tensors that cotangents are asked for."""
     return [i for i, x in enumerate(tensors, start) if x.node is not None and x.dtype in DIFFERENTIABLE]
@@ -149,7 +114,7 @@ def _pullback(graph: Any, given: Sequence[Tensor], chosen: Sequence[int], wanted
 
 def _cond_vjp(g: tuple[Tensor, ...], index: int, pred: Tensor, operands: tuple[Tensor, ...], true: Any,
               false: Any) -> Tensor | None:
-    return _jointly(g, index - 1, lambda: _cond_cotangents(g, pred, operands, true, false))
+    return jointly(g, index - 1, lambda: _cond_cotangents(g, pred, operands, true, false))
 
 
 def _cond_cotangents(g: tuple[Tensor, ...], pred: Tensor, operands: tuple[Tensor, ...], true: Any,
@@ -171,7 +136,7 @@ def _while_loop_vjp(g: tuple[Tensor, ...], operands: tuple[Tensor, ...]) -> Tens
 
 def _scan_vjp(g: tuple[Tensor, ...], y: tuple[Tensor, ...], index: int, operands: tuple[Tensor, ...], body: Any,
               carries: int, slices: int, length: int, reverse: bool, kept: bool) -> Tensor | None:
-    return _jointly(g, index, lambda: _scan_cotangents(g, y, operands, body, carries, slices, length, reverse, kept))
+    return jointly(g, index, lambda: _scan_cotangents(g, y, operands, body, carries, slices, length, reverse, kept))
 
 
 def _scan_cotangents(g: tuple[Tensor, ...], y: tuple[Tensor, ...], operands: tuple[Tensor, ...], body: Any,

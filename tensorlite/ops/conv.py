@@ -79,9 +79,10 @@ def _geometry(stride: Pair = _ONE, padding: Padding = _NONE, dilation: Pair = _O
     return {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
 
 
-def _conv2d_meaning(x: Tensor, weight: Tensor, *bias: Tensor, **geometry: Any) -> Tensor:
-    product = _conv2d(x, weight, **geometry)
-    return apply(OPS["add"], product, _reshape(bias[0], shape=(bias[0].size, 1, 1))) if bias else product
+def _conv2d_meaning(x: Tensor, weight: Tensor, *bias: Tensor, **geometry: Any) -> Tensor | None:
+    if not bias:
+        return None
+    return apply(OPS["add"], _conv2d(x, weight, **geometry), _reshape(bias[0], shape=(bias[0].size, 1, 1)))
 
 
 def _conv2d_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -> tuple[Any, Any]:

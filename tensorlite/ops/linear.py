@@ -44,9 +44,8 @@ def _weight_vjp(g: Tensor, x: Tensor) -> Tensor:
     return _matmul(_permute_dims(_rows(g), axes=(1, 0)), _rows(x))
 
 
-def _linear_meaning(x: Tensor, weight: Tensor, *bias: Tensor) -> Tensor:
-    product = _linear(x, weight)
-    return apply(OPS["add"], product, bias[0]) if bias else product
+def _linear_meaning(x: Tensor, weight: Tensor, *bias: Tensor) -> Tensor | None:
+    return apply(OPS["add"], _linear(x, weight), bias[0]) if bias else None
 
 
 def _linear_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -> tuple[Any, Any]:

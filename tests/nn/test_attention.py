@@ -10,6 +10,7 @@ import tensorlite as tl
 from tensorlite import nn
 from tensorlite.errors import ArgumentError, DTypeError, ShapeError
 from tensorlite.nn import functional as F
+from tensorlite.ops.attention import attention_weights
 
 SHAPES = {"plain": ((4, 3), (5, 3), (5, 2)), "heads": ((2, 3, 4, 8), (2, 3, 6, 8), (2, 3, 6, 4)),
           "batch": ((3, 5, 4), (3, 5, 4), (3, 5, 4)), "one": ((1, 1), (1, 1), (1, 1))}
@@ -67,6 +68,125 @@ def test_heads_of_keys_serve_groups_of_queries():
             draw(2, 6, 4, 3), draw(2, 2, 5, 3), draw(2, 3, 5, 3)[:, :2], terms=64, second=False)
 
 
+#: What kernels of their own compute, tails in every dimension, forms as layers have them.
+LARGE = {
+    "plain": ((2, 3, 150, 20), (2, 3, 70, 20), (2, 3, 70, 12), {}),
+    "causal": ((2, 3, 70, 16), (2, 3, 150, 16), (2, 3, 150, 16), {"is_causal": True}),
+    "causal, fewer keys": ((2, 150, 33), (2, 70, 33), (2, 70, 65), {"is_causal": True}),
+    "scaled": ((2, 100, 40), (2, 100, 40), (2, 100, 80), {"scale": 0.3}),
+    "grouped": ((2, 6, 90, 16), (2, 2, 50, 16), (2, 2, 50, 24), {"enable_gqa": True}),
+    "grouped, causal": ((2, 6, 90, 16), (2, 3, 90, 16), (2, 3, 90, 24), {"enable_gqa": True, "is_causal": True}),
+}
+
+
+def large_mask(kind, shape, keys):
+    """A mask for queries of a shape, of bools, numbers, one for each head, or of paddings."""
+    *stack, queries, _ = shape
+    shape = {"padding": (stack[0], *(1,) * (len(stack) - 1), 1, keys), "heads": (*stack, queries, keys)}.get(
+        kind, (queries, keys))
+    allowed = np.random.default_rng(3).random(shape) < 0.7
+    return np.where(allowed, np.random.default_rng(4).standard_normal(shape), -np.inf) if kind == "float" else allowed
+
+
+@pytest.mark.parametrize("jit", [False, True], ids=["eager", "jit"])
+@pytest.mark.parametrize("name", LARGE)
+def test_large_attention_agrees_with_torch(name, jit):
+    from nn.against_torch import compare, draw, torch
+    *shapes, options = LARGE[name]
+    ours = lambda *x: F.scaled_dot_product_attention(*x, **options)
+    compare(tl.jit(ours) if jit else ours, lambda *x: torch.nn.functional.scaled_dot_product_attention(*x, **options),
+            *(draw(*shape, seed=place) for place, shape in enumerate(shapes)), terms=256, second=False)
+
+
+@pytest.mark.parametrize("kind", ["bool", "float", "heads", "padding"])
+@pytest.mark.parametrize("name", ["plain", "grouped"])
+def test_large_masked_attention_agrees_with_torch(name, kind):
+    from nn.against_torch import compare, draw, torch
+    *shapes, options = LARGE[name]
+    mask = large_mask(kind, shapes[0], shapes[1][-2])
+    mask[..., 0] = mask[..., 0] | True if mask.dtype == bool else 0.0  # PyTorch's of a row of nothing are NaN in some
+    theirs = lambda *x: torch.nn.functional.scaled_dot_product_attention(*x, torch.tensor(mask), **options)
+    compare(lambda *x: F.scaled_dot_product_attention(*x, tl.tensor(mask), **options), theirs,
+            *(draw(*shape, seed=place) for place, shape in enumerate(shapes)), terms=256, second=False)
+
+
+def test_second_derivatives_of_large_attention_agree_with_those_of_torchs_formula():
+    from nn.against_torch import compare, draw, torch
+
+    def formula(q, k, v):
+        allowed = torch.ones(90, 90, dtype=torch.bool).tril()
+        return (q @ k.mT / 16**0.5).masked_fill(~allowed, -torch.inf).softmax(-1) @ v
+
+    compare(lambda *x: F.scaled_dot_product_attention(*x, is_causal=True), formula, draw(2, 90, 16), draw(2, 90, 16),
+            draw(2, 90, 16), terms=256)
+
+
+def test_a_large_mask_of_numbers_has_derivatives_however_it_broadcasts():
+    from nn.against_torch import compare, draw, torch
+    for shape in ((3, 60, 70), (60, 70), (70,), (3, 1, 70)):
+        compare(F.scaled_dot_product_attention, torch.nn.functional.scaled_dot_product_attention, draw(3, 60, 16),
+                draw(3, 70, 16), draw(3, 70, 8), draw(*shape), terms=256, second=False)
+
+
+def test_a_scale_that_is_learned_has_its_derivative():
+    from nn.against_torch import compare, draw, torch
+    compare(lambda q, k, v, scale: F.scaled_dot_product_attention(q, k, v, scale=scale),
+            lambda q, k, v, scale: torch.nn.functional.scaled_dot_product_attention(q * scale, k, v, scale=1.0),
+            draw(2, 60, 16), draw(2, 60, 16), draw(2, 60, 16), np.array(0.3), terms=256, second=False)
+
+
+def test_a_mask_that_is_tracked_outside_of_vmap_has_its_derivative():
+    rng = np.random.default_rng(0)
+    q, k, v, mask = (tl.tensor(rng.standard_normal(s)) for s in ((3, 50, 8), (3, 50, 8), (3, 50, 8), (50, 50)))
+
+    def mapped(mask):
+        return (tl.vmap(lambda q, k, v: F.scaled_dot_product_attention(q, k, v, mask))(q, k, v)**2).sum()
+
+    direct = tl.grad(lambda mask: (F.scaled_dot_product_attention(q, k, v, mask)**2).sum())(mask)
+    assert float(tl.abs(direct).sum().item()) > 0
+    assert_close(tl.grad(mapped)(mask), direct, terms=256)
+
+
+def test_transforms_of_large_attention_are_those_of_its_formula():
+    rng = np.random.default_rng(0)
+    arrays = [tl.tensor(rng.standard_normal((2, 60, 8))) for _ in range(3)]
+    attend = lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    formula = lambda q, k, v: tl.matmul(attention_weights(q, k, is_causal=True), v)
+    assert_close(tl.vmap(attend)(*arrays), attend(*arrays), terms=256)
+    loss = lambda f: lambda *x: (f(*x)**2).sum()
+    expected = tl.grad(loss(formula), (0, 1, 2))(*arrays)
+    for f in (attend, tl.vmap(attend)):
+        for found, wanted in zip(tl.grad(loss(f), (0, 1, 2))(*arrays), expected, strict=True):
+            assert_close(found, wanted, terms=256)
+
+
+def test_heads_in_their_places_are_not_copied():
+    """[batch, tokens, heads, features], seen as layers see it: one stage forward, one backward, no copies."""
+    x = tl.ones((2, 64, 3, 4, 16))
+
+    @tl.jit
+    def attend(x):
+        q, k, v = (x[:, :, part].permute_dims((0, 2, 1, 3)) for part in range(3))
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+
+    attend(x)
+    assert [step.form for step in attend.explain().steps] == ["attention"]
+
+
+def test_memory_is_far_below_that_of_all_scores():
+    batch, heads, tokens, features = 1, 2, 2048, 16
+    rng = np.random.default_rng(0)
+    x = [tl.tensor(rng.standard_normal((batch, heads, tokens, features), np.float32), requires_grad=True)
+         for _ in range(3)]
+
+    @tl.jit
+    def step(q, k, v):
+        return tl.autograd.grad((F.scaled_dot_product_attention(q, k, v, is_causal=True)**2).sum(), (q, k, v))
+
+    step(*x)
+    assert step.memory()["arena"] < batch * heads * tokens * tokens * 4 / 32
+
+
 @pytest.mark.parametrize("dtype", [tl.float16, tl.bfloat16, tl.float32])
 def test_attention_holds_the_dtype(dtype):
     rng = np.random.default_rng(0)
@@ -100,6 +220,9 @@ def test_nothing_to_look_at_and_nobody_looking():
     ({"value": tl.ones((5, 2), dtype=tl.float64)}, DTypeError, "query, key and value must be floating, and of one"),
     ({"key": np.ones((5, 3))}, DTypeError, "key must be a tensor, not ndarray"),
     ({"attn_mask": tl.ones((4, 5), dtype=tl.int64)}, DTypeError, "attn_mask must be a tensor of bool or float32"),
+    ({"attn_mask": tl.ones((3, 5))}, ShapeError, "attn_mask [3, 5] does not broadcast to [..., 4, 5]"),
+    ({"query": tl.ones((3, 4, 3)), "key": tl.ones((2, 5, 3))}, ShapeError,
+     "stacks [3] and [2] and [] do not broadcast"),
     ({"attn_mask": tl.ones((4, 5)), "is_causal": True}, ArgumentError, "is_causal is a mask already"),
     ({"query": tl.ones((3, 4, 3)), "key": tl.ones((2, 5, 3)), "value": tl.ones((2, 5, 3)), "enable_gqa": True},
      ShapeError, "query has 3 heads, which 2 do not serve evenly")])

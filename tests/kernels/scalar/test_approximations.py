@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tensorlite.kernels import scalar as s
+from tensorlite.kernels.scalar.approx_exp import exp_from_top
 
 SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0]
@@ -232,3 +233,16 @@ def test_every_atom_of_floats_has_a_native_form():
             types = dict.fromkeys(names, dtype) | ({"a": np.dtype(bool)} if atom.name == "where" else {})
             if atom.accepts not in ("integer", "whole") and (atom.name, dtype) not in without:
                 assert s.lower(call, types).dtype == s.infer(call, types)
+
+
+@pytest.mark.parametrize(("dtype", "smallest", "ulp"), [(SINGLE, -86.0, 1.3), (DOUBLE, -707.0, 1.4)])
+def test_exp_from_the_top(dtype, smallest, ulp):
+    """The exponential of weights: as exact as exp up to 1, zero far below, and a NaN is not lost."""
+    typed = s.lower(exp_from_top(s.Var("a"), dtype), {"a": dtype})
+    x = np.concatenate([np.linspace(smallest, 1, 200001), np.linspace(-1, 1, 20001)]).astype(dtype)
+    truth = np.exp(x.astype(np.longdouble))
+    with np.errstate(all="ignore"):
+        assert_within("exp_from_top", ulp, s.evaluate_typed(typed, {"a": x}), truth, x)
+        few = np.array([0, -np.inf, 1.01 * smallest, np.finfo(dtype).min, np.nan], dtype)
+        special = s.evaluate_typed(typed, {"a": few})
+    assert np.array_equal(special, np.array([1, 0, 0, 0, np.nan], dtype), equal_nan=True)
