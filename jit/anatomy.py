@@ -22,10 +22,8 @@ from tensorlite.jit.placing import Placed, placed
 from tensorlite.jit.program import Edge, Native
 from tensorlite.jit.roofline import Machine, machine
 from tensorlite.jit.space import is_relabel
-from tensorlite.kernels import llvm
 from tensorlite.kernels.cpu import native, team
-from tensorlite.kernels.loop_text import text as loop_text
-from tensorlite.kernels.verify import verify
+from tensorlite.kernels.generated import launch
 
 _QUIET = frozenset({"cast", "copy", "reshape", "broadcast_to"})
 _DOUBLE = ("float64", "complex128")
@@ -117,13 +115,13 @@ class Kernel:
 
     @cached_property
     def loops(self) -> str:
-        """The text of its loops; empty for an edge."""
-        return loop_text(self.step.stage.build()) if isinstance(self.step, Native) else ""
+        """The text of its loops, or of its Python function; empty for an edge."""
+        return launch.source_of(self.step.stage.build()) if isinstance(self.step, Native) else ""
 
     @cached_property
     def llvm(self) -> str:
         """The text of the LLVM module that the loops become; empty for an edge."""
-        return llvm.emit(verify(self.step.stage.build()), llvm.host()) if isinstance(self.step, Native) else ""
+        return launch.module_of(self.step.stage.build()) if isinstance(self.step, Native) else ""
 
     @cached_property
     def assembly(self) -> str:

@@ -16,8 +16,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tensorlite.kernels import loops
+from tensorlite.kernels.irregular import kernel as irregular
 
 DType: TypeAlias = np.dtype[Any]
+Build: TypeAlias = Callable[[], "loops.Kernel | irregular.Kernel"]
+"""Makes a kernel, in the loop language or as a Python function."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class Stage:
     """
 
     key: str
-    build: Callable[[], loops.Kernel]
+    build: Build
     reads: tuple[int, ...]
     writes: tuple[int, ...]
     numbers: bytes

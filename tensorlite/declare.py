@@ -78,13 +78,14 @@ def _face(op: Elementwise) -> Callable[..., Any]:
 
 def primitive(kind: str, *, type: Callable[..., Any] | None = None,
               vjp: Mapping[str, Callable[..., Any]] | None = None, samples: Sequence[Sample] = (),
-              meaning: Callable[..., Any] | None = None, batch: Callable[..., Any] | None = None) -> Any:
+              meaning: Callable[..., Any] | None = None, batch: Callable[..., Any] | None = None,
+              native_size: int | None = None) -> Any:
     """Declares a structured op by a body on arrays, ``body(xp, *inputs, *, attributes)``.
 
     ``kind`` is what the compiler decides from (`op.KINDS`), ``type`` maps input types to the output's, ``vjp`` holds
     one rule an input in Tensor ops, ``samples`` the calls that generated tests make, ``meaning`` says the op in other
-    Tensor ops, ``batch`` is its rule for `vmap` where none follows from kind and attributes. What it returns applies
-    the op.
+    Tensor ops, ``batch`` is its rule for `vmap` where none follows from kind and attributes, and ``native_size`` says
+    from how many elements on kernels are worth it where that is not usual. What it returns applies the op.
     """
     if kind not in KINDS:
         raise errors.InternalError(f"no kind of op is called {kind!r}; there are {', '.join(KINDS)}")
@@ -96,7 +97,7 @@ def primitive(kind: str, *, type: Callable[..., Any] | None = None,
                 attributes=tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY),
                 variadic=any(p.kind is p.VAR_POSITIONAL for p in parameters),
                 type_rule=type, rules=dict(vjp or {}), samples=tuple(samples), meaning=meaning,
-                batch=batch)
+                batch=batch, native_size=native_size)
         _check_names(op)
         op.run = runner(op)
         OPS[op.name] = op

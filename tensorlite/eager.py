@@ -187,9 +187,10 @@ def _structured(op: Op) -> Callable[..., Any]:
     if op.kind == "contract":
         return _contraction(op)
     body, name = op.body, op.name
+    size = op.native_size or NATIVE_SIZE
 
     def run(*arrays: Any, **attributes: Any) -> Any:
-        if arrays and type(arrays[0]) is ndarray and _all_small(arrays):
+        if arrays and type(arrays[0]) is ndarray and _all_small(arrays, size):
             out = state.quiet(body, np, *arrays, **attributes)
         else:
             out = state.quiet(_on_device, name, body, arrays, attributes)
@@ -233,9 +234,9 @@ def _on_one_thread(body: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _all_small(arrays: Sequence[Any]) -> bool:
+def _all_small(arrays: Sequence[Any], size: int) -> bool:
     for array in arrays:
-        if type(array) is not ndarray or array.size >= NATIVE_SIZE:
+        if type(array) is not ndarray or array.size >= size:
             return False
     return True
 

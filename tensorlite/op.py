@@ -54,7 +54,8 @@ class Op:
     input of a `variadic` op stands for any number of like ones. `meaning`, where there is one, spells the op in other
     ops, on tensors with elements: what a compiler fuses; it gives None for inputs of which the op itself says as much,
     or has a better kernel. `batch` says how the op maps over a batch where that does not follow from its kind and
-    attributes (`batch.rule_for`).
+    attributes (`batch.rule_for`). ``native_size`` says from how many elements on kernels are worth a call where that is
+    not as for most ops.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Op:
     samples: tuple[Sample, ...] = ()
     meaning: Callable[..., Any] | None = None
     batch: Callable[..., Any] | None = None
+    native_size: int | None = None
     run: Callable[..., Any] = field(init=False, repr=False)
     plans: dict[Any, Any] = field(init=False, repr=False, default_factory=dict)
 

@@ -12,6 +12,9 @@ from tensorlite.jit.graph import Equation, Graph, Value
 from tensorlite.jit.rewrite import Rewriter, rewrite
 from tensorlite.op import OPS
 
+#: What gives a single element as it is.
+_REDUCTIONS = frozenset({"sum", "mean", "prod", "max", "min", "any", "all"})
+
 
 def simplify(graph: Graph) -> Graph:
     """Applies every rule of `RULES`."""
@@ -80,11 +83,14 @@ def broadcast_of_broadcast_is_broadcast(state: Rewriter, equation: Equation) -> 
     return None if inner is None else state.emit("broadcast_to", inner.inputs[0], **equation.attributes)
 
 
-def sum_over_no_axes_is_x(state: Rewriter, equation: Equation) -> Value | None:
-    """``sum(x, axis=()) = x``."""
-    if not _is(equation, "sum") or equation.attributes["axis"] != ():
+def sum_of_one_is_reshape(state: Rewriter, equation: Equation) -> Value | None:
+    """``sum(x, axis) = reshape(x)`` over axes of extent 1, or none, and so for the other reductions that keep one."""
+    if equation.op.name not in _REDUCTIONS or not _is(equation, equation.op.name):
         return None
-    return _same_type(equation, equation.inputs[0])
+    x, output = equation.inputs[0], equation.outputs[0]
+    if not isinstance(x, Value) or x.dtype != output.dtype or x.size != output.size or not x.size:
+        return None
+    return _same_type(equation, x) or state.emit("reshape", x, shape=output.shape)
 
 
 def times_1_is_x(state: Rewriter, equation: Equation) -> Value | None:
@@ -115,6 +121,6 @@ def conj_of_real_is_x(state: Rewriter, equation: Equation) -> Value | None:
 
 RULES = (
     identity_of_x_is_x, cast_to_own_dtype_is_x, reshape_to_own_shape_is_x, reshape_of_reshape_is_reshape,
-    permute_in_order_is_x, permute_of_permute_is_permute, broadcast_of_broadcast_is_broadcast, sum_over_no_axes_is_x,
+    permute_in_order_is_x, permute_of_permute_is_permute, broadcast_of_broadcast_is_broadcast, sum_of_one_is_reshape,
     times_1_is_x, minus_minus_x_is_x, conj_of_real_is_x,
 )

@@ -145,6 +145,12 @@ def _emit(ir: str, speed: int, machine: Any = None, context: Any = None) -> byte
     return code
 
 
+def optimise(ir: str, speed: int = 2) -> str:
+    """Return the text of a module after LLVM's passes."""
+    with _lock:
+        return str(_optimise(ir, speed))
+
+
 def emit_assembly(ir: str, triple: str | None = None, cpu: str = "", features: str = "") -> str:
     """Return ``ir`` as assembly for this machine, or for another ``triple`` (AArch64, NVPTX as PTX text, ...)."""
     with _lock:
@@ -225,13 +231,17 @@ def _load(code: bytes, names: tuple[str, ...]) -> tuple[int, ...]:
 
 def _resolve(code: bytes) -> None:
     """Raise unless every symbol that the object needs exists: LLVM would end the process instead."""
-    binding = _binding()
     for symbol in undefined_symbols(code):
-        if symbol in PROVIDERS and symbol not in _provided:
-            binding.add_symbol(symbol, PROVIDERS[symbol]())
-            _provided.add(symbol)
-        if symbol not in _provided and binding.address_of_symbol(symbol) is None:
+        provide_symbol(symbol)
+        if symbol not in _provided and _binding().address_of_symbol(symbol) is None:
             raise KernelError(f"native.compile: the kernel calls {symbol!r}, which this process does not have")
+
+
+def provide_symbol(symbol: str) -> None:
+    """Tell LLVM where a function of ours is, if it is one of `PROVIDERS`."""
+    if symbol in PROVIDERS and symbol not in _provided:
+        _binding().add_symbol(symbol, PROVIDERS[symbol]())
+        _provided.add(symbol)
 
 
 def undefined_symbols(code: bytes) -> Iterator[str]:

@@ -6,11 +6,14 @@ from collections.abc import Callable
 
 from tensorlite.kernels.cpu import (
     attention,
+    box_stages,
     conv,
+    extreme_stages,
     index_stages,
     int8,
     matmul,
     movement_stages,
+    order_stages,
     pool_stages,
     random_stages,
     scan_stages,
@@ -29,4 +32,7 @@ PLANS: dict[str, Callable[..., Plan | None]] = {
     **pool_stages.PLANS,
     **random_stages.PLANS,
     **scan_stages.PLANS,
+    **order_stages.PLANS,
+    **box_stages.PLANS,
+    **extreme_stages.PLANS,
 }

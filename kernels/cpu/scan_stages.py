@@ -1,4 +1,4 @@
-"""Running sums and products without Python; those of half precision in float32."""
+"""Running sums, products and recurrences without Python; those of half precision in float32."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from tensorlite.kernels import loops
 from tensorlite.kernels.cpu.movement_stages import is_native
 from tensorlite.kernels.generated import rows, scan_loops
 from tensorlite.kernels.generated.layout import Axis
@@ -17,25 +18,39 @@ _NANOSECONDS = 1.0  # of one thread for an element: a sum waits for the one befo
 
 
 def _plan(inputs: Sequence[Array], outputs: Sequence[Array], *, axis: int, product: bool) -> Plan | None:
-    (x,), (out,) = inputs, outputs
+    return _scan(inputs, outputs[0], axis, ("x",), f"scan {product}",
+                 lambda dtype, wide, *rest: scan_loops.scanned(dtype, wide, product, *rest))  # fmt: skip
+
+
+def plan_linear_scan(inputs: Sequence[Array], outputs: Sequence[Array], *, axis: int) -> Plan | None:
+    """A recurrence whose factors and terms are given."""
+    return _scan(inputs, outputs[0], axis, ("factor", "term"), "recurrence", scan_loops.recurrence)
+
+
+def _scan(
+    inputs: Sequence[Array], out: Array, axis: int, names: tuple[str, ...], name: str,
+    build: Callable[..., loops.Kernel],
+) -> Plan | None:  # fmt: skip
+    """Return the plan of a kernel that walks an axis from its beginning; ``build`` makes it from dtypes and rows."""
     if not out.size:
         return Plan(())
-    if not is_native(x.dtype) or x.dtype != out.dtype or x.dtype.kind == "b":
+    dtype, arrays = out.dtype, (*inputs, out)
+    if not is_native(dtype) or dtype.kind == "b" or any(x.dtype != dtype or x.shape != out.shape for x in inputs):
         return None
-    wide = np.dtype(np.float32) if x.dtype.itemsize == 2 and x.dtype.kind not in "iu" else x.dtype
-    axes = [Axis(x.shape[d], (x.strides[d], out.strides[d])) for d in range(x.ndim) if d != axis]
-    plan, merged = rows.walk(("x", "out"), axes)
-    by_vectors = plan.runs == "uu" and merged[-1].extent >= _FEW
-    length = x.shape[axis]
-    values = rows.numbers(plan, merged, [0, 0], max(1, rows.TASK // length), 128)
-    own = (length, x.strides[axis], out.strides[axis])
-    key = f"scan {x.dtype.name} {product} {plan} {by_vectors}"
-    stage = Stage(key, lambda: scan_loops.scanned(x.dtype, wide, product, plan, by_vectors), (0,), (1,),
-                  pack(*values, *own), out.size * _NANOSECONDS)  # fmt: skip
+    wide = np.dtype(np.float32) if dtype.itemsize == 2 and dtype.kind not in "iu" else dtype
+    axes = [Axis(n, tuple(x.strides[d] for x in arrays)) for d, n in enumerate(out.shape) if d != axis]
+    plan, merged = rows.walk((*names, "out"), axes)
+    by_vectors = set(plan.runs) == {"u"} and merged[-1].extent >= _FEW
+    length = out.shape[axis]
+    values = rows.numbers(plan, merged, [0] * len(arrays), max(1, rows.TASK // length), 128)
+    own = (length, *(x.strides[axis] for x in arrays))
+    stage = Stage(f"{name} {dtype.name} {plan} {by_vectors}", lambda: build(dtype, wide, plan, by_vectors),
+                  tuple(range(len(inputs))), (len(inputs),), pack(*values, *own), out.size * _NANOSECONDS)  # fmt: skip
     return Plan((stage,))
 
 
 PLANS: dict[str, Callable[..., Plan | None]] = {
     "cumulative_sum": partial(_plan, product=False),
     "cumulative_prod": partial(_plan, product=True),
+    "linear_scan": plan_linear_scan,
 }

@@ -13,10 +13,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tensorlite.kernels.cpu import allocator, box_stages, order_stages, stages
+from tensorlite.kernels.cpu.row_stages import bits, builder
+from tensorlite.kernels.irregular import sets
+from tensorlite.kernels.irregular.keys import meaning
+from tensorlite.kernels.stage import Plan, Stage, pack
+
 Array = npt.NDArray[Any]
 
 _POSITION_BITS = 32
 _LOW = np.uint64((1 << _POSITION_BITS) - 1)
+_NATIVE = 1 << 16  # elements from which on counting digits natively beats that, 5.2 against 10.1 ms for 10^6 float32,
+_LONG_ROW = 192  # in rows of so many at least
 _QUERIES = 1 << 12  # from so many on they are looked up in order: the branches are foreseen, the cache lines warm
 
 
@@ -34,6 +42,10 @@ def argsort(x: Array, *, axis: int, descending: bool, stable: bool = True) -> Ar
     """Return the positions, int64, that sort ``x`` along an axis; equal elements stay in their order."""
     if not _sortable(x, axis):
         return NotImplemented
+    if x.size >= _NATIVE and x.shape[axis] >= _LONG_ROW:
+        found = _argsort_natively(x, axis=axis, descending=descending)
+        if found is not NotImplemented:
+            return found
     keys = _keys(x)
     if descending:
         keys = ~keys
@@ -67,15 +79,45 @@ def unique(x: Array) -> tuple[Array, Array, Array]:
     if not _sortable(flat, 0):
         return NotImplemented
     order = argsort(flat, axis=0, descending=False)
-    ascending = flat[order]
-    starts = np.concatenate(([True], ascending[1:] != ascending[:-1]))
-    first = np.flatnonzero(starts)
-    inverse = np.empty(flat.shape, np.int64)
-    inverse[order] = np.cumsum(starts) - 1
-    return order[first], inverse.reshape(x.shape), np.diff(first, append=flat.size)
+    first, inverse, counts, found = (allocator.empty((n,), np.int64) for n in (flat.size, flat.size, flat.size, 1))
+    arrays = [np.ascontiguousarray(flat), np.ascontiguousarray(order), first, inverse, counts, found]
+    stages.run(_telling_apart(flat), arrays, threads=1)
+    number = int(found[0])
+    return first[:number].copy(), inverse.reshape(x.shape), counts[:number].copy()
 
+
+def _telling_apart(flat: Array) -> Plan:
+    types = (bits(flat.dtype), *("int64",) * 5)
+    numbers = (flat.size, *meaning(flat.dtype, False))
+    build = builder(sets.tell_apart, *types, numbers=len(numbers))
+    return Plan((Stage(f"tell_apart {types[0]}", build, (0, 1), (2, 3, 4, 5), pack(*numbers), 5.0 * flat.size),))
+
+
+def _by_plan(plan: Callable[..., Plan | None], shape: Callable[..., tuple[int, ...]], dtype: Any) -> Callable[..., Any]:
+    """Return the kernel of an op by the plan that compiled graphs have too."""
+
+    def run(*arrays: Array, **attributes: Any) -> Any:
+        if any(step % x.itemsize for x in arrays for step in x.strides) or not all(x.flags.aligned for x in arrays):
+            return NotImplemented
+        out = allocator.empty(shape(*arrays, **attributes), dtype)
+        found = plan([stages.described(x) for x in arrays], [stages.described(out)], **attributes)
+        if found is None:
+            return NotImplemented
+        stages.run(found, [*arrays, out])
+        return out
+
+    return run
+
+
+def _first_shape(x: Array, *, axis: int, k: int, **_: Any) -> tuple[int, ...]:
+    return (*x.shape[:axis], k, *x.shape[axis + 1 :])
+
+
+_argsort_natively = _by_plan(order_stages.plan_argsort, lambda x, **_: x.shape, np.int64)
 
 KERNELS: dict[str, Callable[..., Any]] = {
+    "first": _by_plan(order_stages.PLANS["first"], _first_shape, np.int64),
+    "unsuppressed": _by_plan(box_stages.PLANS["unsuppressed"], lambda x, order, groups, **_: order.shape, np.bool_),
     "sort": sort,
     "argsort": argsort,
     "searchsorted": searchsorted,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tensorlite.kernels.cpu import allocator
 from tensorlite.kernels.generated import launch
 from tensorlite.kernels.stage import Array, Plan
 
@@ -27,7 +28,7 @@ def run(plan: Plan, arrays: Sequence[npt.NDArray[Any]], threads: int | None = No
 
     Return whether an index was out of range.
     """
-    everything = [*arrays, *(np.empty(max(size, 1), np.uint8) for size in plan.scratch)]
+    everything = [*arrays, *(allocator.empty((max(size, 1),), np.uint8) for size in plan.scratch)]
     if plan.fault is not None:
         everything[plan.fault].fill(0)
     places = [launch.address(array) for array in everything]

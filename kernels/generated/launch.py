@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tensorlite.kernels import llvm, loops
+from tensorlite.kernels import llvm, loop_text, loops
 from tensorlite.kernels.cpu import native, team
+from tensorlite.kernels.irregular import kernel as irregular
+from tensorlite.kernels.stage import Build
 from tensorlite.kernels.verify import verify
 
 PARALLEL_NANOSECONDS = 20_000  # of one thread's work: below, waking a second one does not pay
@@ -20,18 +22,30 @@ VERIFIES = False
 _DATA = 16  # where NumPy keeps the address of the elements, after the head of a Python object
 
 
-def compile(build: Callable[[], loops.Kernel], key: str) -> int:
+def compile(build: Build, key: str) -> int:
     """Return the address of the kernel that ``build`` makes; a warm cache loads it by its key, and builds nothing."""
     return native.compile(_text_of(build), f"loops {key}", speed=0)
 
 
-def compile_many(kernels: Iterable[tuple[Callable[[], loops.Kernel], str]]) -> None:
+def compile_many(kernels: Iterable[tuple[Build, str]]) -> None:
     """Compile what of several kernels nothing has compiled yet, on all cores."""
     native.compile_many([(_text_of(build), f"loops {key}") for build, key in kernels], speed=0)
 
 
-def _text_of(build: Callable[[], loops.Kernel]) -> Callable[[], str]:
-    return lambda: llvm.emit(verify(build()) if VERIFIES else build(), llvm.host())
+def _text_of(build: Build) -> Callable[[], str]:
+    return lambda: module_of(build())
+
+
+def module_of(kernel: loops.Kernel | irregular.Kernel) -> str:
+    """Return the LLVM module of a kernel, whose function is called ``kernel``."""
+    if isinstance(kernel, irregular.Kernel):
+        return kernel.llvm()
+    return llvm.emit(verify(kernel) if VERIFIES else kernel, llvm.host())
+
+
+def source_of(kernel: loops.Kernel | irregular.Kernel) -> str:
+    """Return the text of a kernel: its loops, or its Python."""
+    return kernel.source if isinstance(kernel, irregular.Kernel) else loop_text.text(kernel)
 
 
 def _find_address() -> Callable[[npt.NDArray[Any]], int]:

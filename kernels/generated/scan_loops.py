@@ -1,4 +1,4 @@
-"""The loops of running sums and products along an axis: one element after the other, whatever the layout."""
+"""The loops of running sums, products and recurrences along an axis, one element after the other."""
 
 from __future__ import annotations
 
@@ -28,7 +28,26 @@ def scanned(dtype: DType, wide: DType, product: bool, rows: Rows, by_vectors: bo
     column = (Local("total", loops.constant(int(product), wide)), loops.serial("t", s.Var("length"), *along))
     lanes = 2 * _VECTOR_BYTES // wide.itemsize
     columns = loops.vector("i", _COUNT, lanes, *column) if by_vectors else loops.serial("i", _COUNT, *column)
-    buffers = (Buffer("x", dtype), Buffer("out", dtype, writable=True))
-    own = [Parameter(name) for name in ("length", "x_along", "out_along")]
+    return _kernel("scan", ("x",), dtype, rows, columns)
+
+
+def recurrence(dtype: DType, wide: DType, rows: Rows, by_vectors: bool) -> loops.Kernel:
+    """Return the loops of ``y[t] = factor[t] y[t-1] + term[t]``, from 0 on, over ``length`` elements in ``wide``."""
+    total = s.Var("total")
+    along: tuple[loops.Statement, ...] = (
+        *(Load(f"{name}_value", name, rows.place(name, _I) + _T * s.Var(f"{name}_along"))
+          for name in ("factor", "term")),
+        Assign("total", s.cast(s.Var("factor_value"), wide) * total + s.cast(s.Var("term_value"), wide)),
+        Store("out", rows.place("out", _I) + _T * s.Var("out_along"), s.cast(total, dtype)),
+    )
+    column = (Local("total", loops.constant(0, wide)), loops.serial("t", s.Var("length"), *along))
+    lanes = 2 * _VECTOR_BYTES // wide.itemsize
+    columns = loops.vector("i", _COUNT, lanes, *column) if by_vectors else loops.serial("i", _COUNT, *column)
+    return _kernel("recurrence", ("factor", "term"), dtype, rows, columns)
+
+
+def _kernel(name: str, operands: tuple[str, ...], dtype: DType, rows: Rows, columns: loops.Statement) -> loops.Kernel:
+    buffers = (*(Buffer(operand, dtype) for operand in operands), Buffer("out", dtype, writable=True))
+    own = [Parameter(name) for name in ("length", *(f"{operand}_along" for operand in (*operands, "out")))]
     parameters: tuple[Buffer | Parameter, ...] = (*buffers, *rows.parameters, *own)
-    return loops.build("scan", parameters, (rows.loop((columns,)),))
+    return loops.build(name, parameters, (rows.loop((columns,)),))

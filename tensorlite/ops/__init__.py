@@ -5,6 +5,7 @@ from tensorlite.ops import (
     aliases,
     attention,
     bounds,
+    boxes,
     complex_numbers,
     conv,
     creation,

@@ -7,6 +7,7 @@ integer tensor and `YES` or `NO` for a mask without axes, and those tensors, whi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,10 @@ from tensorlite.kernels import device as devices
 from tensorlite.op import Integers, Sample
 from tensorlite.ops import batched_index
 from tensorlite.ops.creation import from_python
-from tensorlite.ops.elementwise import where
+from tensorlite.ops.elementwise import equal, where
+from tensorlite.ops.filled import zeros
 from tensorlite.ops.index_errors import what_is_wrong
+from tensorlite.ops.ranges import arange
 from tensorlite.ops.reduce import accumulator
 from tensorlite.ops.shape import _reshape, retype, sum_to
 from tensorlite.tensor import Tensor
@@ -223,8 +226,15 @@ def _set_value_vjp(g: Tensor, indices: tuple[Tensor, ...], value_shape: tuple[in
     return _reshape(sum_to(region, fitting), shape=value_shape)
 
 
+def _stayed_meaning(*indices: Tensor, spec: Spec, shape: tuple[int, ...]) -> Tensor:
+    region = indexed_shape(shape, spec, [i.shape for i in indices])
+    numbers = _reshape(arange(prod(region)), shape=region)
+    board = _set_at(zeros(shape, dtype=numbers.dtype), numbers, *indices, spec=spec)
+    return equal(get_item_at(board, indices, spec), numbers)
+
+
 @primitive("index", type=lambda *indices, spec, shape: retype(indices[0], indexed_shape(
-    shape, spec, [i.shape for i in indices]), np.dtype(bool)), batch=batched_index.stayed_rule,
+    shape, spec, [i.shape for i in indices]), np.dtype(bool)), meaning=_stayed_meaning, batch=batched_index.stayed_rule,
            samples=[Sample(Integers((3,), 0, 4), spec=(ARRAY,), shape=(4, 2))])
 def _stayed(xp: Any, *indices: Any, spec: Spec, shape: tuple[int, ...]) -> Any:
     """Whether each of the elements assigned to an index is still there afterwards."""

@@ -12,7 +12,9 @@ from tensorlite.errors import ArgumentError, complaint
 from tensorlite.op import Integers, Sample
 from tensorlite.ops.checks import check_floating
 from tensorlite.ops.linalg import matmul
+from tensorlite.ops.ranges import arange
 from tensorlite.ops.reduce import _mean, accumulator
+from tensorlite.ops.shape import _reshape, astype
 from tensorlite.ops.window import (
     Padding,
     Pair,
@@ -153,8 +155,16 @@ def _max_pool2d_gather(xp: Any, x: Any, winner: Any, *, kernel: Pair, stride: Pa
     return out
 
 
+def _indices_meaning(winner: Tensor, *, size: Pair, kernel: Pair, stride: Pair, padding: Pair,
+                     dilation: Pair) -> Tensor:
+    number = astype(winner, np.dtype(np.int64), copy=False)
+    down, across = (arange(n) * s - p for n, s, p in zip(winner.shape[2:], stride, padding))
+    rows = number // kernel[1] * dilation[0] + _reshape(down, shape=(down.size, 1))
+    return rows * size[1] + number % kernel[1] * dilation[1] + across
+
+
 @primitive("index", batch=folded, type=lambda winner, **_: TensorType(np.dtype(np.int64), winner.shape, winner.device),
-           samples=[
+           meaning=_indices_meaning, samples=[
     Sample(Integers((1, 2, 3, 4), 0, 6), size=(5, 5), **_geometry((3, 2), (2, 1), (1, 0)))])
 def _max_pool2d_indices(xp: Any, winner: Any, *, size: Pair, kernel: Pair, stride: Pair, padding: Pair,
                         dilation: Pair) -> Any:

@@ -11,8 +11,8 @@ from tensorlite.errors import ShapeError, complaint
 from tensorlite.op import Sample
 from tensorlite.ops.axes import one_axis, some_axes
 from tensorlite.ops.extremes import extreme_type, ordered
-from tensorlite.ops.reduce import REDUCE_SAMPLES, Axis, reduce_type
-from tensorlite.ops.shape import retype
+from tensorlite.ops.reduce import REDUCE_SAMPLES, Axis, _sum, reduce_type
+from tensorlite.ops.shape import astype, retype
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import DEFAULT_INTEGER, TensorType
 
@@ -97,7 +97,11 @@ def _truth_type(x: TensorType, *, axis: tuple[int, ...], keepdims: bool) -> Tens
     return retype(reduce_type(x, axis=axis, keepdims=keepdims), dtype=np.dtype(bool))
 
 
-@primitive("reduce", type=_count_type, samples=REDUCE_SAMPLES)
+def _count_meaning(x: Tensor, *, axis: tuple[int, ...], keepdims: bool) -> Tensor:
+    return _sum(astype(astype(x, np.dtype(bool)), DEFAULT_INTEGER), axis=axis, keepdims=keepdims, dtype=None)
+
+
+@primitive("reduce", type=_count_type, meaning=_count_meaning, samples=REDUCE_SAMPLES)
 def _count_nonzero(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
     return xp.sum(x.astype(bool), axis=axis, keepdims=keepdims, dtype=DEFAULT_INTEGER)
 

@@ -1,9 +1,9 @@
-"""Sorting: sort, argsort, searchsorted. NaN counts as the largest number."""
+"""Sorting: sort, argsort, topk, searchsorted. NaN counts as the largest number."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,10 +47,26 @@ def _sort(xp: Any, x: Any, *, axis: int, descending: bool, stable: bool) -> Any:
 
 @primitive("opaque", type=lambda x, **_: retype(x, dtype=DEFAULT_INTEGER), samples=SORT_SAMPLES)
 def _argsort(xp: Any, x: Any, *, axis: int, descending: bool, stable: bool) -> Any:
+    return _order_of(xp, x, axis, descending, stable)
+
+
+def _order_of(xp: Any, x: Any, axis: int, descending: bool, stable: bool = True) -> Any:
     if not descending:
         return xp.argsort(comparable(x), axis=axis, kind=_kind(stable))
     order = xp.argsort(xp.flip(comparable(x), axis), axis=axis, kind=_kind(stable))
     return xp.flip(x.shape[axis] - 1 - order, axis)
+
+
+def _first_type(x: TensorType, *, axis: int, k: int, descending: bool) -> TensorType:
+    return retype(x, (*x.shape[:axis], k, *x.shape[axis + 1:]), DEFAULT_INTEGER)
+
+
+@primitive("opaque", type=_first_type, samples=[
+    Sample((3, 4), axis=1, k=2, descending=True), Sample((3, 2), axis=0, k=3, descending=False),
+    Sample((5,), axis=0, k=0, descending=True), Sample((0, 3), axis=1, k=1, descending=True)])
+def _first(xp: Any, x: Any, *, axis: int, k: int, descending: bool) -> Any:
+    """The positions of the first elements in order."""
+    return xp.take(_order_of(xp, x, axis, descending), xp.arange(k), axis=axis)
 
 
 def _checked(op: str, x: Tensor, axis: int) -> int:
@@ -82,6 +98,37 @@ def argsort(x: Tensor, /, axis: int = -1, *, descending: bool = False, stable: b
     tensor([1, 2, 0])
     """
     return _argsort(x, axis=_checked("argsort", x, axis), descending=bool(descending), stable=bool(stable))
+
+
+class TopK(NamedTuple):
+    """What `topk` gives."""
+
+    values: Tensor
+    indices: Tensor
+
+
+@public
+def topk(x: Tensor, /, k: int, axis: int = -1, *, largest: bool = True, sorted: bool = True) -> TopK:
+    """The ``k`` largest elements along an axis, or the smallest, in order, and their positions.
+
+    The result has the fields ``values`` and ``indices``. A NaN counts as the largest number; of equal elements the
+    first ones are taken, and come first. ``sorted=False`` allows any order, and this one is as good. Raises
+    `ArgumentError` where the axis does not have ``k`` elements.
+
+    >>> import tensorlite as tl
+    >>> tl.topk(tl.tensor([3.0, 1.0, 3.0, 2.0]), 2).indices
+    tensor([0, 2])
+    """
+    axis = _checked("topk", x, axis)
+    try:
+        k = k.__index__()
+    except AttributeError:
+        raise complaint(ArgumentError, "topk", f"k must be an integer, not {type(k).__name__}", {"x": x}) from None
+    if not 0 <= k <= x.shape[axis]:
+        raise complaint(ArgumentError, "topk", f"k is {k}, and axis {axis} has {x.shape[axis]} elements", {"x": x},
+                        f"use 0 to {x.shape[axis]}")
+    places = _first(x, axis=axis, k=k, descending=bool(largest))
+    return TopK(_gather(x, places, axis=axis), places)
 
 
 def _searchsorted_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -> tuple[Any, Any]:

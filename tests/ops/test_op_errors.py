@@ -224,6 +224,39 @@ repeat: repeats must have one count for each of 3 elements
 sort: a 0-dimensional tensor has no axis
   x  float32[]
   at HERE"""),
+    "topk of a 0-d tensor": (lambda: tl.topk(S, 1), "ShapeError", """
+topk: a 0-dimensional tensor has no axis
+  x  float32[]
+  at HERE"""),
+    "topk of too many": (lambda: tl.topk(tl.zeros((3, 2)), 4, axis=0), "ArgumentError", """
+topk: k is 4, and axis 0 has 3 elements
+  x  float32[3, 2]
+  at HERE
+  fix: use 0 to 3"""),
+    "topk of a part": (lambda: tl.topk(tl.zeros(3), 1.5), "ArgumentError", """
+topk: k must be an integer, not float
+  x  float32[3]
+  at HERE"""),
+    "nms of boxes with three corners": (lambda: tl.nms(tl.zeros((5, 3)), tl.zeros(5), 0.5), "ShapeError", """
+nms: boxes must have the shape [n, 4] and scores [n]
+  boxes   float32[5, 3]
+  scores  float32[5]
+  at HERE"""),
+    "nms of integers": (lambda: tl.nms(tl.zeros((5, 4), dtype=tl.int64), tl.zeros(5), 0.5), "DTypeError", """
+nms: boxes and scores must be real floating
+  boxes   int64[5, 4]
+  scores  float32[5]
+  at HERE
+  fix: convert them: x.float()"""),
+    "nms without a threshold": (lambda: tl.nms(tl.zeros((5, 4)), tl.zeros(5), None), "DTypeError", """
+nms: iou_threshold must be a number, not NoneType
+  at HERE"""),
+    "batched_nms with too few classes": (
+        lambda: tl.batched_nms(tl.zeros((5, 4)), tl.zeros(5), tl.zeros(3, dtype=tl.int64), 0.5), "ArgumentError", """
+batched_nms: idxs must hold one class for each box
+  boxes  float32[5, 4]
+  idxs   int64[3]
+  at HERE"""),
     "sort of complex numbers": (lambda: tl.argsort(Z3), "DTypeError", """
 argsort: complex64 numbers have no order
   x  complex64[3]

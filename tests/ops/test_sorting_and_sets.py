@@ -152,3 +152,86 @@ def test_take_along_axis(shape, indices_shape, axis):
     extent = shape[axis]
     indices = seeded(shape, indices_shape).integers(-extent, extent, indices_shape)
     assert_same(tl.take_along_axis(tl.asarray(x), tl.asarray(indices), axis=axis), np.take_along_axis(x, indices, axis))
+
+
+# --- the largest, and boxes ---------------------------------------------------------------------------------------
+
+
+@by_dtype
+@pytest.mark.parametrize("largest", [True, False])
+def test_topk(dtype, largest):
+    for shape in [(1,), (7,), (5, 4), (2, 3, 4), (300, 40)]:
+        x = values(seeded(dtype.name, shape), shape, dtype)  # integers and bools repeat: the first ones are taken
+        for axis in range(-len(shape), len(shape)):
+            order = stable_order(x, axis, largest)
+            for k in {0, 1, shape[axis] // 2, shape[axis]}:
+                found = tl.topk(tl.asarray(x), k, axis, largest=largest)
+                expected = np.take(order, np.arange(k), axis)
+                assert_same(found.indices, expected)
+                assert_same(found.values, np.take_along_axis(x, expected, axis))
+
+
+def test_topk_is_that_of_pytorch():
+    torch = pytest.importorskip("torch")
+    x = seeded("topk").standard_normal((64, 500)).astype(np.float32)
+    x[::3, 7], x[::5, 9], x[::7, 11] = np.nan, np.inf, -np.inf
+    for largest in (True, False):
+        for k in (1, 10, 200):
+            found = tl.topk(tl.asarray(x), k, largest=largest)
+            theirs = torch.topk(torch.from_numpy(x), k, largest=largest)
+            assert_same(found.values, theirs.values.numpy())
+            assert_same(found.indices, theirs.indices.numpy())
+
+
+def test_the_derivative_of_topk_goes_to_the_elements_taken():
+    x = tl.tensor([[1.0, 4.0, 3.0], [2.0, 5.0, 0.0]], requires_grad=True)
+    (tl.topk(x, 2).values * tl.tensor([1.0, 10.0])).sum().backward()
+    assert x.grad.tolist() == [[0.0, 1.0, 10.0], [10.0, 1.0, 0.0]]
+
+
+def test_compiled_sorting_runs_without_python():
+    x = tl.asarray(values(seeded("compiled"), (40, 70), np.dtype(np.float32)))
+    keys = tl.sort(x[0])
+
+    def everything(x):
+        return [*tl.topk(x, 5, axis=0), tl.sort(x, descending=True), tl.argsort(x, axis=0), tl.argmax(x),
+                tl.argmin(x, axis=1), tl.searchsorted(keys, x), tl.count_nonzero(x, axis=1),
+                tl.cumulative_prod(x, axis=1)]
+
+    jitted = tl.jit(everything)
+    for y, z in zip(jitted(x), everything(x), strict=True):
+        assert_same(y, z)
+    assert "0 Python edges" in str(jitted.explain())
+
+
+def test_nms_by_hand():
+    boxes = tl.tensor([[0, 0, 10, 10], [1, 1, 10, 10], [20, 20, 30, 30], [0, 0, 10, 10], [5, 5, 5, 5.0]])
+    scores = tl.tensor([0.8, 0.9, 0.5, 0.8, 0.1])
+    assert tl.nms(boxes, scores, 0.5).tolist() == [1, 2, 4]
+    assert tl.nms(boxes, scores, 0.85).tolist() == [1, 0, 2, 4]  # of equal boxes and scores the first one stays
+    assert tl.nms(boxes, scores, 1.0).tolist() == [1, 0, 3, 2, 4]
+    assert tl.batched_nms(boxes, scores, tl.tensor([0, 1, 0, 2, 0]), 0.5).tolist() == [1, 0, 3, 2, 4]
+    for dtype in (tl.float16, tl.bfloat16, tl.float64):
+        assert tl.nms(tl.astype(boxes, dtype), tl.astype(scores, dtype), 0.5).tolist() == [1, 2, 4]
+    assert tl.nms(tl.zeros((0, 4)), tl.zeros(0), 0.5).shape == (0,)
+
+
+@pytest.mark.parametrize("n", [3, 100, 700])
+def test_nms_suppresses_what_overlaps_and_nothing_else(n):
+    random = seeded("nms", n)
+    corners = random.integers(0, 40, (n, 2))
+    boxes = np.concatenate([corners, corners + random.integers(0, 20, (n, 2))], 1).astype(np.float32)
+    scores = np.round(random.random(n), 1).astype(np.float32)  # many ties
+    kept = tl.nms(tl.asarray(boxes), tl.asarray(scores), 1 / np.pi).numpy()  # no overlap is just that
+
+    def overlap(a, b):
+        width, height = (max(0.0, min(a[k + 2], b[k + 2]) - max(a[k], b[k])) for k in (0, 1))
+        union = sum((c[2] - c[0]) * (c[3] - c[1]) for c in (a, b)) - width * height
+        return width * height / union if union else 0.0
+
+    order = np.argsort(-scores, kind="stable").tolist()
+    expected = []
+    for i in order:
+        if all(overlap(boxes[j].astype(float), boxes[i].astype(float)) <= 1 / np.pi for j in expected):
+            expected.append(i)
+    assert kept.tolist() == expected
