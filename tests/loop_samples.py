@@ -98,6 +98,18 @@ def stepped(size: int) -> Sample:
     return kernel, {"a": a, "b": b, "out": np.zeros(size, F32), "pairs": np.zeros(size, F32), "n": size}
 
 
+def stored_apart(size: int) -> Sample:
+    """Stores with small steps known beforehand: what lies between the elements stays as it is, and what is beyond."""
+    at = V("start") + I
+    body = vector("i", V("count"), 16, Load("x", "a", at), Store("second", at * 2, V("x")),
+                  Store("third", at * 3 + 1, s.cast(V("x") * 2, U8)))  # fmt: skip
+    parameters = (Buffer("a", F32), Buffer("second", F32, True), Buffer("third", U8, True), Parameter("n"))
+    kernel = loops.build("stored_apart", parameters, (chunked(N, 40, body),))
+    a = rng().integers(0, 99, size).astype(F32)
+    between = {"second": np.full(max(0, 2 * size - 1), 7, F32), "third": np.full(3 * size, 7, U8)}
+    return kernel, {"a": a, **between, "n": size}
+
+
 def flagged(size: int) -> Sample:
     """A flag that lanes raise, one that a thread raises, and one that only lanes beyond the end would."""
     lanes = vector("i", V("count"), 16, Load("x", "a", V("start") + I), Flag("some", V("x") > 250),
@@ -263,7 +275,7 @@ def apart(size: int) -> Sample:
 SAMPLES: dict[str, Callable[[int], Sample]] = {
     sample.__name__: sample
     for sample in (
-        elementwise, in_place, strided, many_strided, stepped, flagged,
+        elementwise, in_place, strided, many_strided, stepped, stored_apart, flagged,
         gather, sums, extremes, columns, unrolled, bools, squares, apart,
     )
 }  # fmt: skip

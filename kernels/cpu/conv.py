@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -15,14 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from tensorlite.kernels import scalar as s
-from tensorlite.kernels.cpu import prepared, winograd
+from tensorlite.kernels.cpu import direct, prepared, winograd
 from tensorlite.kernels.cpu.conv_geometry import (
     Images,
     Padding,
     Pair,
+    Phase,
+    Source,
     Taps,
     pair,
     phases_of,
+    shares_of,
     source_of,
     window_source,
 )
@@ -39,7 +43,10 @@ _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 _MACS_PER_NANOSECOND = 100.0
 _GATHERING, _TURNING = 10.0, 10.0  # packing a panel, in the time of so many rows of a product (measured)
 _LONGEST_LINE = 256
-_FEW_PIXELS, _FEW_FILTERS, _FEW_TERMS = 8, 16, 64  # pixels of each filter; for fewer, filters are rows (measured)
+_LETTERS = {1: "u", 0: "b", 2: "2"}  # of steps that kernels know beforehand
+_FEW_FILTERS, _FEW_TERMS = 16, 64  # for fewer, filters are rows (measured)
+_TURNED_TERMS = 64  # of a task that turns filters
+_TURNING_FILTERS = 16.0  # turning a filter, in the time of so many of its sums
 _MOST_FILTERS = 516  # in a tile, so that windows are gathered once
 
 
@@ -129,18 +136,31 @@ def _stretch(run: int, images: Images, schedule: Schedule) -> int:
     return next(n for n in covering if n >= min(run, schedule.lanes)) if images.padded else 0
 
 
-def _stages(windows: Windows, dtype: np.dtype[Any], finish: Finish, scratch: int) -> tuple[list[Stage], list[int]]:
-    """Return the stages that compute a product of filters and windows, and the sizes of their scratch arrays."""
-    many = windows.count * prod(windows.pixels) >= _FEW_PIXELS * windows.m
-    terms = windows.depth * windows.taps[0].count * windows.taps[1].count
-    if many and windows.m >= _FEW_FILTERS and terms >= _FEW_TERMS:
+def _stages(
+    windows: Windows, count: int, dtype: np.dtype[Any], finish: Finish, scratch: int
+) -> tuple[list[Stage], list[int]]:
+    """Return the stages that compute a product of filters and windows of some of ``count`` images; the last one does.
+
+    And the sizes of their scratch arrays.
+    """
+    if _suits_pixels(windows, count, gemm_loops.schedule(dtype)):
         return _by_pixels(windows, dtype, finish, scratch)
     return [_gathering(windows, dtype, finish)], []
 
 
+def _suits_pixels(windows: Windows, count: int, schedule: Schedule) -> bool:
+    """Tell whether pixels should be rows: filters are turned for it, but no windows gathered, and other sums wasted."""
+    n, terms = count * prod(windows.pixels), windows.depth * windows.taps[0].count * windows.taps[1].count
+    if windows.m < _FEW_FILTERS or terms < _FEW_TERMS or not n:
+        return False
+    rows = -(-n // schedule.rows) * schedule.rows * -(-windows.m // schedule.lanes) * schedule.lanes
+    columns = -(-n // schedule.lanes) * schedule.lanes * windows.m
+    return rows * (1 + _TURNING_FILTERS / n) < columns * (1 + _GATHERING / windows.m)
+
+
 def _form(windows: Windows, schedule: Schedule, finish: Finish, stretch: int = 0) -> Form:
-    letters = [{1: "u", 0: "b"}.get(place[4], "s") for place in windows.places]
-    return Form(schedule, finish.epilogue("".join(letters[1:])), "us"[letters[0] == "s"], stretch)
+    letters = [_LETTERS.get(place[4], "s") for place in windows.places]
+    return Form(schedule, finish.epilogue("".join(letters[1:])), letters[0].replace("b", "s"), stretch)
 
 
 def _runs(windows: Windows) -> Pair:
@@ -177,6 +197,24 @@ def _gathering(windows: Windows, dtype: np.dtype[Any], finish: Finish) -> Stage:
     return Stage(form.key("conv2d"), lambda: conv_loops.kernel(form), reads, finish.writes, numbers, work)
 
 
+def _turned(windows: Windows, schedule: Schedule, depth: int, panels: int, scratch: int) -> Stage:
+    """Return the stage that turns filters: by squares where the terms of each lie side by side."""
+    (down, across), (base, part, row, channel) = windows.taps, windows.filters
+    terms, places = depth * down.count * across.count, panels * windows.groups * schedule.lanes
+    if across.weight == 1 and down.weight == across.count and channel == down.count * across.count:
+        blocks = -(-terms // _TURNED_TERMS)
+        tasks = blocks * panels * windows.groups
+        numbers = pack(tasks, blocks, _TURNED_TERMS, panels, windows.m, terms, base, part, row)
+        build = partial(conv_loops.flat_filter_kernel, schedule)
+        return Stage(f"conv2d flat filters {schedule}", build, (1,), (scratch,), numbers, 200.0 + places * terms / 10)
+    numbers = pack(
+        depth * panels * windows.groups, depth, panels, windows.m, down.count, across.count, *windows.filters,
+        down.weight, across.weight,
+    )  # fmt: skip
+    build = partial(conv_loops.filter_kernel, schedule)
+    return Stage(f"conv2d filters {schedule}", build, (1,), (scratch,), numbers, 200.0 + places * terms / 2)
+
+
 def _by_pixels(
     windows: Windows, dtype: np.dtype[Any], finish: Finish, scratch: int
 ) -> tuple[list[Stage], list[int]]:
@@ -189,12 +227,7 @@ def _by_pixels(
     panels = -(-windows.m // schedule.lanes)
     rows = band(n, panels * windows.groups, 0.0, schedule)
     bands = -(-n // rows)
-    tasks = depth * panels * windows.groups
-    turned = Stage(
-        f"conv2d filters {schedule}", lambda: conv_loops.filter_kernel(schedule), (1,), (scratch,),
-        pack(tasks, depth, panels, windows.m, down.count, across.count, *windows.filters, down.weight, across.weight),
-        200.0 + tasks * taps * schedule.lanes / 2,
-    )  # fmt: skip
+    turned = _turned(windows, schedule, depth, panels, scratch)
     numbers = pack(
         panels * bands * windows.groups, panels, bands, rows, windows.m, n, depth,
         schedule.depth // max(taps, 1), down.count, across.count, *down.numbers, *across.numbers,
@@ -205,7 +238,7 @@ def _by_pixels(
     stage = Stage(
         form.key("conv2d pixels"), lambda: conv_loops.pixel_kernel(form), reads, finish.writes, numbers, work
     )
-    return [turned, stage], [tasks * taps * schedule.lanes * dtype.itemsize]
+    return [turned, stage], [depth * panels * windows.groups * taps * schedule.lanes * dtype.itemsize]
 
 
 @widened
@@ -234,19 +267,55 @@ def plan_conv2d(
     counts, filters = pair(outputs[0].shape[2:]), weight.shape[0] // groups
     steps = pair(weight.strides[2:])
     if groups == 1 and _takes_tiles(kernel, stride, dilation):
-        places = (0, weight.strides[0], weight.strides[1], *steps)
-        found = _winograd(x, filters, counts, (padding[0][0], padding[1][0]), places, finish, tile, kept)
+        lying = (0, weight.strides[0], weight.strides[1], *steps)
+        found = _winograd(x, filters, counts, (padding[0][0], padding[1][0]), lying, finish, tile, kept)
         if found is not None:
             return found
     if tile:
         return None
-    source, taps = window_source(x, finish.count, kernel, counts, stride, padding, dilation, steps)
-    windows = Windows(
-        groups, filters, weight.shape[1], x.shape[0], counts, source.images, taps,
-        (0, filters * weight.strides[0], weight.strides[0], weight.strides[1]), _places(finish, (1, 1), (0, 0)),
+    places = _places(finish, (1, 1), (0, 0))
+    layer = direct.Layer(
+        x, groups, filters, counts, kernel, stride, dilation, (padding[0][0], padding[1][0]),
+        (0, filters * weight.strides[0], weight.strides[0], weight.strides[1], *steps), places,
     )  # fmt: skip
-    stages, scratch = _stages(windows, x.dtype, finish, finish.count + len(source.scratch))
-    return Plan((*source.stages, *stages), (*source.scratch, *scratch))
+    stages, scratch = _direct(layer, finish)
+    if stages:
+        return Plan(tuple(stages), tuple(scratch))
+    number = finish.count
+
+    def windows_of(share: Array, first: int) -> tuple[Source, list[Windows]]:
+        source, taps = window_source(share, number, kernel, counts, stride, padding, dilation, steps, first)
+        lying = (0, filters * weight.strides[0], weight.strides[0], weight.strides[1])
+        one = Windows(groups, filters, weight.shape[1], share.shape[0], counts, source.images, taps, lying, places)
+        return source, [one]
+
+    return _by_shares(x, windows_of, finish)
+
+
+def _by_shares(images: Array, windows_of: Callable[[Array, int], tuple[Source, list[Windows]]], finish: Finish) -> Plan:
+    """Plan products of windows, whose images are copied share by share if they are copied."""
+    whole, _ = windows_of(images, 0)
+    stages: list[Stage] = []
+    scratch: list[int] = []
+    for first, share in shares_of(images, whole):
+        source, every = windows_of(share, first)
+        stages += source.stages
+        sizes = [*source.scratch]
+        for windows in every:
+            windows = replace(windows, places=tuple((p[0] + first * p[1], *p[1:]) for p in windows.places))
+            made, more = _stages(windows, images.shape[0], images.dtype, finish, finish.count + len(sizes))
+            stages, sizes = stages + (made[-1:] if first else made), sizes + more
+        scratch = scratch or sizes
+    return Plan(tuple(stages), tuple(scratch))
+
+
+def _direct(layer: direct.Layer, finish: Finish, more: int = 0) -> tuple[list[Stage], list[int]]:
+    """Plan a layer of few channels a group by direct sums, if that is faster; ``more`` scratch arrays there are."""
+    if not direct.suits(layer):
+        return [], []
+    letters = "".join(_LETTERS.get(place[4], "s") for place in layer.places[1:])
+    dtype, scratch = layer.images.dtype, finish.count + more
+    return direct.stages(layer, dtype, finish.epilogue(letters), finish.reads, finish.writes, scratch)
 
 
 def _winograd(
@@ -306,17 +375,24 @@ def plan_conv2d_data(
     if groups == 1 and _takes_tiles(kernel, stride, dilation):
         row, channel, *steps = (weight.strides[axis] for axis in (1, 0, 2, 3))
         last = winograd.R - 1
-        places = (last * sum(steps), row, channel, -steps[0], -steps[1])
-        found = _winograd(g, weight.shape[1], size, (last - padding[0][0], last - padding[1][0]), places, finish)
+        lying = (last * sum(steps), row, channel, -steps[0], -steps[1])
+        found = _winograd(g, weight.shape[1], size, (last - padding[0][0], last - padding[1][0]), lying, finish)
         if found is not None:
             return found
     down, across = (phases_of(size[i], kernel[i], stride[i], padding[i][0], dilation[i]) for i in (0, 1))
+    parts = [(y, x, _places(finish, stride, (y.start, x.start))) for y in down for x in across]
+    directly = [_direct(_phase(g, weight, groups, y, x, places), finish, k) for k, (y, x, places) in enumerate(parts)]
+    if all(stages for stages, _ in directly):
+        sizes = [sum(size) for _, size in directly]  # one for each, if it has none
+        return Plan(tuple(stage for stages, _ in directly for stage in stages), tuple(sizes) if any(sizes) else ())
     top, left = (-min((p.windows[0] for p in axis if p.taps), default=0) for axis in (down, across))
     bottom, right = (max((p.windows[1] for p in axis if p.taps), default=0) for axis in (down, across))
-    source = source_of(g, 0, finish.count, (top, left), (bottom + top + 1, right + left + 1))
-    stages, scratch = list(source.stages), list(source.scratch)
-    for y in down:
-        for x in across:
+    span = bottom + top + 1, right + left + 1
+
+    def windows_of(share: Array, first: int) -> tuple[Source, list[Windows]]:
+        source = source_of(share, 0, finish.count, (top, left), span, first=first)
+        every = []
+        for y, x, places in parts:
             images = source.images
             images = replace(images, base=images.base + (y.window + top) * images.line + x.window + left)
             taps = (
@@ -324,14 +400,25 @@ def plan_conv2d_data(
                 Taps(x.taps, -x.back, weight=x.step * weight.strides[3]),
             )
             base = y.first * weight.strides[2] + x.first * weight.strides[3]
-            windows = Windows(
-                groups, weight.shape[1], filters, g.shape[0], (y.pixels, x.pixels), images, taps,
-                (base, filters * weight.strides[0], weight.strides[1], weight.strides[0]),
-                _places(finish, stride, (y.start, x.start)),
-            )  # fmt: skip
-            more, sizes = _stages(windows, g.dtype, finish, finish.count + len(scratch))
-            stages, scratch = stages + more, scratch + sizes
-    return Plan(tuple(stages), tuple(scratch))
+            lying = (base, filters * weight.strides[0], weight.strides[1], weight.strides[0])
+            pixels = y.pixels, x.pixels
+            every.append(Windows(groups, weight.shape[1], filters, share.shape[0], pixels, images, taps, lying, places))
+        return source, every
+
+    return _by_shares(g, windows_of, finish)
+
+
+def _phase(
+    g: Array, weight: Array, groups: int, y: Phase, x: Phase, places: tuple[tuple[int, ...], ...]
+) -> direct.Layer:
+    """Return the convolution that some pixels of the images are: the taps that reach them, the last one first."""
+    row, channel, line, step = weight.strides
+    last = (y.first + (y.taps - 1) * y.step) * line + (x.first + (x.taps - 1) * x.step) * step
+    filters = (last, weight.shape[0] // groups * row, channel, row, -y.step * line, -x.step * step)
+    return direct.Layer(
+        g, groups, weight.shape[1], (y.pixels, x.pixels), (y.taps, x.taps), (1, 1), (y.back, x.back),
+        (-y.windows[0], -x.windows[0]), filters, places,
+    )  # fmt: skip
 
 
 # The transpose in the weight
@@ -360,6 +447,14 @@ def plan_conv2d_weight(
         return None
     if groups == 1 and _takes_tiles(kernel, stride, dilation) and winograd.suits_weight(x, g):
         return _winograd_weight(x, g, (padding[0][0], padding[1][0]), finish, rows)
+    layer = direct.Layer(
+        x, groups, shape[0] // groups, counts, kernel, stride, dilation, (padding[0][0], padding[1][0])
+    )
+    if direct.suits_weight(layer):
+        letters = "".join("ub"[step == 0] for _, step in rows)
+        found = direct.weight_stage(layer, g, finish.epilogue(letters), rows, finish.reads, finish.writes)
+        if found is not None:
+            return Plan((found,))
     if counts[1] > _LONGEST_LINE:
         return None
     source, taps = window_source(x, finish.count, kernel, counts, stride, padding, dilation, (0, 0))

@@ -65,29 +65,42 @@ class Source:
 
 def source_of(
     x: Array, number: int, scratch: int, border: Pair, size: Pair, stride: Pair = (1, 1), phases: Pair = (1, 1),
-    whole: bool = False,
+    whole: bool = False, first: int = 0,
 ) -> Source:
     """Return images of ``size`` whose pixel (0, 0) is ``-border`` of array ``number``: that array itself if it can be.
 
     Else they are a copy between zeros, in array ``scratch``, its pixels sorted by phases of ``stride``. Of ``whole``
-    ones a line follows the other without a gap.
+    ones a line follows the other without a gap. Image 0 is number ``first`` of the array.
     """
     top, left = border
     fits = top <= 0 and left <= 0 and size[0] - top <= x.shape[2] and size[1] - left <= x.shape[3]
     gaps = whole and x.strides[2] != x.shape[3] and x.shape[2] > 1
     if stride == (1, 1) and fits and (x.strides[3] == 1 or x.shape[3] == 1) and not gaps:
-        base = -top * x.strides[2] - left
+        base = first * x.strides[0] - top * x.strides[2] - left
         return Source(Images(number, base, x.strides[0], x.strides[1], (0, 0), x.strides[2]))
     copy = Array.contiguous(x.dtype, (*x.shape[:2], *phases, *size))
     apart = x.strides[3] * stride[1]
     form = pad_loops.Pad(x.dtype.name, apart if apart in (1, 2) else 0)
-    numbers = pack(x.shape[0] * x.shape[1], x.shape[1], *phases, *size, *stride, *border, *x.shape[2:], *x.strides)
+    images = x.shape[0] * x.shape[1], first, x.shape[1]
+    numbers = pack(*images, *phases, *size, *stride, *border, *x.shape[2:], *x.strides)
     work = 200.0 + copy.size * x.dtype.itemsize / 8
     stage = Stage(form.key(), lambda: pad_loops.kernel(form), (number,), (scratch,), numbers, work)
     image, channel, *between, line, _ = copy.strides
-    images = Images(scratch, 0, image, channel, (between[0], between[1]), line, padded=True)
+    found = Images(scratch, 0, image, channel, (between[0], between[1]), line, padded=True)
     beyond = 8 * gemm_loops.schedule(x.dtype).square
-    return Source(images, (stage,), ((copy.size + beyond) * x.dtype.itemsize,))
+    return Source(found, (stage,), ((copy.size + beyond) * x.dtype.itemsize,))
+
+
+_HOT = 2 << 20  # bytes: of larger copies, what was written first is no longer in the second cache (measured)
+
+
+def shares_of(x: Array, source: Source) -> list[tuple[int, Array]]:
+    """Cut images in shares that are copied and then used, one after the other: the first one's number, and images."""
+    if not source.stages or not x.shape[0]:
+        return [(0, x)]
+    count = max(1, _HOT // -(-source.scratch[0] // x.shape[0]))
+    numbers = range(0, x.shape[0], count)
+    return [(n, Array(x.dtype, (min(count, x.shape[0] - n), *x.shape[1:]), x.strides)) for n in numbers]
 
 
 def spans_of(kernel: Pair, dilation: Pair) -> Pair:
@@ -96,13 +109,14 @@ def spans_of(kernel: Pair, dilation: Pair) -> Pair:
 
 
 def window_source(
-    x: Array, scratch: int, kernel: Pair, counts: Pair, stride: Pair, padding: Padding, dilation: Pair, weight: Pair
+    x: Array, scratch: int, kernel: Pair, counts: Pair, stride: Pair, padding: Padding, dilation: Pair, weight: Pair,
+    first: int = 0,
 ) -> tuple[Source, tuple[Taps, Taps]]:
     """Return images in which every window lies inside, and where the taps are: in filters of these strides too."""
     spans = spans_of(kernel, dilation)
     size = counts[0] + (spans[0] - 1) // stride[0], counts[1] + (spans[1] - 1) // stride[1]
     phases = min(stride[0], spans[0]), min(stride[1], spans[1])
-    source = source_of(x, 0, scratch, (padding[0][0], padding[1][0]), size, stride, phases)
+    source = source_of(x, 0, scratch, (padding[0][0], padding[1][0]), size, stride, phases, first=first)
     shifts = (source.images.line, 1)
     down, across = (
         Taps(kernel[i], 0, dilation[i], stride[i], source.images.phases[i], shifts[i], weight[i]) for i in (0, 1)

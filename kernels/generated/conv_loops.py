@@ -21,7 +21,7 @@ from tensorlite.kernels.generated.gemm_loops import (
     WIDTH,
     Schedule,
 )
-from tensorlite.kernels.loops import INDEX, Buffer, Let, Load, Parameter, Scratch, Statement, Store, index
+from tensorlite.kernels.loops import INDEX, Buffer, Let, Load, Parameter, Scratch, Statement, Store, Transpose, index
 
 
 def parameters(form: parts.Form) -> list[str]:
@@ -218,3 +218,46 @@ def filter_kernel(schedule: Schedule) -> loops.Kernel:
     )
     buffers = (Buffer("w", dtype), Buffer("turned_w", dtype, writable=True))
     return loops.build("filters", (*buffers, *map(Parameter, FILTER_PARAMETERS)), (task,))
+
+
+FLAT_PARAMETERS = ("tasks", "blocks", "block_terms", "panels", "m", "terms", "w_base", "w_part", "w_row")
+
+
+def flat_filter_kernel(schedule: Schedule) -> loops.Kernel:
+    """Return the loops that turn filters whose terms lie side by side, by squares: [parts, panels, terms, lanes]."""
+    dtype, lanes, size = np.dtype(schedule.dtype), schedule.lanes, schedule.square
+    strip, single, lane, count = s.Var("strip"), s.Var("single"), s.Var("lane"), s.Var("count")
+    from_, to, wide, full = s.Var("strip_from"), s.Var("strip_to"), s.Var("strip_width"), s.Var("full")
+    first, rest = TASK // s.Var("blocks") % s.Var("panels") * lanes, TASK // s.Var("blocks")
+    start = s.Var("w_base") + rest // s.Var("panels") * s.Var("w_part") + s.Var("first") * s.Var("w_row")
+    at = s.Var("square") * size
+    square = Transpose("turned_w", to + at * lanes, lanes, "w", from_ + at, s.Var("w_row"), size)
+    row, empty = to + (full + single) * lanes + lane, to + (full + single) * lanes + s.Var("none")
+    left = s.maximum(s.Const(0), s.Var("m") - s.Var("first") - strip * size)
+    load = Load("moved", "w", from_ + lane * s.Var("w_row") + full + single)
+    singles = [
+        loops.vector("none", s.Const(size), size, Store("turned_w", empty, gemm.zero(schedule))),
+        loops.serial("lane", wide, load, Store("turned_w", row, s.Var("moved"))),
+    ]
+    strips = loops.serial(
+        "strip",
+        s.Const(lanes // size),
+        Let("strip_width", index(s.minimum(s.Const(size), left))),
+        Let("strip_from", index(s.Var("from") + strip * size * s.Var("w_row"))),
+        Let("strip_to", index(s.Var("to") + strip * size)),
+        Let("full", index(count // size * (wide // size) * size)),
+        loops.serial("square", full // size, square),
+        loops.serial("single", count - full, *singles),
+    )
+    task = loops.parallel(
+        "task",
+        s.Var("tasks"),
+        Let("term", index(TASK % s.Var("blocks") * s.Var("block_terms"))),
+        Let("count", index(s.minimum(s.Var("block_terms"), s.Var("terms") - s.Var("term")))),
+        Let("first", index(first)),
+        Let("from", index(start + s.Var("term"))),
+        Let("to", index((rest * s.Var("terms") + s.Var("term")) * lanes)),
+        strips,
+    )
+    buffers = (Buffer("w", dtype), Buffer("turned_w", dtype, writable=True))
+    return loops.build("flat_filters", (*buffers, *map(Parameter, FLAT_PARAMETERS)), (task,))

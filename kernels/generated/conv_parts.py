@@ -31,6 +31,7 @@ MOST_TAPS = 128
 class Form:
     """What a kernel is specialised to. ``step`` is "u" where neighbours in the result are neighbours in memory.
 
+    "2" is for those with one element between.
     Windows are gathered run by run, ``stretch`` pixels at once, whatever lies beyond a run: the next one overwrites
     it. If that is 0, nothing beyond a run is read.
     """
@@ -124,12 +125,10 @@ def store_windows(
         return place + s.Var("done_at") * step
 
     names = operands(form)
-    letters = {"u": s.Const(1), "b": s.Const(0)}
-    steps = [s.Var(f"{name}_step") for name in names]
-    places = [
-        place(name, letters.get(letter, s.Var(f"{name}_step")))
-        for name, letter in zip(names, form.epilogue.letters, strict=True)
-    ]
+    letters = {"u": s.Const(1), "b": s.Const(0), "2": s.Const(2)}
+    pairs = list(zip(names, form.epilogue.letters, strict=True))
+    steps = [letters.get(letter, s.Var(f"{name}_step")) for name, letter in pairs]
+    places = [place(name, step) for name, step in zip(names, steps, strict=True)]
     step = letters.get(form.step, s.Var("out_step"))
     start = s.Var("r") * pitch + s.Var("done_to")
     row = gemm.Row(source, start, s.Var("done_count"), place("out", step), places, steps, step, form.schedule.square)

@@ -14,7 +14,7 @@ from tensorlite.kernels import scalar as s
 from tensorlite.kernels.generated.gemm_loops import (
     TASK,
 )
-from tensorlite.kernels.loops import Buffer, Let, Load, Parameter, Statement, Store, index
+from tensorlite.kernels.loops import Buffer, If, Let, Load, Parameter, Statement, Store, index
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,29 +29,28 @@ class Pad:
         return f"pad images {self}"
 
 PARAMETERS = (
-    *("tasks", "channels", "phases_down", "phases_across", "height", "width", "down", "across", "top", "left"),
+    *("tasks", "first", "channels", "phases_down", "phases_across", "height", "width", "down", "across", "top", "left"),
     *("source_height", "source_width", "source_image", "source_channel", "source_line", "source_step"),
 )
 
 
 def kernel(form: Pad) -> loops.Kernel:
-    """Return the loops that copy images: [images, channels, phases down, phases across, height, width].
+    """Return the loops that copy images, from ``first`` on: [images, channels, phases down, across, height, width].
 
     Pixel (y, x) of phase (i, j) is the source's pixel (y down + i - top, x across + j - left), or zero outside of it.
     """
     dtype, phase, line = np.dtype(form.dtype), s.Var("phase"), s.Var("line")
     height, width = s.Var("height"), s.Var("width")
     area, phases = height * width, s.Var("phases_down") * s.Var("phases_across")
-    base = TASK // s.Var("channels") * s.Var("source_image") + TASK % s.Var("channels") * s.Var("source_channel")
+    image, channel = s.Var("first") + TASK // s.Var("channels"), TASK % s.Var("channels")
+    base = image * s.Var("source_image") + channel * s.Var("source_channel")
     step = s.Const(form.step) if form.step else s.Var("across") * s.Var("source_step")
     source = s.Var("phase_source") + line * (s.Var("down") * s.Var("source_line"))
     to = s.Var("phase_to") + line * width
     zero = loops.constant(0.0, dtype)
     clear = loops.vector("z", phases * area, 64, Store("padded", TASK * (phases * area) + s.Var("z"), zero))
-    load = Load("moved", "source", s.Var("from") + s.Var("x") * step)
-    store = Store("padded", s.Var("to") + s.Var("x"), s.Var("moved"))
-    copy = loops.vector("x", s.Var("x_count"), 16, load, store)
-    lines = loops.serial("line", s.Var("y_count"), Let("from", index(source)), Let("to", index(to)), copy)
+    copy = copy_line(("source", s.Var("from"), step), ("padded", s.Var("to")), s.Var("x_count"), 16)
+    lines = loops.serial("line", s.Var("y_count"), Let("from", index(source)), Let("to", index(to)), *copy)
     at = s.Var("source_base") + s.Var("y_source") * s.Var("source_line") + s.Var("x_source") * s.Var("source_step")
     place = (TASK * phases + phase) * area + s.Var("y_first") * width + s.Var("x_first")
     each = [
@@ -66,6 +65,27 @@ def kernel(form: Pad) -> loops.Kernel:
     )
     buffers = (Buffer("source", dtype), Buffer("padded", dtype, writable=True))
     return loops.build("pad", (*buffers, *map(Parameter, PARAMETERS)), (task,))
+
+
+def copy_line(
+    source: tuple[str, s.Expr, s.Expr], target: tuple[str, s.Expr], count: s.Expr, lanes: int
+) -> list[Statement]:
+    """Copy ``count`` pixels by whole vectors, the last one ending where the line ends, or by a part of a vector.
+
+    ``source`` is a buffer, where the first pixel is and how far apart they are; ``target`` a buffer, and where to.
+    """
+    (buffer, start, step), (copied, to) = source, target
+    at = s.Var("piece_at") + s.Var("piece_x")
+    whole = Load("piece_moved", buffer, start + at * step), Store(copied, to + at, s.Var("piece_moved"))
+    pieces = loops.serial(
+        "piece",
+        (count + (lanes - 1)) // lanes,
+        Let("piece_at", index(s.minimum(s.Var("piece") * lanes, count - lanes))),
+        loops.vector("piece_x", s.Const(lanes), lanes, *whole),
+    )
+    few = Load("few_moved", buffer, start + s.Var("few") * step), Store(copied, to + s.Var("few"), s.Var("few_moved"))
+    part = loops.vector("few", count, lanes, *few, single=True)
+    return [If(s.greater_equal(count, lanes), (pieces,)), If(s.less(count, lanes), (part,))]
 
 
 def inside(name: str, phase: s.Expr, stride: str, border: str, extent: str) -> list[Statement]:

@@ -61,7 +61,9 @@ def store(evaluator: Evaluator, place: Place, index: Value, value: Value, lanes:
         _store(evaluator, place, index.ref, ref, 0)
         return
     ref = _to_memory(evaluator, evaluator.widen(value, lanes.count))
-    if index.step != "1":
+    if index.step in _STEPS and place.dtype.itemsize in evaluator.target.masked:
+        _store_steps(evaluator, place, index, ref, lanes)
+    elif index.step != "1":
         _store_lanes(evaluator, place, index, ref, lanes)
     elif not lanes.active:
         _store(evaluator, place, index.ref, ref, lanes.count, streaming and bool(evaluator.target.fence))
@@ -151,14 +153,16 @@ def _load_masked(evaluator: Evaluator, place: Place, index: str, lanes: Lanes) -
     )
 
 
-def _store_masked(evaluator: Evaluator, place: Place, index: str, ref: str, lanes: Lanes) -> None:
+def _store_masked(
+    evaluator: Evaluator, place: Place, index: str, ref: str, lanes: Lanes, mask: str = ""
+) -> None:
     evaluator.asm.call(
         f"llvm.masked.store.{_memory_suffix(place, lanes)}.p0",
         "void",
         (memory(place.dtype, lanes.count), ref),
         ("ptr", _address(evaluator, place, index)),
         ("i32", str(place.dtype.itemsize)),
-        (f"<{lanes.count} x i1>", _mask(evaluator, lanes)),
+        (f"<{lanes.count} x i1>", mask or _mask(evaluator, lanes)),
     )
 
 
@@ -207,6 +211,23 @@ def _load_steps(evaluator: Evaluator, place: Place, index: Value, lanes: Lanes) 
         mask = f"<{count} x i32> <{', '.join(f'i32 {pick}' for pick in picks)}>"
         chosen = asm.let(f"shufflevector {type_} {chosen}, {type_} {part}, {mask}")
     return chosen
+
+
+def _store_steps(evaluator: Evaluator, place: Place, index: Value, ref: str, lanes: Lanes) -> None:
+    """Append the store of lanes a few elements apart: whole vectors under masks, which leave out what lies between."""
+    asm, count, step = evaluator.asm, lanes.count, int(index.step)
+    type_, flags = memory(place.dtype, count), f"<{count} x i1>"
+    reach = asm.let(f"mul i64 {lanes.active}, {step}") if lanes.active else ""
+    for k in range(step):
+        own = range(k * count, (k + 1) * count)
+        picks = ", ".join(f"i32 {lane // step}" for lane in own)
+        part = asm.let(f"shufflevector {type_} {ref}, {type_} poison, <{count} x i32> <{picks}>")
+        mask = f"<{', '.join(f'i1 {int(lane % step == 0)}' for lane in own)}>"
+        if reach:
+            above = asm.call("llvm.smax.i64", "i64", ("i64", asm.let(f"sub i64 {reach}, {k * count}")), ("i64", "0"))
+            here = asm.call("llvm.smin.i64", "i64", ("i64", above), ("i64", str(count)))
+            mask = asm.let(f"and {flags} {_mask(evaluator, Lanes(count, here))}, {mask}")
+        _store_masked(evaluator, place, asm.let(f"add nsw i64 {index.ref}, {k * count}"), part, lanes, mask)
 
 
 def store_flag(evaluator: Evaluator, place: Place, condition: Value, lanes: Lanes) -> None:

@@ -14,7 +14,7 @@ from planned import eager, interpreted, laid, numbers, run_guarded
 from tolerance import assert_close
 
 from tensorlite.kernels import scalar as s
-from tensorlite.kernels.cpu import conv, stages
+from tensorlite.kernels.cpu import conv, conv_geometry, stages
 from tensorlite.kernels.stage import Array
 
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -22,17 +22,23 @@ PRODUCT = s.Var("product")
 
 
 @contextmanager
-def either(by_pixels):
-    """Make all products of filters and windows have pixels as rows, or none; and none be taken by tiles."""
+def only(way, hot=2 << 20):
+    """Make all convolutions have filters as rows, or pixels, or direct sums where they are few; and none tiles.
+
+    Images are copied by shares of ``hot`` bytes.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conv_geometry, "_HOT", hot)
+        patch.setattr(conv.direct, "suits", lambda layer: way == "direct")
         patch.setattr(conv.winograd, "choose", lambda layer, dtype: 0)
         patch.setattr(conv.winograd, "suits_weight", lambda x, g: False)
-        for name in ("_FEW_PIXELS", "_FEW_FILTERS", "_FEW_TERMS"):
-            patch.setattr(conv, name, 0 if by_pixels else 1 << 40)
+        patch.setattr(conv, "_suits_pixels", lambda *_: way == "pixels")
         yield
 
 
-both_ways = pytest.mark.parametrize("by_pixels", [False, True])
+WAYS = ["filters", "pixels", "direct"]
+HOT = [1, 1000, 2 << 20]  # one image is a share, few are, all are
+every_way = pytest.mark.parametrize("way", WAYS)
 
 
 @st.composite
@@ -60,12 +66,12 @@ def cases(draw):
 
 @settings(max_examples=100, deadline=None)
 @given(case=cases(), dtype=st.sampled_from([F32, F64]), layouts=st.tuples(LAYOUTS, LAYOUTS), biased=st.booleans(),
-       by_pixels=st.booleans())  # fmt: skip
-def test_forward(case, dtype, layouts, biased, by_pixels):
+       way=st.sampled_from(WAYS), hot=st.sampled_from(HOT))  # fmt: skip
+def test_forward(case, dtype, layouts, biased, way, hot):
     x_shape, weight_shape, out, attributes = case
     x, weight = laid(numbers(x_shape, dtype, 1), layouts[0]), laid(numbers(weight_shape, dtype, 2), layouts[1])
     inputs = [x, weight, numbers(out[1:2], dtype, 3)][: 2 + biased]
-    with either(by_pixels):
+    with only(way, hot):
         plan = conv.PLANS["conv2d"]([*map(stages.described, inputs)], [Array.contiguous(dtype, out)], **attributes)
     (found,) = run_guarded(plan, inputs, out, [dtype])
     assert_close(found, eager("conv2d", *(i.astype(F64) for i in inputs), **attributes), dtype=dtype,
@@ -74,12 +80,12 @@ def test_forward(case, dtype, layouts, biased, by_pixels):
 
 @settings(max_examples=100, deadline=None)
 @given(case=cases(), dtype=st.sampled_from([F32, F64]), layouts=st.tuples(LAYOUTS, LAYOUTS),
-       by_pixels=st.booleans())  # fmt: skip
-def test_transpose_in_the_images(case, dtype, layouts, by_pixels):
+       way=st.sampled_from(WAYS), hot=st.sampled_from(HOT))  # fmt: skip
+def test_transpose_in_the_images(case, dtype, layouts, way, hot):
     x_shape, weight_shape, out, attributes = case
     g, weight = laid(numbers(out, dtype, 1), layouts[0]), laid(numbers(weight_shape, dtype, 2), layouts[1])
     attributes |= {"size": x_shape[2:]}
-    with either(by_pixels):
+    with only(way, hot):
         plan = conv.PLANS["conv2d_data"](
             [*map(stages.described, (g, weight))], [Array.contiguous(dtype, x_shape)], **attributes
         )
@@ -106,9 +112,9 @@ def geometry(stride=(1, 1), padding=((1, 1), (1, 1)), dilation=(1, 1), groups=1)
     return {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
 
 
-@both_ways
+@every_way
 @pytest.mark.parametrize("stride", [(1, 1), (2, 1)])
-def test_epilogues_of_windows(stride, by_pixels):
+def test_epilogues_of_windows(stride, way):
     """A bias and another result of the same shape, as after a convolution in a residual network; two outputs."""
     attributes = geometry(stride)
     x, weight = numbers((2, 3, 7, 6), seed=1), numbers((70, 3, 3, 3), seed=2)
@@ -120,7 +126,7 @@ def test_epilogues_of_windows(stride, by_pixels):
         described = [*map(stages.described, arrays)]
         outputs = [Array.contiguous(dtype, expected.shape) for dtype in (F32, bool)]
         epilogue = [s.maximum(total, 0.0), s.greater(total, 0.0)]
-        with either(by_pixels):
+        with only(way):
             plan = conv.plan_conv2d(
                 *described[:2], outputs, epilogue=epilogue, operands=described[2:], **attributes
             )
@@ -129,16 +135,16 @@ def test_epilogues_of_windows(stride, by_pixels):
         assert same_bits(found[1], found[0] > 0)
 
 
-@both_ways
+@every_way
 @pytest.mark.parametrize("stride", [(1, 1), (2, 3)])
-def test_epilogues_of_the_transpose_in_the_images(stride, by_pixels):
+def test_epilogues_of_the_transpose_in_the_images(stride, way):
     x_shape, weight = (2, 5, 9, 7), numbers((4, 5, 3, 3), seed=2)
     attributes = geometry(stride)
     out = eager("conv2d", np.zeros(x_shape), weight.astype(F64), **attributes).shape
     g, x, shift = numbers(out, seed=1), numbers(x_shape, seed=3), numbers((5, 1, 1), seed=4)
     epilogue = [s.where(s.greater(s.Var("e0"), 0.0), PRODUCT, 0.0) + s.Var("e1")]
     described = [*map(stages.described, (g, weight, x, shift))]
-    with either(by_pixels):
+    with only(way):
         plan = conv.plan_conv2d_data(*described[:2], [Array.contiguous(F32, x_shape)], epilogue=epilogue,
                                      operands=described[2:], **attributes)  # fmt: skip
     (found,) = run_guarded(plan, (g, weight, x, shift), x_shape, [F32])
@@ -163,9 +169,9 @@ def test_epilogues_of_the_transpose_in_the_weight():
                                    operands=[turned, described[3]], **geometry()) is None  # fmt: skip
 
 
-@both_ways
+@every_way
 @pytest.mark.parametrize("name", ["conv2d", "conv2d_data", "conv2d_weight"])
-def test_interpreted(name, by_pixels):
+def test_interpreted(name, way):
     """What runs natively is the kernels' meaning, bit by bit, and it touches nothing that it must not."""
     x, weight, attributes = numbers((2, 2, 5, 6), seed=1), numbers((7, 2, 3, 2), seed=2), geometry((2, 1))
     g = eager("conv2d", x, weight, **attributes)
@@ -175,17 +181,17 @@ def test_interpreted(name, by_pixels):
         "conv2d_weight": ((x, g), weight.shape, {"kernel": (3, 2)}),
     }[name]
     out = np.zeros(shape, F32)
-    with either(by_pixels):
+    with only(way):
         plan = conv.PLANS[name]([*map(stages.described, inputs)], [stages.described(out)], **attributes, **more)
     stages.run(plan, [*inputs, out])
     assert same_bits(interpreted(plan, inputs, shape), out)
 
 
-@both_ways
+@every_way
 @pytest.mark.parametrize("shape", [(2, 70, 9, 33), (1, 3, 70, 70), (5, 130, 4, 4)])
-def test_large(shape, by_pixels):
+def test_large(shape, way):
     """Several panels, bands and blocks."""
-    with either(by_pixels):
+    with only(way):
         check_all(shape)
 
 
@@ -205,6 +211,22 @@ def check_all(shape):
     (gradient,) = run_guarded(plan, (x, found), weight.shape, [F32])
     expected = eager("conv2d_weight", x.astype(F64), found.astype(F64), kernel=(3, 3), **attributes)
     assert_close(gradient / scale, expected / scale, terms=found[:, 0].size)
+
+
+def test_images_are_copied_share_by_share():
+    """The same scratch memory again and again, and the same bits as if all were copied at once."""
+    x, weight, attributes = numbers((5, 3, 9, 9), seed=1), numbers((17, 3, 3, 3), seed=2), geometry((2, 2))
+    shape = eager("conv2d", x, weight, **attributes).shape
+    described = [*map(stages.described, (x, weight))]
+    for way in ("filters", "pixels"):
+        found, plans = [], []
+        for hot in (1, 2 << 20):
+            with only(way, hot):
+                plans.append(conv.plan_conv2d(*described, [Array.contiguous(F32, shape)], **attributes))
+            found += run_guarded(plans[-1], (x, weight), shape, [F32])
+        assert same_bits(*found)
+        assert len(plans[0].stages) - len(plans[1].stages) == 2 * 4
+        assert plans[0].scratch[0] < plans[1].scratch[0]
 
 
 def test_long_lines_of_few_filters():
