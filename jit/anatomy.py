@@ -113,6 +113,11 @@ class Kernel:
         """What its loops depend on: kernels that have it in common are compiled once; empty for an edge."""
         return self.step.stage.key if isinstance(self.step, Native) else ""
 
+    @property
+    def note(self) -> str:
+        """Why it is this kernel and no other, where there was a choice."""
+        return self.step.stage.note if isinstance(self.step, Native) else ""
+
     @cached_property
     def loops(self) -> str:
         """The text of its loops, or of its Python function; empty for an edge."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from html import escape
 from textwrap import indent, wrap
@@ -38,6 +39,8 @@ def summary(of: Specialisation) -> Iterator[str]:
     rows = [("program", f"{_count(len(kernels), 'kernel')} ({distinct} distinct) in {_count(of.phases, 'phase')}, "
                         f"{_count(native, 'native call')}, {_count(of.threads, 'thread')}; "
                         f"{_count(len(edges), 'Python edge')}")]
+    if any(k.note for k in kernels):
+        rows.append(("choices", _choices(kernels)))
     if of.prepared[0]:
         rows.append(("prepared", f"{_count(of.prepared[0], 'kernel')}, {size(of.prepared[1])}: run when the state that "
                                  "they read changes"))
@@ -50,6 +53,14 @@ def summary(of: Specialisation) -> Iterator[str]:
             f"{peak / 1e9:.0f} GFLOP/s in {name}" for name, peak in machine.peak.items())))
     for name, what in rows:
         yield from wrap(what, 120, initial_indent=f"  {name:<10}", subsequent_indent=" " * 12)
+
+
+def _choices(kernels: Sequence[Kernel]) -> str:
+    """How often an algorithm was chosen, and what spoke for it."""
+    chosen = [kernel for kernel in kernels if kernel.note]
+    forms = ", ".join(f"{n} {form}" for form, n in Counter(k.form for k in chosen).items())
+    ways = ", ".join(f"{n} {way}" for way, n in Counter(k.note.partition(":")[0] for k in chosen).items())
+    return f"{forms}; {ways}: explain(kernels=True) says why"
 
 
 def _time(of: Specialisation) -> str:
@@ -192,7 +203,8 @@ def detail(kernel: Kernel) -> str:
         if kernel.times is not None:
             costs += f", {kernel.roofline / kernel.seconds:.0%} of the roofline"
     lines = "".join(f"\n  at {line}" for line in kernel.lines)
-    return (f"{kernel!r} phase {kernel.phase}, {who}{often}: {costs}{lines}\n"
+    note = f"\n  {kernel.note}" if kernel.note else ""
+    return (f"{kernel!r} phase {kernel.phase}, {who}{often}: {costs}{lines}{note}\n"
             + indent(kernel.equation, "  ").rstrip())
 
 

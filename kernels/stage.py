@@ -64,7 +64,7 @@ class Stage:
 
     ``reads`` and ``writes`` number the arrays whose addresses open the argument block, in this order: those of the
     plan's caller first, then the plan's scratch arrays. ``numbers`` is the rest of the block (`pack`). ``work`` is
-    about how many nanoseconds one thread takes.
+    about how many nanoseconds one thread takes. A ``note`` says why it is this kernel and no other.
     """
 
     key: str
@@ -73,6 +73,7 @@ class Stage:
     writes: tuple[int, ...]
     numbers: bytes
     work: float
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

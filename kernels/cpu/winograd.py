@@ -90,25 +90,30 @@ class Cut:
     time: float
 
 
+def takes_geometry(kernel: Pair, stride: Pair, dilation: Pair) -> bool:
+    """Tell whether there are tiles for such filters."""
+    return stride == dilation == (1, 1) and kernel == (R, R)
+
+
+def fits(layer: Layer, dtype: np.dtype[Any]) -> bool:
+    """Tell whether the loops take a layer, with tiles of some size."""
+    square = gemm_loops.schedule(dtype).square
+    some = min(layer.out) > 0 and layer.images.shape[0] > 0
+    return dtype == np.float32 and some and min(layer.depth, layer.channels) >= square
+
+
 def takes(layer: Layer, dtype: np.dtype[Any], m: int) -> bool:
     """Tell whether the loops take a layer with such tiles, and whether these are exact enough."""
-    square = gemm_loops.schedule(dtype).square
-    fits = min(layer.depth, layer.channels) >= square and min(layer.out) > 0 and layer.images.shape[0] > 0
-    known = m in TILES and dtype == np.float32
-    return known and fits and layer.tiles(m)[1] <= _LARGEST_BLOCK and error(m, R, layer.depth) <= LIMIT
+    known = m in TILES and fits(layer, dtype) and layer.tiles(m)[1] <= _LARGEST_BLOCK
+    return known and error(m, R, layer.depth) <= LIMIT
 
 
-def choose(layer: Layer, dtype: np.dtype[Any]) -> int:
-    """Return the tile that the model of the machine takes to be fastest on one thread, or 0 for none."""
-    tiles = [m for m in _CHOICE if takes(layer, dtype, m)]
-    if not tiles:
-        return 0
+def modelled(layer: Layer, dtype: np.dtype[Any]) -> dict[int, float]:
+    """Return about how many nanoseconds one thread takes: by windows, 0, and by the tiles worth choosing."""
     schedule = fitted(gemm_loops.schedule(dtype), 2, layer.channels)
     pixels = layer.images.shape[0] * layer.out[0] * layer.out[1]
-    direct = pixels * layer.depth * layer.channels * R * R * COSTS.direct
-    times = {m: cut(layer, m, schedule, 1).time for m in tiles}
-    best = min(tiles, key=times.__getitem__)
-    return best if times[best] < direct else 0
+    times = {m: cut(layer, m, schedule, 1).time for m in _CHOICE if takes(layer, dtype, m)}
+    return {0: pixels * layer.depth * layer.channels * R * R * COSTS.direct, **times}
 
 
 @functools.lru_cache(1024)

@@ -14,7 +14,8 @@ from planned import eager, interpreted, laid, numbers, run_guarded
 from tolerance import assert_close
 
 from tensorlite.kernels import scalar as s
-from tensorlite.kernels.cpu import conv, conv_geometry, stages
+from tensorlite.kernels.cpu import conv, conv_geometry, conv_windows, stages
+from tensorlite.kernels.cpu.conv_choice import Choice
 from tensorlite.kernels.stage import Array
 
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -30,9 +31,9 @@ def only(way, hot=2 << 20):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conv_geometry, "_HOT", hot)
         patch.setattr(conv.direct, "suits", lambda layer: way == "direct")
-        patch.setattr(conv.winograd, "choose", lambda layer, dtype: 0)
+        patch.setattr(conv, "choose", lambda *_: Choice(0))
         patch.setattr(conv.winograd, "suits_weight", lambda x, g: False)
-        patch.setattr(conv, "_suits_pixels", lambda *_: way == "pixels")
+        patch.setattr(conv_windows, "_suits_pixels", lambda *_: way == "pixels")
         yield
 
 

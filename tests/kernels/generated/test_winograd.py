@@ -16,6 +16,7 @@ from tolerance import WINOGRAD, assert_close_to_scale
 from tensorlite.kernels import interp, loops
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.cpu import conv, stages, winograd, winograd_error
+from tensorlite.kernels.cpu.conv_choice import Choice
 from tensorlite.kernels.errors import KernelError
 from tensorlite.kernels.generated import winograd_transforms
 from tensorlite.kernels.stage import Array
@@ -84,7 +85,7 @@ def attributes(border):
 
 def with_tiles(m):
     patch = pytest.MonkeyPatch()
-    patch.setattr(winograd, "choose", lambda layer, dtype: m)
+    patch.setattr(conv, "choose", lambda *_: Choice(m))
     return patch
 
 
@@ -161,7 +162,7 @@ def test_any_number_of_slots_has_the_same_bits(shape, filters, threads, monkeypa
     """The plans of teams of other sizes cut tiles and panels otherwise."""
     x, weight = numbers(shape, seed=1), numbers((filters, shape[1], 3, 3), seed=2)
     out = (shape[0], filters, *shape[2:])
-    monkeypatch.setattr(winograd, "choose", lambda layer, dtype: 4)
+    monkeypatch.setattr(conv, "choose", lambda *_: Choice(4))
     found = []
     for slots in (1, threads):
         monkeypatch.setattr(winograd.team, "get_num_threads", lambda slots=slots: slots)
@@ -169,19 +170,6 @@ def test_any_number_of_slots_has_the_same_bits(shape, filters, threads, monkeypa
         plan = conv.PLANS["conv2d"](described, [Array.contiguous(F32, out)], **attributes(((1, 1), (1, 1))))
         found += run_guarded(plan, (x, weight), out, [F32])
     assert found[0].tobytes() == found[1].tobytes()
-
-
-def test_layers_of_residual_networks_are_taken_by_tiles_and_others_are_not():
-    def chosen(channels, filters, extent, images=8, dtype=F32):
-        x = Array.contiguous(dtype, (images, channels, extent, extent))
-        layer = winograd.Layer(x, 0, 0, (1, 1), filters, (extent, extent), (0, channels * 9, 9, 3, 1))
-        return winograd.choose(layer, np.dtype(dtype))
-
-    for channels, extent in ((64, 56), (128, 28), (256, 14), (512, 7)):
-        assert chosen(channels, channels, extent) == 4
-    assert chosen(3, 64, 224) == 0  # fewer channels than lanes
-    assert chosen(64, 64, 56, dtype=np.float64) == 0
-    assert chosen(64, 64, 56, images=0) == 0
 
 
 def test_epilogues():
@@ -311,18 +299,3 @@ def test_errors_are_measured_once_and_remembered(monkeypatch):
     monkeypatch.setattr(winograd_error, "_measure", lambda *_: 1.0)
     assert winograd_error.error(4, 3, 120) == found  # from the disk, for the next power of two
     winograd_error.error.cache_clear()
-
-
-def test_a_tile_that_rounds_too_much_is_not_taken(monkeypatch):
-    """Then the next smaller one is, and then windows."""
-    x = Array.contiguous(F32, (8, 64, 56, 56))
-    layer = winograd.Layer(x, 0, 0, (1, 1), 64, (56, 56), (0, 576, 9, 3, 1))
-    errors = {4: 2e-4, 2: 1e-6}
-    monkeypatch.setattr(winograd, "error", lambda m, r, terms: errors[m])
-    assert winograd.choose(layer, F32) == 2
-    errors[2] = 1.1e-4
-    assert winograd.choose(layer, F32) == 0
-    monkeypatch.setattr(winograd, "error", lambda m, r, terms: 1.1e-4)
-    assert not winograd.suits_weight(x, x)
-    monkeypatch.setattr(winograd, "error", lambda m, r, terms: 0.9e-4)
-    assert winograd.suits_weight(x, x)

@@ -1,0 +1,64 @@
+"""Which algorithm a layer of 3 x 3 filters is computed by: tiles of one size, or windows; and why.
+
+Where the candidates were measured (`tuning`), the fastest is taken, and else the one that a model of the machine takes
+to be. Tiles that are not exact enough are none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from tensorlite.kernels.cpu import tuning, winograd
+from tensorlite.kernels.stage import Array, Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The extent of tiles of results, 0 for windows, and what spoke for it."""
+
+    tile: int
+    why: str = ""
+
+    def noted(self, plan: Plan) -> Plan:
+        """Return a plan whose last stage says why."""
+        *others, last = plan.stages
+        return replace(plan, stages=(*others, replace(last, note=self.why))) if self.why else plan
+
+
+def choose(
+    op: str, layer: winograd.Layer, arrays: tuple[Array, Array, Array], planner: Callable[..., Plan | None],
+    geometry: Mapping[str, Any],
+) -> Choice:  # fmt: skip
+    """Return the choice for a layer: of two inputs and an output, planned by ``planner`` with a ``tile``."""
+    dtype = arrays[0].dtype
+    tiles = [m for m in winograd.TILES if winograd.takes(layer, dtype, m)]
+    if not tiles:
+        return Choice(0, _too_inexact(layer) if winograd.fits(layer, dtype) else "")
+    contiguous = [Array.contiguous(x.dtype, x.shape) for x in arrays]
+    *inputs, output = contiguous
+    plans = {str(m): partial(planner, *inputs, [output], tile=m, **geometry) for m in (0, *tiles)}
+    what = f"{op} {[x.shape for x in arrays]} {sorted(geometry.items())}"
+    counted = frozenset((0,)) if layer.kept else frozenset()
+    measured = tuning.times(what, plans, inputs, output, counted)
+    if measured is not None:
+        times, how = {int(m): seconds * 1e9 for m, seconds in measured.items()}, "measured"
+    else:
+        times, how = winograd.modelled(layer, dtype), "by the model of the machine"
+    ordered = sorted(times, key=times.__getitem__)
+    found = ", ".join(f"{_name(m)} {times[m] / 1e3:.0f} us" for m in ordered)
+    return Choice(ordered[0], "; ".join(filter(None, (f"{how}: {found}", _too_inexact(layer)))))
+
+
+def _name(m: int) -> str:
+    return f"{m}x{m} tiles" if m else "windows"
+
+
+def _too_inexact(layer: winograd.Layer) -> str:
+    """Say which tiles are left out because of their error."""
+    found = {m: winograd.error(m, winograd.R, layer.depth) for m in winograd.TILES}
+    return ", ".join(
+        f"{_name(m)} are not exact enough: {x:.1e} > {winograd.LIMIT}" for m, x in found.items() if x > winograd.LIMIT
+    )
