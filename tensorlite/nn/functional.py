@@ -6,6 +6,8 @@ from tensorlite.errors import ArgumentError, complaint
 from tensorlite.ops.activation import elu_by, leaky_relu_by, softplus_by
 from tensorlite.ops.attention import scaled_dot_product_attention
 from tensorlite.ops.conv import conv2d
+from tensorlite.ops.conv_dimensions import conv1d, conv3d
+from tensorlite.ops.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from tensorlite.ops.dropout import dropout
 from tensorlite.ops.elementwise import gelu as _gelu
 from tensorlite.ops.elementwise import gelu_tanh as _gelu_tanh
@@ -30,7 +32,7 @@ from tensorlite.tensor import Tensor
 
 __all__ = [
     "adaptive_avg_pool2d", "avg_pool2d", "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits",
-    "conv2d",
+    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
     "cross_entropy", "dropout", "elu", "embedding", "gelu", "l1_loss", "layer_norm", "leaky_relu", "linear",
     "log_softmax",
     "max_pool2d", "mse_loss", "nll_loss", "one_hot", "relu", "scaled_dot_product_attention",

@@ -8,6 +8,8 @@ from tensorlite.ops import (
     boxes,
     complex_numbers,
     conv,
+    conv_dimensions,
+    conv_transpose,
     creation,
     cumulative,
     dropout,

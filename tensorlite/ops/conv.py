@@ -21,6 +21,8 @@ from tensorlite.ops.checks import check_alike, check_floating
 from tensorlite.ops.reduce import _sum, accumulator
 from tensorlite.ops.shape import _reshape
 from tensorlite.ops.window import (
+    AXES,
+    Extents,
     Padding,
     Pair,
     Scratch,
@@ -28,6 +30,7 @@ from tensorlite.ops.window import (
     blocks,
     columns,
     empty,
+    integers,
     pair,
     span,
     uncover,
@@ -41,13 +44,13 @@ _ONE = (1, 1)
 _NONE = ((0, 0), (0, 0))
 
 
-def _check(x: Any, weight: Any, bias: tuple[Any, ...], stride: Pair, padding: Padding, dilation: Pair,
-           groups: int) -> Pair:
-    """The number of windows down and across; raises what is wrong with arrays or their types."""
+def check_windows(x: Any, weight: Any, bias: tuple[Any, ...], stride: Extents, padding: tuple[Pair, ...],
+                  dilation: tuple[int, ...], groups: int) -> Extents:
+    """The number of windows along each axis; raises what is wrong with arrays or their types."""
     check_alike(x, weight=weight, **({"bias": bias[0]} if bias else {}))
     check_floating(x)
-    if len(weight.shape) != 4:
-        raise ShapeError("weight must be [out channels, in channels / groups, height, width], "
+    if len(weight.shape) != len(stride) + 2:
+        raise ShapeError(f"weight must be [out channels, in channels / groups, {', '.join(AXES[len(stride)])}], "
                          f"it has {len(weight.shape)} dimensions")
     channels, out_channels = x.shape[1], weight.shape[0]
     if groups < 1 or channels % groups or out_channels % groups:
@@ -60,7 +63,7 @@ def _check(x: Any, weight: Any, bias: tuple[Any, ...], stride: Pair, padding: Pa
 
 
 def _conv2d_type(x: TensorType, weight: TensorType, *bias: TensorType, **geometry: Any) -> TensorType:
-    counts = _check(x, weight, bias, **geometry)
+    counts = check_windows(x, weight, bias, **geometry)
     return TensorType(x.dtype, (x.shape[0], weight.shape[0], *counts), x.device)
 
 
@@ -139,7 +142,7 @@ def _weight_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -
                 "bias": lambda g: _sum(g, axis=(0, 2, 3), keepdims=False, dtype=None)})
 def _conv2d(xp: Any, x: Any, weight: Any, *bias: Any, stride: Pair, padding: Padding, dilation: Pair,
             groups: int) -> Any:
-    counts = _check(x, weight, bias, stride, padding, dilation, groups)
+    counts = check_windows(x, weight, bias, stride, padding, dilation, groups)
     images, filters, kernel = x.shape[0], weight.shape[0], weight.shape[2:]
     wide = accumulator(x.dtype)
     matrix = weight.astype(wide, copy=False).reshape(groups, filters // groups, -1)
@@ -239,19 +242,19 @@ def _conv2d_weight(xp: Any, x: Any, g_: Any, *, kernel: Pair, stride: Pair, padd
     return total.reshape(filters, x.shape[1] // groups, *kernel).astype(x.dtype, copy=False)
 
 
-def read_padding(op: str, padding: Any, kernel: Pair, stride: Pair, dilation: Pair) -> Padding:
+def read_padding(op: str, padding: Any, kernel: tuple[int, ...], stride: tuple[int, ...],
+                 dilation: tuple[int, ...]) -> tuple[Pair, ...]:
     """Padding as users write it (integers, ``"valid"`` or ``"same"``) as widths before and after each axis."""
     if padding == "valid":
-        return _NONE
+        return ((0, 0),) * len(stride)
     if padding == "same":
-        if stride != _ONE:
+        if any(step != 1 for step in stride):
             raise complaint(ArgumentError, op, f"padding='same' needs stride 1, not {stride}")
-        top, left = (span(k, d) - 1 for k, d in zip(kernel, dilation, strict=True))
-        return (top // 2, top - top // 2), (left // 2, left - left // 2)
+        totals = (span(k, d) - 1 for k, d in zip(kernel, dilation))  # a weight of other dimensions is refused later
+        return tuple((n // 2, n - n // 2) for n in totals)
     if isinstance(padding, str):
         raise complaint(ArgumentError, op, f"padding must be integers, 'valid' or 'same', not {padding!r}")
-    top, left = pair(op, "padding", padding, least=0)
-    return (top, top), (left, left)
+    return tuple((n, n) for n in integers(op, "padding", padding, len(stride), least=0))
 
 
 @public(method=False)
@@ -269,7 +272,7 @@ def conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: in
               [4., 4.]]]])
     """
     strides, dilations = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
-    borders = read_padding("conv2d", padding, weight.shape[2:], strides, dilations)  # type: ignore[arg-type]
+    borders = read_padding("conv2d", padding, weight.shape[2:], strides, dilations)
     others = (weight,) if bias is None else (weight, bias)
     return batched("conv2d", lambda x: _conv2d(x, *others, stride=strides, padding=borders, dilation=dilations,
                                                groups=groups), input)

@@ -57,7 +57,7 @@ def _max_type(x: TensorType, **geometry: Any) -> TensorType:
 
 
 def _max_counts(x: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool) -> Pair:
-    return window_counts(x.shape[2:], kernel, stride, dilation, tuple((p, p) for p in padding), ceil_mode)  # type: ignore[arg-type]
+    return window_counts(x.shape[2:], kernel, stride, dilation, tuple((p, p) for p in padding), ceil_mode)
 
 
 def _borders(size: Pair, counts: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Padding:
@@ -215,7 +215,7 @@ def max_pool2d(input: Tensor, kernel_size: int | tuple[int, int], stride: int | 
 
 
 def _average_counts(size: Pair, kernel: Pair, stride: Pair, padding: Pair, ceil_mode: bool) -> Pair:
-    return window_counts(size, kernel, stride, (1, 1), tuple((p, p) for p in padding), ceil_mode)  # type: ignore[arg-type]
+    return window_counts(size, kernel, stride, (1, 1), tuple((p, p) for p in padding), ceil_mode)
 
 
 def _divisors(xp: Any, size: Pair, counts: Pair, kernel: Pair, stride: Pair, padding: Pair, include_pad: bool,

@@ -1,10 +1,10 @@
-"""Windows that slide over the last two axes of images: how many there are, and strided views of their elements."""
+"""Windows that slide over the last axes of images, sequences and volumes: how many there are, and views of images'."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,22 +15,34 @@ from tensorlite.tensor import Tensor
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
+Extents = TypeVar("Extents", bound=tuple[int, ...])
+
+#: What windows slide over, by the number of axes: what that is called, and what its axes are.
+SUBJECTS = {1: "sequences", 2: "images", 3: "volumes"}
+AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+_COUNTS = {1: "an integer", 2: "an integer or two", 3: "an integer or three"}
 
 #: Columns of a block of images: 1 to 8 MiB measured the same on one thread, and few large products suffer least from
 #: BLAS threads that wait for each other on a busy machine.
 BLOCK_BYTES = 4 << 20
 
 
-def pair(op: str, name: str, value: Any, least: int = 1) -> Pair:
-    """Two integers, for height and width, from one or two as users write them."""
-    values = tuple(value) if isinstance(value, tuple | list) else (value, value)
+def integers(op: str, name: str, value: Any, axes: int, least: int = 1) -> tuple[int, ...]:
+    """One integer for each axis, from one or as many as users write them."""
+    values = tuple(value) if isinstance(value, tuple | list) else (value,)
     if len(values) == 1:
-        values *= 2
-    if len(values) != 2 or not all(hasattr(v, "__index__") for v in values):
-        raise complaint(DTypeError, op, f"{name} must be an integer or two, not {value!r}")
+        values *= axes
+    if len(values) != axes or not all(hasattr(v, "__index__") for v in values):
+        raise complaint(DTypeError, op, f"{name} must be {_COUNTS[axes]}, not {value!r}")
     if min(values) < least:
         raise complaint(ArgumentError, op, f"{name} must be at least {least}, not {value!r}")
-    return values[0].__index__(), values[1].__index__()
+    return tuple(v.__index__() for v in values)
+
+
+def pair(op: str, name: str, value: Any, least: int = 1) -> Pair:
+    """Two integers, for height and width, from one or two as users write them."""
+    height, width = integers(op, name, value, 2, least)
+    return height, width
 
 
 def span(kernel: int, dilation: int) -> int:
@@ -52,11 +64,12 @@ def window_count(name: str, size: int, kernel: int, stride: int, dilation: int, 
     return count
 
 
-def window_counts(size: Pair, kernel: Pair, stride: Pair, dilation: Pair, padding: Padding,
-                  ceil_mode: bool = False) -> Pair:
-    """How many windows fit, down and across."""
-    return (window_count("height", size[0], kernel[0], stride[0], dilation[0], padding[0], ceil_mode),
-            window_count("width", size[1], kernel[1], stride[1], dilation[1], padding[1], ceil_mode))
+def window_counts(size: tuple[int, ...], kernel: tuple[int, ...], stride: Extents, dilation: tuple[int, ...],
+                  padding: tuple[Pair, ...], ceil_mode: bool = False) -> Extents:
+    """How many windows fit along each axis, as down and across images."""
+    axes = zip(AXES[len(stride)], size, kernel, stride, dilation, padding, strict=True)
+    return tuple(window_count(name, n, k, s, d, p, ceil_mode)  # type: ignore[return-value]
+                 for name, n, k, s, d, p in axes)
 
 
 def steps(first: int, count: int, stride: int) -> slice:
@@ -88,14 +101,15 @@ def uncover(x: Any, padding: Padding, size: Pair) -> Any:
     return x[..., padding[0][0]:padding[0][0] + size[0], padding[1][0]:padding[1][0] + size[1]]
 
 
-def batched(op: str, function: Callable[[Tensor], Any], x: Tensor) -> Any:
-    """Applies a function of a batch of images to a batch, or to one image alone."""
+def batched(op: str, function: Callable[[Tensor], Any], x: Tensor, axes: int = 2) -> Any:
+    """Applies a function of a batch of images to a batch, or to one image alone; so for other numbers of axes."""
     if not isinstance(x, Tensor):
         raise complaint(DTypeError, op, f"takes a tensor, not {type(x).__name__}", None, "make it one: tl.asarray(...)")
-    if x.ndim == 4:
+    if x.ndim == axes + 2:
         return function(x)
-    if x.ndim != 3:
-        raise complaint(ShapeError, op, f"takes images [batch, channels, height, width] or [channels, height, width], "
+    if x.ndim != axes + 1:
+        names = ", ".join(("channels", *AXES[axes]))
+        raise complaint(ShapeError, op, f"takes {SUBJECTS[axes]} [batch, {names}] or [{names}], "
                         f"x has {x.ndim} dimensions", {"x": x})
     result = function(_reshape(x, shape=(1, *x.shape)))
     if isinstance(result, tuple):
