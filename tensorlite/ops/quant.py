@@ -280,7 +280,7 @@ def quantized_conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, 
     dilations = pair("quantized_conv2d", "dilation", dilation)
     packed_shape = None if packed_shape is None else tuple(packed_shape)
     shape = weight.shape if packed_shape is None else packed_shape
-    borders = read_padding("quantized_conv2d", padding, shape[2:], strides, dilations)  # type: ignore[arg-type]
+    borders = read_padding("quantized_conv2d", padding, shape[2:], strides, dilations)
     return batched("quantized_conv2d", lambda x: _quantized_conv2d(
         x, weight, zero, *others, extras=extras, packed_shape=packed_shape, stride=strides, padding=borders,
         dilation=dilations, groups=groups), input)
