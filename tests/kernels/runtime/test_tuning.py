@@ -98,3 +98,9 @@ def test_doctor_shows_the_budget():
     done = subprocess.run([sys.executable, "-m", "tensorlite", "doctor"], env=os.environ | {"TENSORLITE_TUNE": "3"},
                           capture_output=True, text=True, check=True)  # fmt: skip
     assert "TENSORLITE_TUNE=3: 0.00 of 3 s spent in this process, 0 choices measured" in done.stdout
+
+
+def test_without_a_budget_no_arrays_are_made(monkeypatch, store):
+    with_budget(monkeypatch, 0.0)
+    monkeypatch.setattr(np.random, "default_rng", lambda *_: pytest.fail("numbers were drawn"))
+    assert tuning.times("a", PLANS, [A, A], A) is None
