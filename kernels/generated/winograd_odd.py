@@ -69,23 +69,22 @@ def _taps(schedule: Schedule, source: Source, r: int) -> loops.For:
                 (
                     Let("odd_to", index(s.Var("results_at") + place)),
                     If(s.greater(s.Var("odd_nans"), 0), (lost,)),
-                    If(s.equal(s.Var("odd_nans"), 0), (_infinities(schedule, source),)),
+                    If(s.equal(s.Var("odd_nans"), 0), (_infinities(source),)),
                 ),
             ),
         ),
     )
 
 
-def _infinities(schedule: Schedule, source: Source) -> loops.For:
+def _infinities(source: Source) -> loops.For:
     """Add what the infinite channels of a pixel add to a result."""
-    value, lane = s.Var("odd_value"), s.Var("odd_filter")
+    value, number = s.Var("odd_value"), s.Var("odd_filter")
     tap = s.Var("w_base") + s.Var("odd_i") * s.Var("w_down") + s.Var("odd_j") * s.Var("w_across")
-    tap = tap + (s.Var("first_column") + lane) * s.Var("w_row") + s.Var("odd_term") * s.Var("w_channel")
-    result = s.Var("odd_to") + lane
-    add = loops.vector(
+    tap = tap + (s.Var("first_column") + number) * s.Var("w_row") + s.Var("odd_term") * s.Var("w_channel")
+    result = s.Var("odd_to") + number
+    add = loops.serial(  # one by one: that is little code for what happens hardly ever
         "odd_filter",
         WIDTH,
-        schedule.square,
         Load("odd_weight", "w", tap),
         Load("odd_old", "results", result),
         Store("results", result, s.fma(value, s.Var("odd_weight"), s.Var("odd_old"))),

@@ -135,6 +135,7 @@ class Source:
             self.square,
             Load(f"{self.name}_cleared_at", lines, place),
             Store(lines, place, s.where(s.equal(value * 0, 0), value, 0)),
+            single=True,
         )
         merge = odd + s.Var(loops.right(f"{self.name}_odd"))
         return [
