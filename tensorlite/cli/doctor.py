@@ -15,7 +15,7 @@ from tensorlite.kernels import cache, device
 from tensorlite.kernels.cpu import host, team, tuning
 from tensorlite.kernels.cuda import device as cuda
 
-CORE = ("numpy", "llvmlite", "ml_dtypes", "safetensors", "tqdm", "platformdirs")
+CORE = ("numpy", "llvmlite", "numba", "ml_dtypes", "safetensors", "tqdm", "platformdirs")
 OPTIONAL = ("cupy-cuda12x", "scikit-learn", "matplotlib", "torch")
 
 
