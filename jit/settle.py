@@ -132,5 +132,7 @@ class Preparation:
         if not self.executable.run(inputs, made):
             return None
         if not any(map(lending.is_lent, sources)):
+            for source in sources:
+                lending.watch(source)
             self._known = _Known(sources, exports, made)
         return made

@@ -23,6 +23,8 @@ from tensorlite.traced import require_elements
 def numpy(self: Tensor) -> np.ndarray:
     """The elements as a NumPy array that cannot be written to, and shares the tensor's memory where it is on the CPU.
 
+    What writes to it all the same, as a library that does not heed the flag, changes what may have been read before.
+
     >>> import tensorlite as tl
     >>> tl.tensor([1.0, 2.0]).numpy().copy()
     array([1., 2.], dtype=float32)
@@ -125,7 +127,7 @@ def _dlpack(self: Tensor, *, stream: Any = None, max_version: tuple[int, int] | 
     if array.dtype == bfloat16:
         raise errors.complaint(errors.DTypeError, "__dlpack__", "NumPy exports no bfloat16", {"x": self},
                                "cast it first: x.to(tl.float32)")
-    lending.export(array)
+    lending.borrow(array)
     if not array.flags.writeable and (max_version is None or max_version < (1, 0)):
         array = array.copy()
     return array.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)

@@ -167,7 +167,8 @@ def sums_of_product_are_product_of_sums(state: Rewriter, equation: Equation) -> 
         return None
     for move in moves:
         places = _back(state, move, places)
-    return state.emit(product.op.name, _sums(state, g, places, size, equation.line), weight, line=product.line)
+    sums = state.emit(product.op.name, _sums(state, g, places, size, equation.line), weight, line=product.line)
+    return _where_named(state, sums, places)
 
 
 def _sums(state: Rewriter, g: Value, places: Value, size: int, line: str) -> Value:
@@ -178,10 +179,14 @@ def _sums(state: Rewriter, g: Value, places: Value, size: int, line: str) -> Val
 
 def _named(state: Rewriter, rows: Rows) -> Value:
     """The table with zeros in rows that nothing names, which may hold anything."""
-    count, dtype = rows.places.size, rows.table.dtype
-    ones = state.emit("full", shape=(count, 1), fill_value=1, dtype=dtype)
-    counts = state.emit("add_rows", ones, _flat(state, rows.places), axis=0, size=rows.table.shape[0])
-    return state.emit("where", state.emit("not_equal", counts, 0), rows.table, 0)
+    return _where_named(state, rows.table, rows.places)
+
+
+def _where_named(state: Rewriter, table: Value, places: Value) -> Value:
+    """A table with zeros in rows that no place names."""
+    ones = state.emit("full", shape=(places.size, 1), fill_value=1, dtype=np.dtype(np.int32))
+    counts = state.emit("add_rows", ones, _flat(state, places), axis=0, size=table.shape[0])
+    return state.emit("where", state.emit("not_equal", counts, 0), table, 0)
 
 
 RULES: tuple[Rule, ...] = (

@@ -172,6 +172,8 @@ def _thickness(keys: int) -> int:
 def _is_taken(q: Array, v: Array, inputs: Sequence[Array], outputs: Sequence[Array]) -> bool:
     plain = all(x.is_contiguous or not x.size for x in outputs)
     alike = all(x.dtype in (q.dtype, _wide(q.dtype), np.bool_) for x in (*inputs, *outputs))
+    if q.dtype.itemsize == 2 and not all(x.size for x in inputs):
+        return False  # there is nothing to convert
     return plain and alike and has_loops(q.dtype, q.shape[-2], q.shape[-1], v.shape[-1])
 
 

@@ -14,37 +14,45 @@ import numpy as np
 from tensorlite.kernels.cpu.allocator import is_block
 
 _lent: dict[int, weakref.ref[Any]] = {}
+_watched: dict[int, weakref.ref[Any]] = {}
 _exports = [0]
 
 
 def borrow(array: Any) -> None:
-    """Note that an array came from outside, where others may write to its memory."""
+    """Note that an array came from outside, or is given away, where others may write to its memory."""
     owner = _owner(array)
-    if type(owner) is np.ndarray and id(owner) not in _lent:
-        number = id(owner)
-        _lent[number] = weakref.ref(owner, lambda _: _lent.pop(number, None))
-        _exports[0] += owner is not array  # a view of what may have been ours
+    if isinstance(owner, np.ndarray):
+        _note(owner, _lent)
+        _exports[0] += id(owner) in _watched
 
 
-def export(array: Any) -> None:
-    """Note that others are given an array, and may write to its memory from now on."""
-    borrow(array)
-    _exports[0] += 1
+def watch(array: Any) -> None:
+    """Count from now on when the memory of an array is lent."""
+    owner = _owner(array)
+    if isinstance(owner, np.ndarray):
+        _note(owner, _watched)
 
 
 def exports() -> int:
-    """Return how often memory that was ours was given away: as long as that is the same, what was ours still is."""
+    """Return how often memory that is watched was lent: as long as that is the same, nobody else has written there."""
     return _exports[0]
 
 
 def is_lent(array: Any) -> bool:
     """Tell whether others may write to an array's memory; true of memory of unknown origin."""
     owner = _owner(array)
-    return id(owner) in _lent or not isinstance(owner, np.ndarray | bytes)
+    return id(owner) in _lent or type(owner) not in (np.ndarray, bytes)
+
+
+def _note(owner: Any, where: dict[int, weakref.ref[Any]]) -> None:
+    """Keep an array's number as long as it lives."""
+    number = id(owner)
+    if number not in where:
+        where[number] = weakref.ref(owner, lambda _: where.pop(number, None))
 
 
 def _owner(array: Any) -> Any:
     """Return the first of the arrays that share memory, or the object that it belongs to if that is none of ours."""
-    while type(array) is np.ndarray and array.base is not None and not is_block(array.base):
+    while isinstance(array, np.ndarray) and array.base is not None and not is_block(array.base):
         array = array.base
     return array

@@ -76,8 +76,8 @@ def graph(v0: float32[3, 16], v1: int64[2, 4], v2: float32[5, 16], v3: float32[4
     v5: int64[4, 2] = permute_dims(v1, axes=(1, 0))
     v6: int64[8] = reshape(v5, shape=(8,))
     v7: float32[3, 5] = add_rows(v4, v6, axis=0, size=3)
-    v8: float32[8, 1] = full(shape=(8, 1), fill_value=1, dtype=dtype("float32"))
-    v9: float32[3, 1] = add_rows(v8, v6, axis=0, size=3)
+    v8: int32[8, 1] = full(shape=(8, 1), fill_value=1, dtype=dtype("int32"))
+    v9: int32[3, 1] = add_rows(v8, v6, axis=0, size=3)
     v10: bool[3, 1] = not_equal(v9, 0)
     v11: float32[3, 16] = where(v10, v0, 0)
     v12: float32[5, 3] = permute_dims(v7, axes=(1, 0))
@@ -98,6 +98,16 @@ def test_rows_that_nothing_names_take_no_part():
         assert_close(y, x, terms=64)
 
 
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_rows_that_nothing_names_have_no_derivative(value):
+    weight = WEIGHT.copy()
+    weight[0, 0] = value
+    derive = tl.grad(lambda table: tl.linear(tl.embedding(tl.asarray(PLACES), table), tl.tensor(weight)).sum())
+    eager, jitted = derive(tl.tensor(TABLE)).numpy(), tl.jit(derive)(tl.tensor(TABLE)).numpy()
+    np.testing.assert_array_equal(np.isfinite(jitted), np.isfinite(eager))
+    assert not eager[1].any() and not jitted[1].any()
+
+
 def test_derivatives_in_tables_are_products_of_sums():
     before = '''\
 def graph(v0: float32[4, 2, 16], v1: int64[2, 4], v2: float32[5, 16]):
@@ -113,7 +123,11 @@ def graph(v0: float32[4, 2, 16], v1: int64[2, 4], v2: float32[5, 16]):
     v5: int64[8] = reshape(v3, shape=(8,))
     v6: float32[3, 16] = add_rows(v4, v5, axis=0, size=3)
     v7: float32[3, 5] = linear(v6, v2)
-    return v7
+    v8: int32[8, 1] = full(shape=(8, 1), fill_value=1, dtype=dtype("int32"))
+    v9: int32[3, 1] = add_rows(v8, v5, axis=0, size=3)
+    v10: bool[3, 1] = not_equal(v9, 0)
+    v11: float32[3, 5] = where(v10, v7, 0)
+    return v11
 ''', _RANDOM.standard_normal((4, 2, 16), np.float32), PLACES, WEIGHT)
 
 

@@ -108,6 +108,31 @@ def test_memory_of_a_view_that_numpy_writes_to_is_read_at_every_call():
         assert_close(f(x), x @ tl.exp(shared) @ tl.exp(weight), terms=16)
 
 
+@pytest.mark.parametrize("kind", ["memmap", "record", "matrix"])
+def test_memory_of_other_kinds_of_arrays_is_read_at_every_call(kind, tmp_path):
+    if kind == "memmap":
+        array = np.memmap(tmp_path / "w", np.float32, "w+", shape=(4, 4))
+    elif kind == "record":
+        array = np.ones((4, 4), [("a", "f4")]).view(np.recarray)["a"]
+    else:
+        array = np.ones((4, 4), np.float32).view(np.matrix)
+    weight, x = tl.asarray(array), draw(2, 4)
+    f = tl.jit(lambda x: x @ tl.exp(weight))
+    for n in (1.0, 2.0):
+        array[:] = n
+        assert_close(f(x), x @ tl.exp(weight), terms=4)
+
+
+def test_arrays_that_have_nothing_to_do_with_state_leave_it_be(preparations):
+    weight = draw(4, 4)
+    f = tl.jit(lambda x: x @ tl.exp(weight))
+    f(draw(2, 4))
+    for n in range(3):
+        x = tl.asarray(np.full((4, 2), n, np.float32).T)
+        np.from_dlpack(f(x))
+    assert len(preparations) == 1
+
+
 def test_exported_memory_is_read_at_every_call():
     torch = pytest.importorskip("torch")
     weight, x = draw(4, 4), draw(2, 4)

@@ -326,3 +326,17 @@ def test_compiled_attention_and_its_derivatives_are_those_of_eager(options):
         results.append([y, *slopes])
     for expected, found in zip(*results, strict=True):
         assert_close(found, expected, terms=64)
+
+
+@pytest.mark.parametrize("dtype", [tl.float16, tl.bfloat16, tl.float32])
+def test_masks_of_no_keys(dtype):
+    def ones(*shape):
+        return tl.ones(shape).astype(dtype)
+
+    def attend(q, k, v):
+        return tl.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=ones(2, 100, 0))
+
+    given = ones(2, 100, 64), ones(2, 0, 64), ones(2, 0, 64)
+    derive = tl.grad(lambda *x: attend(*x).astype(tl.float32).sum(), argnums=(0, 1, 2))
+    for found in (attend(*given), tl.jit(attend)(*given), *derive(*given), *tl.jit(derive)(*given)):
+        assert found.dtype == dtype and not found.numpy().astype(np.float32).any()
