@@ -7,6 +7,7 @@ visits a shared subexpression once. ``==`` therefore asks "the same expression?"
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -33,6 +34,16 @@ def intern(key: tuple[Any, ...], build: Callable[[], Any]) -> Any:
             found = build()
             _interned[key] = found
         return found
+
+
+def _unlock_after_fork() -> None:
+    """In a forked child the lock may be held by a thread that does not exist there."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock_after_fork)
 
 
 class _HasArgs(Protocol):

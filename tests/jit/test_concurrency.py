@@ -26,6 +26,7 @@ from tensorlite import nn, optim
 from tensorlite.benchmarks.workloads import workload
 from tensorlite.data import DataLoader
 from tensorlite.kernels.cpu import allocator, team
+from tensorlite.kernels.scalar import expr
 from tensorlite.nn import functional as F
 from tensorlite.state import state
 
@@ -437,3 +438,22 @@ def test_calls_that_hang_nowhere_take_microseconds():
     for _ in range(10_000):
         jitted(x)
     assert time.perf_counter() - start < 5
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_while_another_thread_makes_an_expression():
+    begun, ended = threading.Event(), threading.Event()
+
+    def build():
+        begun.set()
+        ended.wait()
+        return object()
+
+    thread = threading.Thread(target=lambda: expr.intern(("never made again",), build))
+    thread.start()
+    try:
+        begun.wait()
+        in_child(lambda: tl.jit(lambda a: a * 7 - 3)(tl.tensor([1.0])).tolist() == [4.0])
+    finally:
+        ended.set()
+        thread.join()
