@@ -447,7 +447,7 @@ def test_a_fork_while_another_thread_makes_an_expression():
     def build():
         begun.set()
         ended.wait()
-        return object()
+        return threading.Event()
 
     thread = threading.Thread(target=lambda: expr.intern(("never made again",), build))
     thread.start()
