@@ -201,7 +201,7 @@ def _structured(op: Op) -> Callable[..., Any]:
 def _contraction(op: Op) -> Callable[..., Any]:
     """A contraction: small ones by BLAS; of others those whose kernel is faster than telling BLAS' threads to rest."""
     body, name = _on_one_thread(op.body), op.name
-    kernel_size = BLAS_SIZE if name in ("matmul", "linear") else NATIVE_SIZE
+    kernel_size = op.native_size or NATIVE_SIZE
     kernel = None
 
     def run(*arrays: Any, **attributes: Any) -> Any:

@@ -34,6 +34,9 @@ _SPIN_SECONDS_CROWDED = 1e-6  # with more threads than cores, who spins keeps an
 _START_SECONDS = 2.0
 
 _Run = Callable[[int, "int | bytes", int], None]
+BARRIER = "tensorlite_barrier"
+"""The name under which kernels call the meeting of a team's threads."""
+
 _lock = threading.Lock()
 _library: _Library | None = None
 _started = 0
@@ -182,6 +185,6 @@ def _start_afresh() -> None:
 
 _wanted = _limit = _threads_from_environment()
 _run: _Run = _run_and_start
-symbols.provide("tensorlite_barrier", barrier_address)
+symbols.provide(BARRIER, barrier_address)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_start_afresh)

@@ -60,6 +60,7 @@ class Costs:
     turned: float = 0.2  # a pixel that is read
     stored: float = 0.28  # a pixel that is written
     filter: float = 0.065  # a transformed tap
+    added: float = 0.02  # a sum that is read, added to and written, of a weight's
     fetched: float = 0.03  # a transformed tap that comes from the third cache,
     fetched_far: float = 0.12  # or from memory
 
@@ -299,7 +300,7 @@ def _band(channels: int, panels: int, tiles: int, schedule: Schedule, slots: int
         tasks = -(-channels // band) * panels
         rounded = -(-band // schedule.rows) * schedule.rows
         product = rounded * schedule.lanes * COSTS.product + (band + schedule.lanes) * COSTS.data
-        return -(-tasks // slots) * (product + 2 * rounded * schedule.lanes * 0.02 / tiles)
+        return -(-tasks // slots) * (product + 2 * rounded * schedule.lanes * COSTS.added / tiles)
 
     bands = [band for band in _BANDS if band % schedule.square == 0 and band <= channels] or [schedule.square]
     return min(bands, key=slowest)

@@ -29,7 +29,7 @@ def parameters(form: parts.Form) -> list[str]:
     names = ["tasks", "panels", "bands", "band", "m", "n", "depth", "thickness", "taps_down", "taps_across"]
     names += [*parts.TAPS, "x_base", "x_image", "x_part", "x_channel", "x_line", "x_run", "x_runs"]
     names += ["w_base", "w_part", "w_row", "w_channel", "w_down", "w_across", "run", "runs"]
-    return names + [f"{name}_{what}" for name in ("out", *parts.operands(form)) for what in parts.PLACES]
+    return names + [f"{name}_{what}" for name in ("out", *form.epilogue.names) for what in parts.PLACES]
 
 
 def kernel(form: parts.Form) -> loops.Kernel:
@@ -124,7 +124,7 @@ def pixel_parameters(form: parts.Form) -> list[str]:
     """Return the names of the numbers of ``pixel_kernel``, in order."""
     names = ["tasks", "panels", "bands", "band", "m", "n", "depth", "thickness", "taps_down", "taps_across"]
     names += [*parts.TAPS, "x_base", "x_image", "x_part", "x_channel", "x_line", "x_run", "x_runs", "run", "runs"]
-    return names + [f"{name}_{what}" for name in ("out", *parts.operands(form)) for what in parts.PLACES]
+    return names + [f"{name}_{what}" for name in ("out", *form.epilogue.names) for what in parts.PLACES]
 
 
 def pixel_kernel(form: parts.Form) -> loops.Kernel:

@@ -46,11 +46,6 @@ class Form:
         return f"{name} {self.schedule} {self.step} {self.stretch} {self.epilogue.text()}"
 
 
-def operands(form: Form) -> list[str]:
-    """Return the names of the epilogue's operands."""
-    return [f"e{k}" for k in range(len(form.epilogue.operands))]
-
-
 TAPS = [f"{axis}_{what}" for axis in ("down", "across") for what in ("step", "divided", "by", "phase", "shift")]
 """Where tap i of an axis is: at i step + (i divided % by) phase + (i divided // by) shift."""
 
@@ -124,7 +119,7 @@ def store_windows(
         place = place + channel * s.Var(f"{name}_channel") + s.Var("done_line") * s.Var(f"{name}_line")
         return place + s.Var("done_at") * step
 
-    names = operands(form)
+    names = form.epilogue.names
     letters = {"u": s.Const(1), "b": s.Const(0), "2": s.Const(2)}
     pairs = list(zip(names, form.epilogue.letters, strict=True))
     steps = [letters.get(letter, s.Var(f"{name}_step")) for name, letter in pairs]

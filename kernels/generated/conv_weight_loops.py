@@ -25,7 +25,7 @@ def parameters(form: parts.Form) -> list[str]:
     names = ["tasks", "panels", "bands", "band", "m", "n", "lines", "thickness", "taps_down", "taps_across"]
     names += [*parts.TAPS, "x_base", "x_image", "x_part", "x_channel", "x_line", "run", "runs"]
     names += ["g_image", "g_part", "g_filter", "g_line", "g_run", "g_runs"]
-    return names + [f"{name}_{what}" for name in parts.operands(form) for what in ("row", "step")]
+    return names + [f"{name}_{what}" for name in form.epilogue.names for what in ("row", "step")]
 
 
 def kernel(form: parts.Form) -> loops.Kernel:
@@ -95,7 +95,7 @@ def _pixel_table() -> list[Statement]:
 def _store_weights(form: parts.Form) -> list[Statement]:
     """Store the tile, so that a filter's places lie along memory."""
     schedule, r = form.schedule, s.Var("r")
-    filter_number, names = s.Var("part") * s.Var("n") + FIRST_COLUMN + r, parts.operands(form)
+    filter_number, names = s.Var("part") * s.Var("n") + FIRST_COLUMN + r, form.epilogue.names
     letters = {"u": s.Const(1), "b": s.Const(0)}
     places = [
         filter_number * s.Var(f"{name}_row") + FIRST_ROW * letters.get(letter, s.Var(f"{name}_step"))

@@ -85,11 +85,6 @@ class Form:
         return gemm.Schedule(self.dtype, 1, self.filters, 1, 1, self.filters)
 
     @property
-    def operands(self) -> list[str]:
-        """The names of the epilogue's operands."""
-        return [f"e{k}" for k in range(len(self.epilogue.operands))]
-
-    @property
     def zero(self) -> s.Typed:
         """The sum of nothing."""
         return loops.constant(0.0, self.dtype)
@@ -135,7 +130,7 @@ _STEPS: dict[str, s.Expr] = {"u": s.Const(1), "b": _ZERO, "2": s.Const(2)}
 def kernel(form: Form) -> loops.Kernel:
     """Return the loops: buffers x, w, then those of the epilogue; without unrolled taps, w is turned."""
     dtype = np.dtype(form.dtype)
-    names = [f"{name}_{what}" for name in ("out", *form.operands) for what in PLACES]
+    names = [f"{name}_{what}" for name in ("out", *form.epilogue.names) for what in PLACES]
     buffers = [Buffer("x", dtype), Buffer("w", dtype), *gemm.outputs(form.epilogue)]
     return loops.build("conv2d", (*buffers, *map(Parameter, (*PARAMETERS, *names))), (_tasks(form),))
 
@@ -306,7 +301,7 @@ def _store(form: Form) -> tuple[list[Statement], list[Statement], list[Statement
     Filters and lines that do not exist are stored as the last ones, and then these are: under conditions, LLVM would
     compute one sum after the other, three times slower.
     """
-    letters = zip(("out", *form.operands), (form.step, *form.epilogue.letters), strict=True)
+    letters = zip(("out", *form.epilogue.names), (form.step, *form.epilogue.letters), strict=True)
     steps = {name: _STEPS.get(letter, s.Var(f"{name}_step")) for name, letter in letters}
     starts: list[Statement] = []
     for f, (name, step) in product(range(form.filters), steps.items()):
@@ -321,7 +316,7 @@ def _store(form: Form) -> tuple[list[Statement], list[Statement], list[Statement
         for name in steps:
             place = s.Var(f"{name}_from{f}") + s.Var(f"line{r}") * s.Var(f"{name}_line")
             bases.append(Let(f"{name}_at{f}_{r}", index(place)))
-        for name, letter in zip(form.operands, form.epilogue.letters, strict=True):
+        for name, letter in zip(form.epilogue.names, form.epilogue.letters, strict=True):
             place = s.Var(f"{name}_at{f}_{r}") + _COLUMN * steps[name] if letter != "b" else s.Var(f"{name}_at{f}_{r}")
             (bases if letter == "b" else stores).append(Load(f"{name}_{f}_{r}", f"{name}_buffer", place))
         stores += _results(form, f"{f}_{r}", steps["out"])
@@ -329,7 +324,7 @@ def _store(form: Form) -> tuple[list[Statement], list[Statement], list[Statement
 
 
 def _results(form: Form, sum_: str, step: s.Expr) -> list[Statement]:
-    renamed: dict[s.Expr, s.Expr] = {s.Var(name): s.Var(f"{name}_{sum_}") for name in form.operands}
+    renamed: dict[s.Expr, s.Expr] = {s.Var(name): s.Var(f"{name}_{sum_}") for name in form.epilogue.names}
     renamed[s.Var("product")] = s.Var(f"sum{sum_}")
     pairs = zip(form.epilogue.values, form.epilogue.outputs, strict=True)
     values = [s.cast(s.substitute(value, renamed), np.dtype(dtype)) for value, dtype in pairs]

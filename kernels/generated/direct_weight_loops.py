@@ -52,11 +52,6 @@ class Form:
         return f"conv2d_weight direct {what} {self.epilogue.text()}"
 
     @property
-    def operands(self) -> list[str]:
-        """The names of the epilogue's operands."""
-        return [f"e{k}" for k in range(len(self.epilogue.operands))]
-
-    @property
     def zero(self) -> s.Typed:
         """The sum of nothing."""
         return loops.constant(0.0, self.dtype)
@@ -78,7 +73,7 @@ _LINE_SIZE, _HIGH, _COLUMN = (s.Var(name) for name in ("line_size", "high", "g_c
 def kernel(form: Form) -> loops.Kernel:
     """Return the loops: buffers x, g, then those of the epilogue."""
     dtype = np.dtype(form.dtype)
-    names = [f"{name}_{what}" for name in form.operands for what in ("row", "step")]
+    names = [f"{name}_{what}" for name in form.epilogue.names for what in ("row", "step")]
     buffers = [Buffer("x", dtype), Buffer("g", dtype), *gemm.outputs(form.epilogue)]
     return loops.build("conv2d_weight", (*buffers, *map(Parameter, (*PARAMETERS, *names))), (_tasks(form),))
 
@@ -148,9 +143,9 @@ def _store(form: Form) -> loops.For:
     """Apply the epilogue to the sums: a filter's channels lie one after the other, and its filters too."""
     terms, filter_ = s.Var("terms"), s.Var("first_filter") + s.Var("stored")
     channel, letters = s.Var("part") % s.Var("inputs") * terms, {"u": s.Const(1), "b": s.Const(0)}
-    steps = [s.Var(f"{name}_step") for name in form.operands]
+    steps = [s.Var(f"{name}_step") for name in form.epilogue.names]
     places = [filter_ * s.Var(f"{name}_row") + channel * letters[letter]
-              for name, letter in zip(form.operands, form.epilogue.letters, strict=True)]  # fmt: skip
+              for name, letter in zip(form.epilogue.names, form.epilogue.letters, strict=True)]  # fmt: skip
     to = filter_ * s.Var("inputs") * terms + channel
     row = gemm.Row("sums", s.Var("stored") * terms, terms, to, places, steps)
     schedule = gemm.Schedule(form.dtype, 1, form.lanes, 1, 1, form.lanes)

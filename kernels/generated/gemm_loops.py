@@ -68,6 +68,11 @@ class Epilogue:
     letters: str = ""
     narrow: str = ""
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the operands."""
+        return [f"e{k}" for k in range(len(self.operands))]
+
     def text(self) -> str:
         """Return a canonical text: a part of a key."""
         values = [s.text(value) for value in self.values]
@@ -76,7 +81,7 @@ class Epilogue:
     def results(self, product: DType) -> list[s.Typed]:
         """Return the values, typed, for a product whose sums are of that dtype."""
         seen = np.dtype(self.narrow) if self.narrow else product
-        types = {"product": seen, **{f"e{k}": np.dtype(operand) for k, operand in enumerate(self.operands)}}
+        types = {"product": seen, **dict(zip(self.names, map(np.dtype, self.operands), strict=True))}
         wide, found = s.Typed("var", (), product, "product"), []
         for value, output in zip(self.values, self.outputs, strict=True):
             names = s.free_variables(value)
@@ -413,7 +418,7 @@ class Row:
 def store_row(schedule: Schedule, epilogue: Epilogue, row: Row) -> list[Statement]:
     """Apply the epilogue to a part of a row."""
     column = s.Var("column")
-    names = [f"e{k}" for k in range(len(epilogue.operands))]
+    names = epilogue.names
     bases: list[Statement] = [Let("to", index(row.to)), Let("from", index(row.start))]
     bases += [Let(f"{name}_at", index(place)) for name, place in zip(names, row.operands, strict=True)]
     inner: list[Statement] = [Load("product", row.source, s.Var("from") + column)]

@@ -50,11 +50,7 @@ def parameters(form: Form) -> list[str]:
     """Return the names of the numbers of ``kernel``, in order."""
     names = ["tasks", "filters_in_all", "m", "terms", "depth", "taps_down", "taps_across", *parts.TAPS]
     names += ["x_base", "x_image", "x_part", "x_channel", "x_line", "w_part", "w_pitch", "height", "width", "out_first"]
-    return names + [f"{name}_{what}" for name in _operands(form) for what in ("row", "channel")]
-
-
-def _operands(form: Form) -> list[str]:
-    return [f"e{k}" for k in range(len(form.epilogue.operands))]
+    return names + [f"{name}_{what}" for name in form.epilogue.names for what in ("row", "channel")]
 
 
 def kernel(form: Form) -> loops.Kernel:
@@ -105,7 +101,7 @@ def _finished(form: Form) -> tuple[list[Statement], list[Statement]]:
     """Return what is loaded for a filter, and what makes a result of a sum and is done for each pixel."""
     before: list[Statement] = []
     inner: list[Statement] = [Let("product", s.Var("sum"))]
-    for name, letter in zip(_operands(form), form.epilogue.letters, strict=True):
+    for name, letter in zip(form.epilogue.names, form.epilogue.letters, strict=True):
         at = s.Var("filter") * s.Var(f"{name}_channel")
         if letter == "b":
             before.append(Load(name, f"{name}_buffer", at))

@@ -64,11 +64,7 @@ def parameters(form: Form) -> list[str]:
     names = ["tasks", "panels", "bands", "band", "m", "n", "depth", "thickness", "taps_down", "taps_across"]
     names += [*parts.TAPS, "x_base", "x_image", "x_part", "x_channel", "x_line", "x_step", "x_run", "x_runs"]
     names += ["w_part", "w_pitch", "filters_in_all", "pixels", "out_first"]
-    return names + [f"{name}_{what}" for name in _operands(form) for what in ("row", "channel")]
-
-
-def _operands(form: Form) -> list[str]:
-    return [f"e{k}" for k in range(len(form.epilogue.operands))]
+    return names + [f"{name}_{what}" for name in form.epilogue.names for what in ("row", "channel")]
 
 
 def product_kernel(form: Form) -> loops.Kernel:
@@ -162,7 +158,7 @@ def _finished(form: Form, total: str, number: s.Expr, lane: s.Expr, suffix: str 
     before: list[Statement] = [Let(f"to{suffix}", index(to))]
     inner: list[Statement] = []
     named: dict[s.Expr, s.Expr] = {s.Var("product"): s.Var(total)}
-    for name, letter in zip(_operands(form), form.epilogue.letters, strict=True):
+    for name, letter in zip(form.epilogue.names, form.epilogue.letters, strict=True):
         step = {"u": s.Const(1), "b": s.Const(0)}.get(letter, s.Var(f"{name}_channel"))
         at, found = s.Var(f"{name}_at{suffix}"), s.Var(f"{name}{suffix}_value")
         named[s.Var(name)] = found

@@ -54,14 +54,9 @@ class Form:
 def parameters(form: Form) -> list[str]:
     """Return the names of the numbers, in order."""
     names = ["tasks", "panels", "bands", "band", "m", "n", "k", "a_row", "a_step", "b_row", "b_step"]
-    names += [f"{name}_{what}" for name in operands(form.epilogue) for what in ("row", "step")]
+    names += [f"{name}_{what}" for name in form.epilogue.names for what in ("row", "step")]
     names += [f"stack{d}" for d in range(1, form.stack)]
-    return names + [f"{name}_stack{d}" for name in ("a", "b", *operands(form.epilogue)) for d in range(form.stack)]
-
-
-def operands(epilogue: Epilogue) -> list[str]:
-    """Return the names of the epilogue's operands."""
-    return [f"e{k}" for k in range(len(epilogue.operands))]
+    return names + [f"{name}_stack{d}" for name in ("a", "b", *form.epilogue.names) for d in range(form.stack)]
 
 
 def kernel(form: Form) -> loops.Kernel:
@@ -75,8 +70,8 @@ def kernel(form: Form) -> loops.Kernel:
 def _task(form: Form) -> loops.For:
     schedule = form.schedule
     row = FIRST_ROW + s.Var("r")
-    places = [s.Var(f"{e}_base") + row * s.Var(f"{e}_row") for e in operands(form.epilogue)]
-    steps = [s.Var(f"{e}_step") for e in operands(form.epilogue)]
+    places = [s.Var(f"{e}_base") + row * s.Var(f"{e}_row") for e in form.epilogue.names]
+    steps = [s.Var(f"{e}_step") for e in form.epilogue.names]
     start = s.Var("r") * schedule.lanes
     to = (s.Var("matrix") * s.Var("m") + row) * s.Var("n") + FIRST_COLUMN
     finish = gemm.store_row(schedule, form.epilogue, gemm.Row("tile", start, gemm.WIDTH, to, places, steps))
@@ -146,7 +141,7 @@ def _where(form: Form) -> list[Statement]:
     if form.stack:
         statements.append(Let("at0", index(number)))
     starts = {"a": FIRST_ROW * s.Var("a_row"), "b": FIRST_COLUMN * s.Var("b_step")}
-    starts |= {name: FIRST_COLUMN * s.Var(f"{name}_step") for name in operands(form.epilogue)}
+    starts |= {name: FIRST_COLUMN * s.Var(f"{name}_step") for name in form.epilogue.names}
     for name, start in starts.items():
         for d in range(form.stack):
             start = start + s.Var(f"at{d}") * s.Var(f"{name}_stack{d}")

@@ -79,7 +79,7 @@ NUMBERS = (
 
 def parameters(form: Form) -> list[str]:
     """Return the names of the numbers of ``kernel``, in order."""
-    places = [f"{name}_{what}" for name in ("out", *parts.operands(form.parts)) for what in parts.PLACES]
+    places = [f"{name}_{what}" for name in ("out", *form.parts.epilogue.names) for what in parts.PLACES]
     return [*NUMBERS, *form.source.numbers, *(f"{name}_part" for name in work(form)), *places]
 
 

@@ -56,7 +56,7 @@ NUMBERS = ("slots", "tasks", "panels", "band", "m", "n", "pieces", "sums_plane",
 def parameters(form: Form) -> list[str]:
     """Return the names of the numbers of ``kernel``, in order."""
     numbers = [name for source in form.sources for name in source.numbers]
-    places = [f"{name}_{what}" for name in parts.operands(form.parts) for what in ("row", "step")]
+    places = [f"{name}_{what}" for name in form.parts.epilogue.names for what in ("row", "step")]
     return [*NUMBERS, *numbers, *(f"{name}_part" for name in AREAS), *places]
 
 
@@ -149,7 +149,7 @@ def _store(form: Form) -> list[Statement]:
     number, first = gemm.FIRST_COLUMN + r, gemm.FIRST_ROW * taps + chunk * band
     turn = parts.turn(schedule, "results", s.Var("results_at") + chunk * (band * schedule.lanes), here, gemm.WIDTH)
     steps = [s.Const(1) if letter == "u" else s.Const(0) for letter in form.parts.epilogue.letters]
-    names = parts.operands(form.parts)
+    names = form.parts.epilogue.names
     places = [number * s.Var(f"{name}_row") + first * step for name, step in zip(names, steps, strict=True)]
     row = gemm.Row("turned", r * band, here, number * (s.Var("m") * taps) + first, places, steps)
     return [

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
-from tensorlite.kernels.cpu import native, team  # noqa: F401  (the team provides the barrier)
+from tensorlite.kernels.cpu import native, team
 from tensorlite.kernels.errors import KernelError
 
 _ENTRY = re.compile(r'^define [^@]*@("?)(cfunc\.[^("]+)\1\(', re.MULTILINE)
@@ -93,7 +93,7 @@ def _compiler() -> Iterator[None]:
 
     config: Any = found
 
-    native.provide_symbol("tensorlite_barrier")
+    native.provide_symbol(team.BARRIER)
     before = config.DISABLE_JIT
     config.DISABLE_JIT = 0
     try:
@@ -111,7 +111,7 @@ def _rebound(function: Any, seen: dict[Any, Any]) -> Any:
         called = scope.get(name)
         if called is barrier:
             signature = numba.types.void(numba.types.int64)
-            scope[name] = numba.types.ExternalFunction("tensorlite_barrier", signature)
+            scope[name] = numba.types.ExternalFunction(team.BARRIER, signature)
         elif isinstance(called, FunctionType):
             if called not in seen:
                 seen[called] = numba.njit(_rebound(called, seen), error_model="numpy", inline="always")

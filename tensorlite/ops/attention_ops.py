@@ -216,10 +216,10 @@ _SAMPLES = (Sample(*_SHAPES, **_FREE), Sample(*_SHAPES, **_CAUSAL), Sample((0, 3
 
 def _backward_sample(sample: Sample) -> Sample:
     """A sample of the derivative at a sample of the op."""
-    q, k, v, *mask = sample.inputs
-    stack = np.broadcast_shapes(*(x[:-2] for x in sample.inputs))  # type: ignore[index]
-    rows = (*stack, q[-2])  # type: ignore[index]
-    return Sample((*rows, v[-1]), q, k, v, rows, rows, *mask, **sample.attributes)  # type: ignore[index]
+    shapes = [x for x in sample.inputs if isinstance(x, tuple)]
+    q, k, v, *mask = shapes
+    rows = (*np.broadcast_shapes(*(x[:-2] for x in shapes)), q[-2])
+    return Sample((*rows, v[-1]), q, k, v, rows, rows, *mask, **sample.attributes)
 
 
 def _array_scores(xp: Any, q: Any, k: Any, mask: Sequence[Any], causal: bool, scale: float) -> Any:

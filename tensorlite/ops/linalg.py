@@ -27,6 +27,10 @@ def swap_last(x: Tensor) -> Tensor:
     return _permute_dims(x, axes=(*range(n - 2), n - 1, n - 2))
 
 
+NATIVE_PRODUCT = 1024
+"""Elements of a factor from which on a kernel is faster than BLAS, whose threads are told to rest before."""
+
+
 def matmul_type(x1: TensorType, x2: TensorType) -> TensorType:
     """The type of a product of (stacks of) matrices."""
     if x1.shape[-1] != x2.shape[-2]:
@@ -54,7 +58,7 @@ def _matmul_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -
                          for x, axis in zip(inputs, batch.axes, strict=True))), 0
 
 
-@primitive("contract", type=matmul_type, batch=_matmul_batch,
+@primitive("contract", type=matmul_type, batch=_matmul_batch, native_size=NATIVE_PRODUCT,
            vjp={"x1": lambda g, x2: _matmul(g, conj(swap_last(x2))),
                 "x2": lambda g, x1: _matmul(conj(swap_last(x1)), g)},
            samples=[Sample((2, 3), (3, 4)), Sample((5, 2, 3), (3, 4)), Sample((2, 1, 2, 3), (4, 3, 2)),

@@ -12,7 +12,7 @@ from tensorlite.dispatch import apply
 from tensorlite.errors import DTypeError, ShapeError, complaint
 from tensorlite.op import OPS, Sample
 from tensorlite.ops.checks import check_alike, check_floating
-from tensorlite.ops.linalg import _matmul, swap_last
+from tensorlite.ops.linalg import NATIVE_PRODUCT, _matmul, swap_last
 from tensorlite.ops.reduce import accumulator
 from tensorlite.ops.shape import _permute_dims, _reshape
 from tensorlite.tensor import Tensor
@@ -72,7 +72,7 @@ def _linear_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -
     return out, 0
 
 
-@primitive("contract", type=_linear_type, meaning=_linear_meaning, batch=_linear_batch,
+@primitive("contract", type=_linear_type, meaning=_linear_meaning, batch=_linear_batch, native_size=NATIVE_PRODUCT,
            vjp={"x": lambda g, weight: _linear(g, _permute_dims(weight, axes=(1, 0))), "weight": _weight_vjp,
                 "bias": lambda g: g},
            samples=[Sample((3, 4), (2, 4)), Sample((2, 3, 4), (5, 4), (5,)), Sample((4,), (2, 4), (2,)),

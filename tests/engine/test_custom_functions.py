@@ -7,27 +7,13 @@ import weakref
 
 import numpy as np
 import pytest
+from exponential import Exponential
 from laws.differences import check_first, check_second
 from tolerance import assert_close, assert_same
 
 import tensorlite as tl
 from tensorlite.autograd import Function, grad
 from tensorlite.errors import DTypeError, GradientError
-
-
-class Exp(Function):
-    """Saves its own output."""
-
-    @staticmethod
-    def forward(context, x):
-        y = tl.exp(x)
-        context.save_for_backward(y)
-        return y
-
-    @staticmethod
-    def backward(context, g):
-        (y,) = context.saved_tensors
-        return g * y
 
 
 class Mixed(Function):
@@ -65,7 +51,8 @@ def leaf(*values: float) -> tl.Tensor:
 ARRAYS = [np.array([0.5, 1.5]), np.array([2.0, -1.0])]
 
 
-@pytest.mark.parametrize("function", [Exp.apply, lambda x: Exp.apply(x * 2) * x, lambda x: Exp.apply(Exp.apply(x))],
+@pytest.mark.parametrize("function", [Exponential.apply, lambda x: Exponential.apply(x * 2) * x,
+                                      lambda x: Exponential.apply(Exponential.apply(x))],
                          ids=["alone", "within", "twice"])
 def test_derivatives_of_a_function_that_saves_its_output(function):
     check_first(function, ARRAYS[:1], np.random.default_rng(1))
@@ -81,7 +68,7 @@ def test_derivatives_of_several_outputs_and_arguments():
 
 def test_third_derivatives():
     x = tl.tensor(0.7, dtype=tl.float64, requires_grad=True)
-    y = Exp.apply(x)
+    y = Exponential.apply(x)
     for _ in range(3):
         (y,) = grad(y, x, create_graph=True)
     assert_close(y, np.exp(np.asarray(0.7)))
@@ -134,30 +121,30 @@ def test_the_derivative_is_the_stated_one():
 
 
 def test_constants_are_not_recorded():
-    y = Exp.apply(tl.tensor([1.0]))
+    y = Exponential.apply(tl.tensor([1.0]))
     assert not y.requires_grad
     with tl.no_grad():
-        assert not Exp.apply(leaf(1)).requires_grad
+        assert not Exponential.apply(leaf(1)).requires_grad
 
 
 def test_recorded_outputs_name_the_function():
-    assert Exp.apply(leaf(1)).grad_fn == "Exp"
+    assert Exponential.apply(leaf(1)).grad_fn == "Exponential"
     assert Mixed.apply(leaf(1), leaf(2), 2)[1].grad_fn == "Mixed"
 
 
 def test_forward_is_not_recorded_and_backward_only_where_asked():
     modes = []
 
-    class Spy(Exp):
+    class Spy(Exponential):
         @staticmethod
         def forward(context, x):
             modes.append(tl.is_grad_enabled())
-            return Exp.forward(context, x)
+            return Exponential.forward(context, x)
 
         @staticmethod
         def backward(context, g):
             modes.append(tl.is_grad_enabled())
-            return Exp.backward(context, g)
+            return Exponential.backward(context, g)
 
     x = leaf(1)
     Spy.apply(x).sum().backward()
@@ -319,7 +306,7 @@ def test_none_is_no_gradient():
 
 
 def test_a_freed_graph_is_refused():
-    y = Exp.apply(leaf(1))
+    y = Exponential.apply(leaf(1))
     y.sum().backward()
     with pytest.raises(GradientError, match="walked before"):
         y.sum().backward()
@@ -331,7 +318,7 @@ def test_no_cycle_keeps_values_alive(used):
     gc.disable()
     try:
         x = leaf(1, 2)
-        y = Exp.apply(x)
+        y = Exponential.apply(x)
         if used:
             grad(y.sum(), x, create_graph=True)
             y.sum().backward()
@@ -344,7 +331,7 @@ def test_no_cycle_keeps_values_alive(used):
 
 def test_saved_values_are_freed_by_the_walk():
     x = leaf(1, 2)
-    y = Exp.apply(x)
+    y = Exponential.apply(x)
     kept = weakref.ref(y.array)
     loss = y.sum()
     del y
@@ -399,7 +386,7 @@ def test_a_function_without_its_methods_says_so():
 
 def test_one_function_in_two_graphs_keeps_their_contexts_apart():
     x, y = leaf(1), leaf(2)
-    first, second = Exp.apply(x), Exp.apply(y)
+    first, second = Exponential.apply(x), Exponential.apply(y)
     second.backward()
     first.backward()
     assert_same(x.grad, np.exp(np.array([1.0])))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from exponential import Exponential
 from tolerance import assert_close, assert_same
 
 import tensorlite as tl
@@ -433,19 +434,6 @@ class Straight(tl.autograd.Function):
     def backward(context, g, h):
         x, w = context.saved_tensors
         return g * w * 2 + h, g * x * 3
-
-
-class Exponential(tl.autograd.Function):
-    @staticmethod
-    def forward(context, x):
-        y = tl.exp(x)
-        context.save_for_backward(y)
-        return y
-
-    @staticmethod
-    def backward(context, g):
-        (y,) = context.saved_tensors
-        return g * y
 
 
 @pytest.mark.parametrize("function", [lambda w, x: sum(Straight.apply(x, w)).sum(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from exponential import Exponential
 from tolerance import assert_close, assert_same
 
 import tensorlite as tl
@@ -22,19 +23,6 @@ V = np.array([1.0, -2.0, 0.5])
 
 def of(array) -> tl.Tensor:
     return tl.tensor(array, dtype=tl.float64)
-
-
-class Exponential(tl.autograd.Function):
-    @staticmethod
-    def forward(context, x):
-        y = tl.exp(x)
-        context.save_for_backward(y)
-        return y
-
-    @staticmethod
-    def backward(context, g):
-        (y,) = context.saved_tensors
-        return g * y
 
 
 def identity(x):
