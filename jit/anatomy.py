@@ -77,6 +77,11 @@ class Kernel:
         arrays = sorted((p.array for p in costs.results(self.step)), key=lambda a: -a.size * a.dtype.itemsize)
         return tuple(f"{a.dtype.name}[{', '.join(map(str, a.shape)) or '()'}]" for a in arrays)
 
+    @property
+    def last(self) -> bool:
+        """Whether it writes images whose channels come last in memory."""
+        return any(place.array.is_channels_last for place in self.step.writes)
+
     @cached_property
     def equation(self) -> str:
         """The text of the equation that it comes from, as a graph."""

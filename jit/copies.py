@@ -17,6 +17,6 @@ def copying(equation: Equation, source: Place, target: Place) -> Native:
     return Native(plan.stages[0], (source,), (target,), equation)
 
 
-def whole(buffer: Buffer, value: Value) -> Place:
-    """The place of a value that is all of a buffer."""
-    return Place(buffer, 0, Array.contiguous(value.dtype, value.shape))
+def whole(buffer: Buffer, value: Value, last: bool = False) -> Place:
+    """The place of a value that is all of a buffer; of images channels may come ``last``."""
+    return Place(buffer, 0, (Array.channels_last if last else Array.contiguous)(value.dtype, value.shape))

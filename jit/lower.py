@@ -13,6 +13,7 @@ from tensorlite.jit.control import CONTROL_FLOW
 from tensorlite.jit.copies import copying, whole
 from tensorlite.jit.graph import Equation, Graph, Value
 from tensorlite.jit.grouping import EPILOGUES
+from tensorlite.jit.layout import channels_last
 from tensorlite.jit.lower_contraction import plan_contraction
 from tensorlite.jit.lower_control import lower_control
 from tensorlite.jit.lower_loops import plan_loops
@@ -35,6 +36,7 @@ def lower(graph: Graph, over: Mapping[int, int] | None = None, state: Set[int] =
     work = _Lowering(graph)
     work.kept = {work.inputs[k] for k in state}
     work.kept |= {work.places[value].buffer for value in graph.constants}
+    work.last = channels_last(graph, lambda value: value in work.places and work.is_kept(work.places[value]))
     for equation in graph.equations:
         work.lower(equation)
     work.finish()
@@ -75,6 +77,7 @@ class _Lowering:
             self.constants.append(array)
         self.makers = {y: e for e in graph.equations for y in e.outputs}
         self.kept: set[Buffer] = set()
+        self.last: Set[Value] = frozenset()
         self.wanted = self.claim()
         self.parts = self.claim_parts()
 
@@ -160,7 +163,7 @@ class _Lowering:
             outer = self.places.get(around) or self.materialize(around)
             place = _part(outer, joining.attributes["axis"], start, value.shape)
         else:
-            place = whole(self.wanted.get(value) or Buffer(Home.ARENA, _size(value)), value)
+            place = whole(self.wanted.get(value) or Buffer(Home.ARENA, _size(value)), value, value in self.last)
         self.places[value] = place
         return place
 

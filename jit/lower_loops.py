@@ -110,7 +110,7 @@ def _elementwise(body: Graph, space: Space, reading: _Reading, found: dict[Value
     strides += [_own(space.axes[y], place, space) for y, place in zip(body.outputs, outputs, strict=True)]
     plan = plan_body(Body(tuple(x.dtype for x, _ in keys), results, values), space.extents, strides)
     reads = [reading.places[x] for x, _ in keys]
-    full = _contiguous(space.extents)
+    full = _order(space.extents, strides[len(keys):])
     matched = {place.buffer for place, row in zip(reads, strides, strict=False) if row == full and not place.offset}
     twice = {place.buffer for place, row in zip(reads, strides, strict=False) if row != full or place.offset}
     return plan, reads, frozenset(matched - twice)
@@ -119,6 +119,13 @@ def _elementwise(body: Graph, space: Space, reading: _Reading, found: dict[Value
 def _own(axes: Axes, place: Place, space: Space) -> tuple[int, ...]:
     own = {a: stride for a, stride in zip(axes, place.array.strides, strict=True) if a != UNIT}
     return tuple(own.get(a, 0) for a in range(len(space.extents)))
+
+
+def _order(extents: Sequence[int], results: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The strides of results that are all in one order without gaps; else those of the order of the axes."""
+    order = sorted(range(len(extents)), key=lambda a: -results[0][a])
+    dense = _contiguous([extents[a] for a in order]) == tuple(results[0][a] for a in order)
+    return results[0] if dense and len(set(results)) == 1 else _contiguous(extents)
 
 
 def _contiguous(extents: Sequence[int]) -> tuple[int, ...]:

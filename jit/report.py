@@ -41,6 +41,9 @@ def summary(of: Specialisation) -> Iterator[str]:
                         f"{_count(len(edges), 'Python edge')}")]
     if any(k.note for k in kernels):
         rows.append(("choices", _choices(kernels)))
+    if any(k.last for k in kernels):
+        rows.append(("layout", f"{sum(k.last for k in kernels)} of {_count(len(kernels), 'kernel')} write images whose "
+                               "channels come last in memory"))
     if of.prepared[0]:
         rows.append(("prepared", f"{_count(of.prepared[0], 'kernel')}, {size(of.prepared[1])}: run when the state that "
                                  "they read changes"))

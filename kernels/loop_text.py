@@ -86,7 +86,9 @@ class _Printer:
 _PRINTERS: dict[type, Callable[[_Printer, Any, str], Iterator[str]]] = {
     loops.Let: lambda self, let, indent: self.spell((let.value,), indent, f"let {let.name} = {{}}"),
     loops.Load: lambda self, load, indent: self.spell((load.index,), indent, f"load {load.name} = {_source(load)}"),
-    loops.Prefetch: lambda self, fetch, indent: self.spell((fetch.index,), indent, f"prefetch {fetch.buffer}[{{}}]"),
+    loops.Prefetch: lambda self, fetch, indent: self.spell(
+        (fetch.index,), indent, f"prefetch {fetch.buffer}[{{}}]{' later' if fetch.later else ''}"
+    ),
     loops.Flag: lambda self, flag, indent: self.spell((flag.condition,), indent, f"flag {flag.buffer} if {{}}"),
     loops.Local: lambda self, local, indent: self.spell((local.initial,), indent, f"local {local.name} = {{}}"),
     loops.Assign: lambda self, assign, indent: self.spell((assign.value,), indent, f"{assign.name} = {{}}"),

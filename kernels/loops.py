@@ -100,10 +100,14 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Prefetch:
-    """Say that memory round ``buffer[index]`` will be written soon; the place need not exist. It changes nothing."""
+    """Say that memory round ``buffer[index]`` will be written soon; the place need not exist. It changes nothing.
+
+    Or ``later`` it will be read, and should come as near as the second cache.
+    """
 
     buffer: str
     index: Value
+    later: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,17 @@ class Array:
         strides = tuple(prod(shape[d + 1 :]) for d in range(len(shape)))
         return Array(np.dtype(dtype), tuple(shape), strides)
 
+    @staticmethod
+    def channels_last(dtype: Any, shape: tuple[int, ...]) -> Array:
+        """Return the array of images, [images, channels, height, width], whose channels lie along memory, without gaps.
+
+        >>> Array.channels_last(np.float32, (1, 2, 3, 4))
+        Array(dtype=dtype('float32'), shape=(1, 2, 3, 4), strides=(24, 1, 8, 2))
+        """
+        images, channels, height, width = shape
+        strides = (channels * height * width, 1, width * channels, channels)
+        return Array(np.dtype(dtype), (images, channels, height, width), strides)
+
     @property
     def size(self) -> int:
         """The number of elements."""
@@ -54,8 +65,15 @@ class Array:
     @property
     def is_contiguous(self) -> bool:
         """Whether the elements lie one after the other, in the order of the indices."""
-        expected = Array.contiguous(self.dtype, self.shape).strides
-        return all(n == 1 or a == b for n, a, b in zip(self.shape, self.strides, expected, strict=True))
+        return self._lies_as(Array.contiguous(self.dtype, self.shape))
+
+    @property
+    def is_channels_last(self) -> bool:
+        """Whether these are images whose channels lie along memory, without gaps, and not as well the other way."""
+        return self.ndim == 4 and self._lies_as(Array.channels_last(self.dtype, self.shape)) and not self.is_contiguous
+
+    def _lies_as(self, other: Array) -> bool:
+        return all(n == 1 or a == b for n, a, b in zip(self.shape, self.strides, other.strides, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tensorlite.kernels import scalar as s
-from tensorlite.kernels.cpu import direct, prepared, winograd
+from tensorlite.kernels.cpu import conv_points, direct, prepared, winograd
 from tensorlite.kernels.cpu.conv_choice import Choice, choose
 from tensorlite.kernels.cpu.conv_finish import Finish, finish_of, places_of
 from tensorlite.kernels.cpu.conv_geometry import (
+    Images,
     Padding,
     Pair,
     Phase,
@@ -62,12 +63,15 @@ def plan_conv2d(
     finish, kernel = finish_of((x, weight), outputs, epilogue, operands), pair(weight.shape[2:])
     if finish is None or prod(kernel) > MOST_TAPS:
         return None
+    if conv_points.takes(x, weight, finish, padding, groups) and not tile:
+        return conv_points.plan(x, weight, finish, stride, kept)
     counts, filters = pair(outputs[0].shape[2:]), weight.shape[0] // groups
     steps = pair(weight.strides[2:])
     choice = Choice(tile or 0)
     if groups == 1 and winograd.takes_geometry(kernel, stride, dilation):
         lying = (0, weight.strides[0], weight.strides[1], *steps)
-        layer = winograd.Layer(x, 0, 0, (padding[0][0], padding[1][0]), filters, counts, lying, kept)
+        last = x.is_channels_last, finish.last
+        layer = winograd.Layer(x, 0, 0, (padding[0][0], padding[1][0]), filters, counts, lying, kept, last)
         if tile is None:
             geometry = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "kept": kept}
             choice = choose("conv2d", layer, (x, weight, outputs[0]), plan_conv2d, geometry)
@@ -88,7 +92,9 @@ def plan_conv2d(
     def windows_of(share: Array, first: int) -> tuple[Source, list[Windows]]:
         source, taps = window_source(share, number, kernel, counts, stride, padding, dilation, steps, first)
         lying = (0, filters * weight.strides[0], weight.strides[0], weight.strides[1])
-        one = Windows(groups, filters, weight.shape[1], share.shape[0], counts, source.images, taps, lying, places)
+        one = Windows(
+            groups, filters, weight.shape[1], share.shape[0], counts, source.images, taps, lying, places, kept
+        )
         return source, [one]
 
     return choice.noted(by_shares(x, windows_of, finish))
@@ -96,7 +102,7 @@ def plan_conv2d(
 
 def _direct(layer: direct.Layer, finish: Finish, more: int = 0) -> tuple[list[Stage], list[int]]:
     """Plan a layer of few channels a group by direct sums, if that is faster; ``more`` scratch arrays there are."""
-    if not direct.suits(layer):
+    if finish.last or not direct.suits(layer):
         return [], []
     dtype, scratch, letters = layer.images.dtype, finish.count + more, finish.letters(layer.places[1:])
     return direct.stages(layer, dtype, finish.epilogue(letters), finish.reads, finish.writes, scratch)
@@ -104,17 +110,18 @@ def _direct(layer: direct.Layer, finish: Finish, more: int = 0) -> tuple[list[St
 
 def _winograd(layer: winograd.Layer, x: Array, m: int, finish: Finish) -> Plan:
     """Plan filters of 3 x 3 taps, one step apart, by tiles of ``m`` by ``m`` results."""
-    counts = layer.out
-    source = source_of(x, 0, finish.count, (0, 0), pair(x.shape[2:]), whole=True)
-    images = source.images
-    lying = Array(x.dtype, x.shape, (images.image, images.channel, images.line, 1))
-    layer = replace(layer, images=lying, base=images.base, number=images.number)
+    counts, source = layer.out, Source(Images(0, 0, x.strides[0], 1, (0, 0), 0))
+    if not layer.last[0]:
+        source = source_of(x, 0, finish.count, (0, 0), pair(x.shape[2:]), whole=True)
+        images = source.images
+        lying = Array(x.dtype, x.shape, (images.image, images.channel, images.line, 1))
+        layer = replace(layer, images=lying, base=images.base, number=images.number)
     places = places_of(finish, (1, 1), (0, 0))
-    letters = [{1: "u", 0: "b"}.get(place[4], "s") for place in places]
+    letters = finish.letters(places).replace("2", "s")
     flat = all(place[3] == counts[1] * place[4] for place in places)
     runs = (prod(counts), 1) if flat else counts[::-1]
     stages, scratch = winograd.stages(
-        layer, m, finish.epilogue("".join(letters[1:])), "us"[letters[0] == "s"], list(places), x.dtype,
+        layer, m, finish.epilogue(letters[1:]), "us"[letters[0] == "s"], list(places), x.dtype,
         finish.count + len(source.scratch), finish.reads, finish.writes, runs,
     )  # fmt: skip
     return Plan((*source.stages, *stages), (*source.scratch, *scratch))
@@ -148,7 +155,8 @@ def plan_conv2d_data(
         last = winograd.R - 1
         lying = (last * sum(steps), row, channel, -steps[0], -steps[1])
         border = last - padding[0][0], last - padding[1][0]
-        layer = winograd.Layer(g, 0, 0, border, weight.shape[1], size, lying)
+        lasting = g.is_channels_last, finish.last
+        layer = winograd.Layer(g, 0, 0, border, weight.shape[1], size, lying, last=lasting)
         if tile is None:
             geometry = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
             choice = choose("conv2d_data", layer, (g, weight, outputs[0]), plan_conv2d_data, geometry)

@@ -37,10 +37,10 @@ def choose(
     tiles = [m for m in winograd.TILES if winograd.takes(layer, dtype, m)]
     if not tiles:
         return Choice(0, _too_inexact(layer) if winograd.fits(layer, dtype) else "")
-    contiguous = [Array.contiguous(x.dtype, x.shape) for x in arrays]
-    *inputs, output = contiguous
+    ways = (Array.contiguous, Array.channels_last)
+    *inputs, output = (ways[x.is_channels_last](x.dtype, x.shape) for x in arrays)
     plans = {str(m): partial(planner, *inputs, [output], tile=m, **geometry) for m in (0, *tiles)}
-    what = f"{op} {[x.shape for x in arrays]} {sorted(geometry.items())}"
+    what = f"{op} {[x.shape for x in arrays]} {layer.last} {sorted(geometry.items())}"
     counted = frozenset((0,)) if layer.kept else frozenset()
     measured = tuning.times(what, plans, inputs, output, counted)
     if measured is not None:

@@ -31,10 +31,15 @@ class Finish:
             self.values, tuple(x.dtype.name for x in self.outputs), tuple(x.dtype.name for x in self.operands), letters
         )
 
-    @staticmethod
-    def letters(places: Sequence[tuple[int, ...]]) -> str:
-        """Return a letter for each array, by how far apart its pixels are."""
-        return "".join(_LETTERS.get(place[4], "s") for place in places)
+    @property
+    def last(self) -> bool:
+        """Whether the channels of the results lie along memory."""
+        return self.outputs[0].is_channels_last
+
+    def letters(self, places: Sequence[tuple[int, ...]]) -> str:
+        """Return a letter for each array, by how far apart its neighbours along a row of results are."""
+        along = 2 if self.last else 4
+        return "".join(_LETTERS.get(place[along], "s") for place in places)
 
     @property
     def reads(self) -> tuple[int, ...]:
@@ -57,13 +62,23 @@ def finish_of(
 ) -> Finish | None:
     """Return the epilogue if everything has a native form."""
     dtype, shape = inputs[0].dtype, outputs[0].shape
-    plain = all(x.shape == shape and (x.is_contiguous or not x.size) for x in outputs)
-    if dtype not in _DTYPES or inputs[1].dtype != dtype or not plain:
+    results = _in_one_order(outputs)
+    if dtype not in _DTYPES or inputs[1].dtype != dtype or results is None:
         return None
     values = (s.Var("product"),) * len(outputs) if epilogue is None else tuple(epilogue)
     broadcast = tuple(_broadcast(operand, len(shape)) for operand in operands)
-    finish = Finish(values, broadcast, tuple(outputs))
+    finish = Finish(values, broadcast, results)
     return finish if lowers(finish.epilogue("b" * len(operands)), dtype) else None
+
+
+def _in_one_order(outputs: Sequence[Array]) -> tuple[Array, ...] | None:
+    """Return how outputs lie, with the strides of extents of 1 that are usual; None if they differ or have gaps."""
+    shape = outputs[0].shape
+    if all(x.shape == shape and (x.is_contiguous or not x.size) for x in outputs):
+        return tuple(Array.contiguous(x.dtype, shape) for x in outputs)
+    if all(x.shape == shape and x.is_channels_last for x in outputs):
+        return tuple(Array.channels_last(x.dtype, shape) for x in outputs)
+    return None
 
 
 def _broadcast(array: Array, ndim: int) -> Array:
@@ -75,8 +90,7 @@ def _broadcast(array: Array, ndim: int) -> Array:
 
 def places_of(finish: Finish, stride: Pair, phase: Pair) -> tuple[tuple[int, ...], ...]:
     """Return where the pixels of a phase of a result are, in the output and in the operands."""
-    output = Array.contiguous(finish.outputs[0].dtype, finish.outputs[0].shape)
     return tuple(
         (phase[0] * line + phase[1] * step, image, channel, stride[0] * line, stride[1] * step)
-        for image, channel, line, step in (array.strides for array in (output, *finish.operands))
+        for image, channel, line, step in (array.strides for array in (finish.outputs[0], *finish.operands))
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd, prod
 
 from tensorlite.kernels.generated import gemm_loops, pad_loops
@@ -17,7 +17,7 @@ Padding = tuple[Pair, Pair]
 class Images:
     """Where pixels of images are in array ``number``: strides, those of the phases, and where the first one begins.
 
-    Of ``padded`` ones memory goes on for a panel's row beyond the last pixel.
+    Of ``padded`` ones memory goes on for a panel's row beyond the last pixel. Pixels are ``step`` apart.
     """
 
     number: int
@@ -27,10 +27,11 @@ class Images:
     phases: Pair
     line: int
     padded: bool = False
+    step: int = 1
 
     def runs(self, counts: Pair) -> Pair:
-        """Return the length of a run of pixels that lie side by side, and how many runs an image has."""
-        return (prod(counts), 1) if self.line == counts[1] else counts[::-1]
+        """Return the length of a run of pixels one step apart, and how many runs an image has."""
+        return (prod(counts), 1) if self.line == counts[1] * self.step else counts[::-1]
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,9 @@ def window_source(
 ) -> tuple[Source, tuple[Taps, Taps]]:
     """Return images in which every window lies inside, and where the taps are: in filters of these strides too."""
     spans = spans_of(kernel, dilation)
+    if x.is_channels_last:
+        size = tuple((counts[i] - 1) * stride[i] + spans[i] for i in (0, 1))
+        return _source_of_channels(x, scratch, size, kernel, stride, padding, dilation, weight, first)
     size = counts[0] + (spans[0] - 1) // stride[0], counts[1] + (spans[1] - 1) // stride[1]
     phases = min(stride[0], spans[0]), min(stride[1], spans[1])
     source = source_of(x, 0, scratch, (padding[0][0], padding[1][0]), size, stride, phases, first=first)
@@ -122,6 +126,23 @@ def window_source(
         Taps(kernel[i], 0, dilation[i], stride[i], source.images.phases[i], shifts[i], weight[i]) for i in (0, 1)
     )
     return source, (down, across)
+
+
+def _source_of_channels(
+    x: Array, scratch: int, size: tuple[int, ...], kernel: Pair, stride: Pair, padding: Padding, dilation: Pair,
+    weight: Pair, first: int,
+) -> tuple[Source, tuple[Taps, Taps]]:
+    """Return the same of images whose channels lie along memory: a line is one of numbers."""
+    count, channels, height, width = x.shape
+    lines = Array.contiguous(x.dtype, (count, 1, height, width * channels))
+    border = padding[0][0], padding[1][0] * channels
+    source = source_of(lines, 0, scratch, border, (size[0], size[1] * channels), first=first)
+    line, images = source.images.line, source.images
+    images = replace(images, channel=1, line=stride[0] * line, step=stride[1] * channels)
+    down, across = (
+        Taps(kernel[i], dilation[i] * step, weight=weight[i]) for i, step in ((0, line), (1, channels))
+    )
+    return replace(source, images=images), (down, across)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ class Windows:
 
     ``pixels`` are those computed of each of ``count`` images; ``filters`` is where the filters are: base, and strides
     of groups, of the result's channels, and of the summed ones. ``places`` says where pixels are in the output and in
-    each operand: base, and strides of images, channels, lines and pixels.
+    each operand: base, and strides of images, channels, lines and pixels. Filters that are ``kept`` were brought in
+    order at another time.
     """
 
     groups: int
@@ -44,6 +45,7 @@ class Windows:
     taps: tuple[Taps, Taps]
     filters: tuple[int, int, int, int]
     places: tuple[tuple[int, ...], ...]
+    kept: bool = False
 
 
 def _fitted(schedule: Schedule, m: int, n: int) -> Schedule:
@@ -65,7 +67,7 @@ def _stages(
 
     And the sizes of their scratch arrays.
     """
-    if _suits_pixels(windows, count, gemm_loops.schedule(dtype)):
+    if finish.last or windows.images.step != 1 or _suits_pixels(windows, count, gemm_loops.schedule(dtype)):
         return _by_pixels(windows, dtype, finish, scratch)
     return [_gathering(windows, dtype, finish)], []
 
@@ -82,7 +84,7 @@ def _suits_pixels(windows: Windows, count: int, schedule: Schedule) -> bool:
 
 def _form(windows: Windows, schedule: Schedule, finish: Finish, stretch: int = 0) -> Form:
     letters = finish.letters(windows.places)
-    return Form(schedule, finish.epilogue(letters[1:]), letters[0].replace("b", "s"), stretch)
+    return Form(schedule, finish.epilogue(letters[1:]), letters[0].replace("b", "s"), stretch, finish.last)
 
 
 def _runs(windows: Windows) -> Pair:
@@ -119,19 +121,20 @@ def _gathering(windows: Windows, dtype: np.dtype[Any], finish: Finish) -> Stage:
     return Stage(form.key("conv2d"), lambda: conv_loops.kernel(form), reads, finish.writes, numbers, work)
 
 
-def _turned(windows: Windows, schedule: Schedule, depth: int, panels: int, scratch: int) -> Stage:
+def _turned(windows: Windows, schedule: Schedule, depth: int, panels: int, scratch: int, by_taps: bool) -> Stage:
     """Return the stage that turns filters: by squares where the terms of each lie side by side."""
     (down, across), (base, part, row, channel) = windows.taps, windows.filters
     terms, places = depth * down.count * across.count, panels * windows.groups * schedule.lanes
-    if across.weight == 1 and down.weight == across.count and channel == down.count * across.count:
+    thickness = max(1, schedule.depth // max(1, down.count * across.count)) if by_taps else 1
+    if thickness == 1 and across.weight == 1 and down.weight == across.count and channel == down.count * across.count:
         blocks = -(-terms // _TURNED_TERMS)
         tasks = blocks * panels * windows.groups
         numbers = pack(tasks, blocks, _TURNED_TERMS, panels, windows.m, terms, base, part, row)
         build = partial(conv_loops.flat_filter_kernel, schedule)
         return Stage(f"conv2d flat filters {schedule}", build, (1,), (scratch,), numbers, 200.0 + places * terms / 10)
     numbers = pack(
-        depth * panels * windows.groups, depth, panels, windows.m, down.count, across.count, *windows.filters,
-        down.weight, across.weight,
+        depth * panels * windows.groups, depth, thickness, panels, windows.m, down.count, across.count,
+        *windows.filters, down.weight, across.weight,
     )  # fmt: skip
     build = partial(conv_loops.filter_kernel, schedule)
     return Stage(f"conv2d filters {schedule}", build, (1,), (scratch,), numbers, 200.0 + places * terms / 2)
@@ -145,15 +148,16 @@ def _by_pixels(
     taps = down.count * across.count
     n, depth = windows.count * prod(pixels), windows.depth if taps else 0
     schedule = fitted(gemm_loops.schedule(dtype), 2, windows.m)
-    form = _form(windows, schedule, finish)
+    by_taps = images.step != 1 and windows.kept and taps > 1  # a line of channels is read once, tap by tap
+    form = replace(_form(windows, schedule, finish), by_taps=by_taps)
     panels = -(-windows.m // schedule.lanes)
     rows = band(n, panels * windows.groups, 0.0, schedule)
     bands = -(-n // rows)
-    turned = _turned(windows, schedule, depth, panels, scratch)
+    turned = _turned(windows, schedule, depth, panels, scratch, by_taps)
     numbers = pack(
         panels * bands * windows.groups, panels, bands, rows, windows.m, n, depth,
         schedule.depth // max(taps, 1), down.count, across.count, *down.numbers, *across.numbers,
-        images.base, images.image, images.channel * windows.depth, images.channel, images.line,
+        images.base, images.image, images.channel * windows.depth, images.channel, images.line, images.step,
         *images.runs(pixels), *_runs(windows), *(number for place in windows.places for number in place),
     )  # fmt: skip
     reads, work = (images.number, scratch, *finish.reads), _work(windows, taps)

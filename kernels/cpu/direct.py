@@ -115,7 +115,7 @@ def stages(
     panels = layer.groups * blocks
     turned = Stage(
         f"conv2d filters {form.turned}", lambda: conv_loops.filter_kernel(form.turned), (1,), (scratch,),
-        pack(layer.depth * panels, layer.depth, blocks, layer.m, *layer.kernel, *layer.filters),
+        pack(layer.depth * panels, layer.depth, 1, blocks, layer.m, *layer.kernel, *layer.filters),
         200.0 + panels * layer.terms * form.filters,
     )  # fmt: skip
     return [turned, of(scratch)], [panels * layer.terms * form.filters * dtype.itemsize]

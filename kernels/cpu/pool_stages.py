@@ -11,7 +11,7 @@ import numpy as np
 
 from tensorlite.kernels import loops
 from tensorlite.kernels.cpu.movement_stages import copy_stage, plan_of
-from tensorlite.kernels.generated import pool_loops, unpool_loops
+from tensorlite.kernels.generated import pool_channels_loops, pool_loops, unpool_loops
 from tensorlite.kernels.generated.pool_loops import SCRATCH, Pair, Windows, wide
 from tensorlite.kernels.stage import Array, Plan, Stage, pack
 
@@ -38,6 +38,8 @@ def plan_max_pool2d(
     """The maximum of each window."""
     (x,), (out,) = inputs, outputs
     pooling = _Pooling(x, out, Slide(kernel, stride, dilation, padding))
+    if _is_floating(x) and pooling.last:
+        return _plan_channels(pooling, pooling.windows(inputs), True)
     if not _is_floating(x) or not (pooling.is_inside or pooling.span <= SCRATCH):
         return None
     return _plan("combined", (x.dtype, pooling.windows(inputs, down_first=True), True), pooling, inputs)
@@ -89,9 +91,11 @@ def plan_avg_pool2d(
     """The average of each window."""
     (x,), (out,) = inputs, outputs
     pooling = _Pooling(x, out, Slide(kernel, stride, (1, 1), padding))
+    divides, number = pooling.divisor(include_pad, divisor)
+    if _is_floating(x) and pooling.last:
+        return _plan_channels(pooling, pooling.windows(inputs, divides), False, (number,))
     if not _is_floating(x) or not (pooling.is_inside or pooling.span <= SCRATCH):
         return None
-    divides, number = pooling.divisor(include_pad, divisor)
     windows = pooling.windows(inputs, divides, down_first=True)
     return _plan("combined", (x.dtype, windows, False), pooling, inputs, (number,))
 
@@ -161,6 +165,11 @@ class _Pooling:
         return not any(self.slide.padding) and rows <= self.images.shape[2] and self.span <= self.images.shape[3]
 
     @property
+    def last(self) -> bool:
+        """Whether channels lie along memory on both sides."""
+        return self.images.is_channels_last and self.counted.is_channels_last
+
+    @property
     def is_disjoint(self) -> bool:
         """Whether no two windows share an element."""
         return all(self.slide.reach(axis) <= self.slide.stride[axis] for axis in (0, 1))
@@ -220,6 +229,27 @@ def _plan(
         tuple(range(len(inputs))),
         (len(inputs),),
         pack(*extents, *strides, *numbers),
+        work,
+    )
+    return Plan((stage,))
+
+
+def _plan_channels(pooling: _Pooling, windows: Windows, maximum: bool, numbers: tuple[float, ...] = ()) -> Plan:
+    """Return the plan of windows over images whose channels are lanes; a task is some rows of windows of an image."""
+    x, out = pooling.images, pooling.counted
+    windows = replace(windows, inside=False, unit=True)
+    count, depth, down, across = out.shape
+    block = max(1, min(down, _TASK // (across * depth)))
+    blocks = -(-down // block)
+    border = (*pooling.slide.padding, pooling.span)
+    extents = (count, 1, *x.shape[2:], down, across, *border, block, blocks, count * blocks)
+    work = out.size * windows.places * _NANOSECONDS / 4
+    stage = Stage(
+        f"pool channels {x.dtype.name} {windows} {maximum}",
+        lambda: pool_channels_loops.combined(x.dtype, windows, maximum),
+        (0,),
+        (1,),
+        pack(*extents, *x.strides, depth, *numbers),
         work,
     )
     return Plan((stage,))

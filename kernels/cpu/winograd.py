@@ -27,7 +27,7 @@ R = 3
 class Layer:
     """A convolution of 3 x 3 filters, step 1: images whose lines follow each other, from ``top`` and ``left`` before
     the first pixel on; ``filters`` are a base and the strides of results' channels, summed channels, lines and taps.
-    Those that are ``kept`` were transformed at another time.
+    Those that are ``kept`` were transformed at another time. Of images and of results channels come ``last``, or not.
     """
 
     images: Array
@@ -38,6 +38,7 @@ class Layer:
     out: Pair
     filters: tuple[int, int, int, int, int]
     kept: bool = False
+    last: tuple[bool, bool] = (False, False)
 
     @property
     def depth(self) -> int:
@@ -58,7 +59,9 @@ class Costs:
     data: float = 0.05  # a transformed pixel
     sums: float = 0.045  # a sum that is transformed back
     turned: float = 0.2  # a pixel that is read
+    copied: float = 0.07  # the same where channels come last
     stored: float = 0.28  # a pixel that is written
+    stored_last: float = 0.12  # the same where channels come last
     filter: float = 0.065  # a transformed tap
     added: float = 0.02  # a sum that is read, added to and written, of a weight's
     fetched: float = 0.03  # a transformed tap that comes from the third cache,
@@ -149,6 +152,8 @@ def _timed(layer: Layer, m: int, schedule: Schedule, slots: int, images: int, ro
     wide = -(-panels // groups) * schedule.lanes
     taps, all_taps = products * depth * wide, products * depth * panels * schedule.lanes
     own = owns_filters(layer, m)
+    reading = COSTS.copied if layer.last[0] else COSTS.turned
+    storing = COSTS.stored_last if layer.last[1] else COSTS.stored
 
     def piece(images: int, rows: int) -> float:
         tiles = images * rows * across
@@ -157,7 +162,7 @@ def _timed(layer: Layer, m: int, schedule: Schedule, slots: int, images: int, ro
         fetching = COSTS.filter if own else COSTS.fetched_far if all_taps > _FAR else COSTS.fetched
         return (
             products * (rounded * depth * wide * COSTS.product + tiles * (depth * COSTS.data + wide * COSTS.sums))
-            + seen * depth * COSTS.turned + made * wide * COSTS.stored + taps * fetching
+            + seen * depth * reading + made * wide * storing + taps * fetching
         )  # fmt: skip
 
     strips = [rows] * (down // rows) + ([down % rows] if down % rows else [])
@@ -190,7 +195,10 @@ def stages(
     seen = min(height, found.rows * m + R - 1) * width
     pixels = found.images * min(layer.out[0], found.rows * m) * layer.out[1]
     filters = _filters(layer, m, schedule)
-    form = Form(conv_parts.Form(schedule, epilogue, step), m, R, depth <= _WHOLE_DEPTH, filters if found.own else None)
+    whole, last = depth <= _WHOLE_DEPTH, layer.last
+    form = Form(
+        conv_parts.Form(schedule, epilogue, step, last=last[1]), m, R, whole, filters if found.own else None, last[0]
+    )
     parts = [(seen + 1) * depth, products * data_plane, products * sums_plane,
              (pixels + 2 * schedule.square) * schedule.lanes]  # fmt: skip
     parts += [products * (THICKNESS * schedule.lanes + GAP)] if found.own else []

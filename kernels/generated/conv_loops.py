@@ -21,7 +21,19 @@ from tensorlite.kernels.generated.gemm_loops import (
     WIDTH,
     Schedule,
 )
-from tensorlite.kernels.loops import INDEX, Buffer, Let, Load, Parameter, Scratch, Statement, Store, Transpose, index
+from tensorlite.kernels.loops import (
+    INDEX,
+    Buffer,
+    If,
+    Let,
+    Load,
+    Parameter,
+    Scratch,
+    Statement,
+    Store,
+    Transpose,
+    index,
+)
 
 
 def parameters(form: parts.Form) -> list[str]:
@@ -123,7 +135,8 @@ def _gather_stretches(form: parts.Form) -> list[Statement]:
 def pixel_parameters(form: parts.Form) -> list[str]:
     """Return the names of the numbers of ``pixel_kernel``, in order."""
     names = ["tasks", "panels", "bands", "band", "m", "n", "depth", "thickness", "taps_down", "taps_across"]
-    names += [*parts.TAPS, "x_base", "x_image", "x_part", "x_channel", "x_line", "x_run", "x_runs", "run", "runs"]
+    names += [*parts.TAPS, "x_base", "x_image", "x_part", "x_channel", "x_line", "x_step", "x_run", "x_runs"]
+    names += ["run", "runs"]
     return names + [f"{name}_{what}" for name in ("out", *form.epilogue.names) for what in parts.PLACES]
 
 
@@ -134,25 +147,29 @@ def pixel_kernel(form: parts.Form) -> loops.Kernel:
 
 def _pixels(form: parts.Form) -> loops.For:
     schedule, thickness, c = form.schedule, s.Var("thickness"), s.Var("c")
-    number = c * s.Var("taps") + s.Var("tap")
+    number = s.Var("tap") * s.Var("count") + c if form.by_taps else c * s.Var("taps") + s.Var("tap")
     table = Store("x_table", number, index(c * s.Var("x_channel") + s.Var("tap_place")))
+    tabulate_terms = parts.each_tap(loops.serial("c", s.Var("count") if form.by_taps else thickness, table))
+    other = s.equal(gemm.BLOCK, 0) | s.less(s.Var("count"), thickness)
     left = gemm.Left(
         "x",
         lambda name, number: ([Load(name, "pixel_table", number)], s.Var(name) + s.Var("x_start")),
         lambda p: ([Load("x_tap", "x_table", p)], s.Var("x_tap")),
     )
-    right = gemm.Right("turned_w", lambda p: ([], s.Var("w_start") + p * schedule.lanes), s.Const(schedule.lanes))
+    lanes = s.Const(schedule.lanes)
+    right = gemm.Right("turned_w", lambda p: ([], s.Var("w_start") + p * schedule.lanes), lanes, far=True)
     x_start = s.Var("x_base") + s.Var("part") * s.Var("x_part") + s.Var("start") * s.Var("x_channel")
     w_panel = (s.Var("part") * s.Var("panels") + TASK % s.Var("panels")) * s.Var("depth") + s.Var("start")
     body: list[Statement] = [
         Let("length", index(s.Var("count") * s.Var("taps"))),
         Let("x_start", index(x_start)),
         Let("w_start", index(w_panel * s.Var("taps") * schedule.lanes)),
-        gemm.multiply(schedule, left, right, announce=_announce(form)),
+        *([If(other, (tabulate_terms,))] if form.by_taps else []),
+        gemm.multiply(schedule, left, right, announce=() if form.last else _announce(form)),
     ]
-    place = s.Var("seen_image") * s.Var("x_image") + s.Var("seen_line") * s.Var("x_line") + s.Var("seen_at")
-    i = s.Var("seen_i")
-    tabulate = Store("pixel_table", s.Var("seen_to") + i, index(s.Var("seen_place") + i))
+    i, step = s.Var("seen_i"), s.Var("x_step")
+    place = s.Var("seen_image") * s.Var("x_image") + s.Var("seen_line") * s.Var("x_line") + s.Var("seen_at") * step
+    tabulate = Store("pixel_table", s.Var("seen_to") + i, index(s.Var("seen_place") + i * step))
     seen: list[Statement] = [Let("seen_place", index(place)), loops.vector("seen_i", s.Var("seen_count"), 8, tabulate)]
     return loops.parallel(
         "task",
@@ -161,13 +178,20 @@ def _pixels(form: parts.Form) -> loops.For:
         *parts.where(schedule.lanes, across="m", down="n"),
         Scratch("x_table", INDEX, schedule.depth),
         Scratch("pixel_table", INDEX, schedule.band),
-        parts.each_tap(loops.serial("c", thickness, table)),
+        *([] if form.by_taps else [tabulate_terms]),
         *parts.segments("seen", FIRST_ROW, HEIGHT, s.Var("x_run"), s.Var("x_runs"), *seen),
         *gemm.clear_tile(schedule),
         *gemm.blocks(s.Var("depth"), thickness, *body),
-        *parts.turn_tile(schedule),
-        loops.serial("r", WIDTH, *parts.store_windows(form, "turned", schedule.band, FIRST_COLUMN, FIRST_ROW, HEIGHT)),
+        *_store_pixels(form),
     )
+
+
+def _store_pixels(form: parts.Form) -> list[Statement]:
+    """Store the tile: row by row, or turned."""
+    if form.last:
+        return parts.store_pixels(form, "tile", s.Const(0), FIRST_COLUMN, WIDTH, FIRST_ROW, HEIGHT)
+    store = parts.store_windows(form, "turned", form.schedule.band, FIRST_COLUMN, FIRST_ROW, HEIGHT)
+    return [*parts.turn_tile(form.schedule), loops.serial("r", WIDTH, *store)]
 
 
 def _announce(form: parts.Form) -> list[Statement]:
@@ -187,19 +211,26 @@ def _announce(form: parts.Form) -> list[Statement]:
         loops.serial("soon", (group + 1) * WIDTH // gemm.GROUPS - s.Var("soon_first"), lines),
     ]
 
+
 FILTER_PARAMETERS = (
-    *("tasks", "depth", "panels", "m", "taps_down", "taps_across"),
+    *("tasks", "depth", "thickness", "panels", "m", "taps_down", "taps_across"),
     *("w_base", "w_part", "w_row", "w_channel", "w_down", "w_across"),
 )
 
 
 def filter_kernel(schedule: Schedule) -> loops.Kernel:
-    """Return the loops that turn filters: [parts, panels, channels, taps, lanes], zeros where there is no filter."""
+    """Return the loops that turn filters: [parts, panels, channels, taps, lanes], zeros where there is no filter.
+
+    The order is that of blocks of ``thickness`` channels, then that of taps, and then that of channels.
+    """
     dtype, lanes, lane = np.dtype(schedule.dtype), schedule.lanes, s.Var("lane")
     rest, taps = s.Var("task_rest"), s.Var("taps_down") * s.Var("taps_across")
     base = s.Var("w_base") + rest // s.Var("panels") * s.Var("w_part") + TASK % s.Var("depth") * s.Var("w_channel")
     source = s.Var("channel_base") + s.Var("i") * s.Var("w_down") + s.Var("j") * s.Var("w_across")
-    to = Let("to", index((TASK * taps + s.Var("i") * s.Var("taps_across") + s.Var("j")) * lanes))
+    channel, thickness, start = TASK % s.Var("depth"), s.Var("thickness"), s.Var("block_start")
+    number = s.Var("i") * s.Var("taps_across") + s.Var("j")
+    term = start * taps + number * s.minimum(thickness, s.Var("depth") - start) + channel - start
+    to = Let("to", index((rest * s.Var("depth") * taps + term) * lanes))
     clear = loops.vector("z", lanes, lanes, Store("turned_w", s.Var("to") + s.Var("z"), loops.constant(0.0, dtype)))
     load = Load("moved", "w", s.Var("from") + lane * s.Var("w_row"))
     copy = loops.vector(
@@ -212,6 +243,7 @@ def filter_kernel(schedule: Schedule) -> loops.Kernel:
         s.Var("tasks"),
         Let("task_rest", index(TASK // s.Var("depth"))),
         Let("first", index(first)),
+        Let("block_start", index(channel // thickness * thickness)),
         Let("width", index(s.minimum(s.Const(lanes), s.Var("m") - s.Var("first")))),
         Let("channel_base", index(base + s.Var("first") * s.Var("w_row"))),
         loops.serial("i", s.Var("taps_down"), tap),

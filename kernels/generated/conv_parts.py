@@ -31,19 +31,22 @@ MOST_TAPS = 128
 class Form:
     """What a kernel is specialised to. ``step`` is "u" where neighbours in the result are neighbours in memory.
 
-    "2" is for those with one element between.
+    "2" is for those with one element between. Where channels come ``last`` in the result, these are the neighbours.
     Windows are gathered run by run, ``stretch`` pixels at once, whatever lies beyond a run: the next one overwrites
-    it. If that is 0, nothing beyond a run is read.
+    it. If that is 0, nothing beyond a run is read. The terms of a block of the sum are ordered ``by_taps``, or by
+    channels.
     """
 
     schedule: Schedule
     epilogue: Epilogue
     step: str = "u"
     stretch: int = 0
+    last: bool = False
+    by_taps: bool = False
 
     def key(self, name: str) -> str:
         """Return what names the kernel."""
-        return f"{name} {self.schedule} {self.step} {self.stretch} {self.epilogue.text()}"
+        return f"{name} {self.schedule} {self.step} {self.stretch} {self.last} {self.by_taps} {self.epilogue.text()}"
 
 
 TAPS = [f"{axis}_{what}" for axis in ("down", "across") for what in ("step", "divided", "by", "phase", "shift")]
@@ -129,6 +132,30 @@ def store_windows(
     row = gemm.Row(source, start, s.Var("done_count"), place("out", step), places, steps, step, form.schedule.square)
     store = gemm.store_row(form.schedule, form.epilogue, row)
     return segments("done", first, count, s.Var("run"), s.Var("runs"), *store)
+
+
+def store_pixels(
+    form: Form, source: str, start: s.Expr, channel: s.Expr, width: s.Expr, first: s.Expr, count: s.Expr
+) -> list[Statement]:
+    """Apply the epilogue to rows of ``source``, from ``start`` on: ``count`` pixels from ``first`` on.
+
+    Of each, ``width`` channels from ``channel`` on lie along memory in the result.
+    """
+    names, lanes = form.epilogue.names, form.schedule.lanes
+    channel, number = s.Var("part") * s.Var("m") + channel, s.Var("done_at") + s.Var("done_pixel")
+
+    def place(name: str) -> s.Expr:
+        place = s.Var(f"{name}_base") + s.Var("done_image") * s.Var(f"{name}_image")
+        place = place + s.Var("done_line") * s.Var(f"{name}_line") + number * s.Var(f"{name}_step")
+        return place + channel * (s.Const(1) if name == "out" else s.Var(f"{name}_channel"))
+
+    steps = [s.Var(f"{name}_channel") for name in names]
+    row = gemm.Row(
+        source, start + (s.Var("done_to") + s.Var("done_pixel")) * lanes, width, place("out"),
+        [place(name) for name in names], steps,
+    )  # fmt: skip
+    pixels = loops.serial("done_pixel", s.Var("done_count"), *gemm.store_row(form.schedule, form.epilogue, row))
+    return segments("done", first, count, s.Var("run"), s.Var("runs"), pixels)
 
 
 def turn_tile(schedule: Schedule) -> list[Statement]:

@@ -27,6 +27,8 @@ from tensorlite.kernels.scalar.primitive import dot4, to_carrier
 
 DType = np.dtype[Any]
 _ZERO, _ONE = s.Const(0), s.Const(1)
+_LINE = 64  # bytes of a cache's line
+_AHEAD = 2  # lines that are fetched in the time of a row of a panel, of four: even three groups of rows fetch the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,13 +302,15 @@ class Left:
 class Right:
     """How the micro-kernel reads the right operand: element (p, lane) of a block is at ``step + lane`` in ``buffer``.
 
-    ``extent`` is the number of lanes that exist there.
+    ``extent`` is the number of lanes that exist there. What comes from ``far`` away is fetched while the block before
+    it is used: the first rows would wait for it, and memory then for the others.
     """
 
     buffer: str
     step: Callable[[s.Expr], tuple[list[Statement], s.Expr]]
     extent: s.Expr
     reading: Reading = plainly
+    far: bool = False
 
 
 def panel(schedule: Schedule) -> Right:
@@ -316,7 +320,7 @@ def panel(schedule: Schedule) -> Right:
 
 def packed_panel(schedule: Schedule) -> Right:
     """Return the way to read a panel of what was packed beforehand, from ``b_start`` on."""
-    return Right("b", lambda p: ([], s.Var("b_start") + p * schedule.lanes), s.Const(schedule.lanes))
+    return Right("b", lambda p: ([], s.Var("b_start") + p * schedule.lanes), s.Const(schedule.lanes), far=True)
 
 
 def multiply(
@@ -341,6 +345,11 @@ def multiply(
     found, step = left.step(p)
     sought, where = right.step(p)
     body: list[Statement] = [*found, *sought, *right.reading("right", right.buffer, where + lane)]
+    if right.far:
+        elements = _LINE // np.dtype(schedule.dtype).itemsize
+        _, beyond = right.step(LENGTH)
+        places = (beyond + ((group * LENGTH + p) * _AHEAD + n) * elements for n in range(_AHEAD))
+        body += [loops.Prefetch(right.buffer, place, later=True) for place in places]
     for r in numbers:
         body += left.reading(f"left{r}", left.buffer, s.Var(f"row{r}") + step)
         body.append(Assign(f"sum{r}", plus(f"left{r}", "right", f"sum{r}")))

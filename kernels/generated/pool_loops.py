@@ -116,22 +116,25 @@ def _repeat(name: str, extent: int, *body: Statement) -> loops.For:
 
 def combined(dtype: DType, windows: Windows, maximum: bool) -> loops.Kernel:
     """Return the loops of the maximum, or the average, of each window."""
-    store = Store("out", window(_FIRST + _ROW, s.Var("c")), _result(dtype, windows, maximum))
+    store = Store("out", window(_FIRST + _ROW, s.Var("c")), result(dtype, windows, maximum))
     body = _inside(dtype, windows, maximum, store) if windows.inside else _across(dtype, windows, maximum, store)
     buffers = (Buffer("x", dtype), Buffer("out", dtype, writable=True))
     return blocks_of_rows("pool", buffers, body, () if maximum else (Parameter("divisor", _FLOAT64),))
 
 
-def _take(name: str, new: s.Expr, maximum: bool) -> Assign:
+def combine(name: str, new: s.Expr, maximum: bool) -> Assign:
+    """Return the statement that takes one more number in."""
     old = s.Var(name)
     return Assign(name, s.maximum(old, new) if maximum else old + new)
 
 
-def _identity(dtype: DType, maximum: bool) -> Value:
+def identity(dtype: DType, maximum: bool) -> Value:
+    """Return what nothing is combined to."""
     return loops.constant(-np.inf if maximum else 0.0, wide(dtype))
 
 
-def _result(dtype: DType, windows: Windows, maximum: bool) -> s.Expr:
+def result(dtype: DType, windows: Windows, maximum: bool) -> s.Expr:
+    """Return what is stored of the ``total`` of a window."""
     total = s.Var("total")
     return s.cast(total if maximum else total / divisor(windows, wide(dtype)), dtype)
 
@@ -161,24 +164,24 @@ def _inside(dtype: DType, windows: Windows, maximum: bool, store: Store) -> list
     i, j, c = s.Var("i"), s.Var("j"), s.Var("c")
     row = (_FIRST + _ROW) * windows.stride[0] + i * windows.dilation[0]
     load = Load("v", "x", at("x", row, c * windows.stride[1] + j * windows.dilation[1], windows.unit))
-    take = _take("column", s.cast(s.Var("v"), wide(dtype)), maximum)
+    take = combine("column", s.cast(s.Var("v"), wide(dtype)), maximum)
     column = (
-        Local("column", _identity(dtype, maximum)),
+        Local("column", identity(dtype, maximum)),
         _repeat("i", windows.kernel[0], load, take),
-        _take("total", s.Var("column"), maximum),
+        combine("total", s.Var("column"), maximum),
     )
     of_row, of_column = count_elements(windows, _FIRST + _ROW, c)
-    total = (Local("total", _identity(dtype, maximum)), _repeat("j", windows.kernel[1], *column), *of_column)
+    total = (Local("total", identity(dtype, maximum)), _repeat("j", windows.kernel[1], *column), *of_column)
     return [loops.serial("row", _ROWS, *of_row, loops.vector("c", _ACROSS, windows.lanes, *total, store))]
 
 
 def _across(dtype: DType, windows: Windows, maximum: bool, store: Store) -> list[Statement]:
     c, j = s.Var("c"), s.Var("j")
-    fill = loops.vector("f", _ROWS * _SPAN, windows.lanes, Store("scratch", s.Var("f"), _identity(dtype, maximum)))
+    fill = loops.vector("f", _ROWS * _SPAN, windows.lanes, Store("scratch", s.Var("f"), identity(dtype, maximum)))
     load = Load("w", "scratch", _ROW * _SPAN + c * windows.stride[1] + j * windows.dilation[1])
     total = (
-        Local("total", _identity(dtype, maximum)),
-        _repeat("j", windows.kernel[1], load, _take("total", s.Var("w"), maximum)),
+        Local("total", identity(dtype, maximum)),
+        _repeat("j", windows.kernel[1], load, combine("total", s.Var("w"), maximum)),
     )
     of_row, of_column = count_elements(windows, _FIRST + _ROW, c)
     across = loops.vector("c", _ACROSS, windows.lanes, *total, *of_column, store)
@@ -190,12 +193,18 @@ def _across(dtype: DType, windows: Windows, maximum: bool, store: Store) -> list
     ]
 
 
+def inside(
+    windows: Windows, axis: int, number: s.Expr, extent: s.Expr, border: s.Expr
+) -> tuple[s.Expr, s.Expr, s.Expr]:
+    """Return along an axis from which place of a window on, and up to which, it lies in the image; and its start."""
+    start, step = number * windows.stride[axis], windows.dilation[axis]
+    end = s.minimum(windows.kernel[axis], s.maximum(extent + border - start + (step - 1), 0) // step)
+    return s.maximum(border - start + (step - 1), 0) // step, end, start - border
+
+
 def _rows_inside(windows: Windows, row: s.Expr) -> list[Statement]:
     """Name the rows of a window that lie in the image: ``count`` of them, from row ``low`` of the window on."""
-    step = windows.dilation[0]
-    start = row * windows.stride[0]
-    end = s.minimum(windows.kernel[0], s.maximum(_HEIGHT + _TOP - start + (step - 1), 0) // step)
-    low = s.maximum(_TOP - start + (step - 1), 0) // step
+    low, end, _ = inside(windows, 0, row, _HEIGHT, _TOP)
     count = s.maximum(s.Var("end") - s.Var("low"), 0)
     return [Let("low", index(low)), Let("end", index(end)), Let("count", index(count))]
 
@@ -205,10 +214,10 @@ def _down(dtype: DType, windows: Windows, maximum: bool) -> list[Statement]:
     line, k, i = s.Var("line"), s.Var("k"), s.Var("i")
     row = (_FIRST + line) * windows.stride[0] + (s.Var("low") + i) * windows.dilation[0] - _TOP
     load = Load("v", "x", at("x", row, k, windows.unit))
-    take = _take("column", s.cast(s.Var("v"), wide(dtype)), maximum)
+    take = combine("column", s.cast(s.Var("v"), wide(dtype)), maximum)
     columns = s.minimum(_WIDTH, _SPAN - _LEFT)
     body = (
-        Local("column", _identity(dtype, maximum)),
+        Local("column", identity(dtype, maximum)),
         loops.serial("i", s.Var("count"), load, take),
         Store("scratch", line * _SPAN + _LEFT + k, s.Var("column")),
     )

@@ -37,7 +37,8 @@ from tensorlite.kernels.winograd import winograd
 class Form:
     """What a kernel is specialised to: F(m, r) for squares; ``whole`` where all channels are one block of the sum.
 
-    ``filters`` is set where a task transforms the filters itself, some channels at a time.
+    ``filters`` is set where a task transforms the filters itself, some channels at a time. ``last``: the images'
+    channels lie along memory.
     """
 
     parts: parts.Form
@@ -45,6 +46,7 @@ class Form:
     r: int
     whole: bool
     filters: Filters | None = None
+    last: bool = False
 
     @property
     def size(self) -> int:
@@ -53,13 +55,14 @@ class Form:
 
     def key(self) -> str:
         """Return what names the kernel."""
-        return f"winograd-{self.m}x{self.m} {self.parts.key('of')} {self.r} {self.whole} {self.filters}"
+        of = f"{self.parts.key('of')} {self.r} {self.whole} {self.filters} {self.last}"
+        return f"winograd-{self.m}x{self.m} {of}"
 
     @property
     def source(self) -> Source:
         """The images, transformed for the products."""
         data, square = winograd(self.m, self.r).data, self.parts.schedule.square
-        return Source("x", data, self.m, square, s.Var("depth"), watched=True)
+        return Source("x", data, self.m, square, s.Var("depth"), watched=True, last=self.last)
 
 
 THICKNESS = 32
@@ -104,7 +107,7 @@ def _slots(form: Form) -> loops.For:
         s.Var("slots"),
         *(Let(f"{name}_at", index(slot * s.Var(f"{name}_part"))) for name in work(form)),
         Scratch("results_places", INDEX, form.m * ROW),
-        Scratch("turned", np.dtype(schedule.dtype), schedule.band * schedule.lanes),
+        *([] if form.parts.last else [Scratch("turned", np.dtype(schedule.dtype), schedule.band * schedule.lanes)]),
         *([Scratch("turned_filters", np.dtype(schedule.dtype), turned_size(form.filters))] if form.filters else []),
         *form.source.prepare(),
         Let("first_task", index(first)),
@@ -155,7 +158,8 @@ def _multiply(form: Form) -> list[Statement]:
     """Multiply by filters that have been transformed before, product by product."""
     schedule, products, product = form.parts.schedule, form.size**2, s.Var("product_number")
     u_base = (s.Var("panel") * products + product) * (s.Var("depth") * schedule.lanes + GAP)
-    right = gemm.Right("u", lambda p: ([], s.Var("u_start") + p * schedule.lanes), s.Const(schedule.lanes))
+    lanes = s.Const(schedule.lanes)
+    right = gemm.Right("u", lambda p: ([], s.Var("u_start") + p * schedule.lanes), lanes, far=True)
     sums = gemm.Sums("sums", s.Var("sums_base"), fresh=form.whole)
     body: list[Statement] = [
         Let("length", index(s.Var("count"))),
@@ -236,17 +240,26 @@ def _transform_sums(form: Form) -> list[Statement]:
 
 
 def _store(form: Form) -> list[Statement]:
-    """Turn the results of a panel, so that pixels lie along memory, and store them through the epilogue."""
+    """Store the results of a panel through the epilogue, turned, so that pixels lie along memory, or as they are."""
     schedule, band, chunk = form.parts.schedule, form.parts.schedule.band, s.Var("chunk")
     first = s.Var("first_image") * s.Var("height_out") * s.Var("width_out") + s.Var("top_line") * s.Var("width_out")
     pixels, here = s.Var("pixels"), s.Var("pixels_here")
+    numbers: list[Statement] = [
+        Let("first_pixel", index(first)),
+        Let("pixels", index(s.Var("block_images") * s.Var("pixels_each"))),
+    ]
+    if form.parts.last:
+        start = s.Var("results_at")
+        stores = parts.store_pixels(
+            form.parts, "results", start, gemm.FIRST_COLUMN, gemm.WIDTH, s.Var("first_pixel"), pixels
+        )
+        return [*numbers, *stores]
     turn = parts.turn(schedule, "results", s.Var("results_at") + chunk * (band * schedule.lanes), here, gemm.WIDTH)
     store = parts.store_windows(
         form.parts, "turned", band, gemm.FIRST_COLUMN, s.Var("first_pixel") + chunk * band, here
     )
     return [
-        Let("first_pixel", index(first)),
-        Let("pixels", index(s.Var("block_images") * s.Var("pixels_each"))),
+        *numbers,
         loops.serial(
             "chunk",
             (pixels + (band - 1)) // band,

@@ -23,6 +23,7 @@ def add_odd(schedule: Schedule, source: Source, m: int, r: int) -> If:
     top, odd = s.Var("top_line") - source.var("top"), source.var("odd")
     lines = s.maximum(s.Const(0), s.minimum(source.var("height"), top + s.Var("rows") * m + (r - 1)) - s.Var("odd_top"))
     pixel = (s.Var("odd_top") + s.Var("odd_line_here")) * source.var("width") + s.Var("odd_column")
+    pixel = pixel * (s.Var("depth") if source.last else 1)
     image = (s.Var("first_image") + s.Var("odd_image")) * source.var("image")
     columns = loops.serial(
         "odd_column",

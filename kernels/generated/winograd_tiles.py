@@ -1,5 +1,7 @@
 """Tiles of images for Winograd convolutions: pixels are turned so that channels are lanes, and tiles are transformed.
 
+Where channels lie along memory already, pixels are copied.
+
 A block of tiles is some rows of tiles of an image, or some whole images: from ``first_image`` and ``top_line`` on.
 """
 
@@ -60,7 +62,8 @@ class Source:
 
     The areas ``<name>_lines`` and ``<name>_tiles`` hold what was turned, and what was transformed: [products, tiles,
     channels], a product's tiles being ``<name>_plane`` elements. Where it is ``watched``, pixels that are not finite
-    count as zeros, and ``<name>_odd`` is NaN if there are any.
+    count as zeros, and ``<name>_odd`` is NaN if there are any. Where channels come ``last``, they are all the task's,
+    and pixels lie without gaps.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Source:
     channels: s.Expr
     first: s.Expr = _ZERO
     watched: bool = False
+    last: bool = False
 
     @property
     def areas(self) -> tuple[str, str]:
@@ -111,7 +115,7 @@ class Source:
             loops.serial(
                 f"{self.name}_image_here",
                 s.Var("block_images"),
-                *self._turn(),
+                *(self._copy() if self.last else self._turn()),
                 *(self._watch() if self.watched else []),
                 tiles,
             ),
@@ -141,6 +145,22 @@ class Source:
         return [
             Reduce((f"{self.name}_odd",), (loops.constant(0.0, _FLOAT32),), (merge,), 4 * self.square, (look,)),
             If(s.not_equal(odd, odd), (clear,)),
+        ]
+
+    def _copy(self) -> list[Statement]:
+        """Copy the pixels that an image's tiles see."""
+        start = self.var("here") + self.var("copied")
+        image = (s.Var("first_image") + self.var("image_here")) * self.var("image")
+        first = self.var("first_line") * self.var("width") * self.channels
+        return [
+            self.let("here", self.var("base") + image + first),
+            loops.vector(
+                f"{self.name}_copied",
+                self.var("seen") * self.channels,
+                4 * self.square,
+                Load(f"{self.name}_moved", self.name, start),
+                Store(f"{self.name}_lines", self.var("lines_at") + self.var("copied"), self.var("moved")),
+            ),
         ]
 
     def _turn(self) -> list[Statement]:

@@ -114,8 +114,9 @@ class Emitter:
         memory.store_flag(self.evaluator, self.places[flag.buffer], self.evaluate(flag.condition), self.lanes)
 
     def prefetch(self, prefetch: loops.Prefetch) -> None:
-        """Append the hint that a place will be written."""
-        memory.prefetch(self.evaluator, self.places[prefetch.buffer], self.evaluate(prefetch.index).ref)
+        """Append the hint that a place will be written, or read."""
+        place, number = self.places[prefetch.buffer], self.evaluate(prefetch.index).ref
+        memory.prefetch(self.evaluator, place, number, prefetch.later)
 
     def local(self, local: loops.Local) -> None:
         """Declare a local: for every lane, within a vector loop."""

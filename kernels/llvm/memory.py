@@ -73,11 +73,12 @@ def store(evaluator: Evaluator, place: Place, index: Value, value: Value, lanes:
         _store_lanes(evaluator, place, index, ref, lanes)
 
 
-def prefetch(evaluator: Evaluator, place: Place, index: str) -> None:
-    """Append the hint that a place will be written; it need not be inside the buffer."""
+def prefetch(evaluator: Evaluator, place: Place, index: str, later: bool) -> None:
+    """Append the hint that a place will be written, or read later; it need not be inside the buffer."""
     element = memory(place.dtype)
     address = evaluator.asm.let(f"getelementptr {element}, ptr {place.address}, i64 {index}")
-    hints = (("i32", "1"), ("i32", "3"), ("i32", "1"))  # to write; into the first cache; data
+    write, cache = ("0", "2") if later else ("1", "3")  # into the second cache, or the first
+    hints = (("i32", write), ("i32", cache), ("i32", "1"))  # data
     evaluator.asm.call("llvm.prefetch.p0", "void", ("ptr", address), *hints)
 
 
