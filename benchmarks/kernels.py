@@ -27,6 +27,7 @@ from tensorlite.benchmarks.harness import Row, child, compare, machine, table, w
 from tensorlite.benchmarks.kernels_half import half
 from tensorlite.benchmarks.kernels_irregular import irregular
 from tensorlite.benchmarks.kernels_networks import chain, networks
+from tensorlite.benchmarks.kernels_optim import optimizers
 from tensorlite.benchmarks.workload_runners import use_cores
 from tensorlite.kernels.cpu.contract import KERNELS
 
@@ -180,7 +181,7 @@ def matmul(options: argparse.Namespace) -> Iterator[Row]:
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Row]]] = {
     "conv": conv, "conv_graph": conv_graph, "conv_data": conv_data, "conv_weight": conv_weight,
     "conv_other": conv_other, "matmul": matmul, "half": half, "int8_conv": kernels_int8.conv,
-    "int8_matmul": kernels_int8.matmul, "networks": networks, "irregular": irregular,
+    "int8_matmul": kernels_int8.matmul, "networks": networks, "irregular": irregular, "optimizers": optimizers,
     **kernels_attention.PARTS}
 #: What the geometric mean of a part's best rivals must be.
 MEANS = {"conv": 1.8, "conv_graph": 2.2, "conv_data": 1.8, "conv_weight": 1.4, "matmul": 1.0, **kernels_attention.MEANS}

@@ -43,6 +43,11 @@ class CpuDevice:
             _by_numpy(function, arrays, out)
         return out
 
+    def sweep(self, *what: Any) -> Callable[..., None]:
+        """Return what computes several values of each element of arrays at once (`generated.sweeps.Sweep`)."""
+        found: Callable[..., None] = _kernels().Sweep(*what)
+        return found
+
     def kernel(self, name: str) -> Callable[..., Any] | None:
         """Return the native kernel for an op, or None; it returns ``NotImplemented`` for what it does not take."""
         kernel: Callable[..., Any] | None = _kernels().KERNELS.get(name)

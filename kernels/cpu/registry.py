@@ -10,8 +10,9 @@ from tensorlite.kernels.cpu import attention, contract, index, norm, sort
 from tensorlite.kernels.generated import reduce
 from tensorlite.kernels.generated.elementwise import run as elementwise
 from tensorlite.kernels.generated.reducers import REDUCTIONS
+from tensorlite.kernels.generated.sweeps import Sweep
 
-__all__ = ["KERNELS", "elementwise"]
+__all__ = ["KERNELS", "Sweep", "elementwise"]
 
 KERNELS: dict[str, Callable[..., Any]] = {
     **{name: partial(reduce.run, name) for name in REDUCTIONS},

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
+
+import numpy as np
 
 from tensorlite.declare import elementwise
 from tensorlite.errors import ArgumentError, complaint
 from tensorlite.kernels import scalar as s
-from tensorlite.ops.elementwise import maximum
+from tensorlite.ops.elementwise import maximum, negative
 from tensorlite.ops.filled import zeros
+from tensorlite.ops.reduce import accumulator
 from tensorlite.ops.shape import astype
 from tensorlite.optim.optimizer import (
     Group,
@@ -18,8 +22,8 @@ from tensorlite.optim.optimizer import (
     rate_of,
     replace,
     untraced,
-    widened,
 )
+from tensorlite.optim.rule import Rule
 from tensorlite.optim.sgd import decayed
 from tensorlite.state import state as thread
 from tensorlite.tensor import Tensor
@@ -42,6 +46,21 @@ def adam_square(v, grad, beta, share):
 def adam_move(p, m, v, shrink, lr, root, eps):
     """The parameter a step away."""
     return p * shrink - m * lr / (s.sqrt(v) / root + eps)
+
+
+@functools.cache
+def _rule(maximize: bool, decays: bool, amsgrad: bool) -> Rule:
+    """The step of `Adam`, where ``decays`` says that the gradient takes part of the parameter in."""
+    square = "largest" if amsgrad else "square"
+    return Rule((
+        *([("grad", negative, ("grad",))] if maximize else []),
+        *([("grad", decayed, ("grad", "p", "decay"))] if decays else []),
+        ("mean", adam_mean, ("exp_avg", "grad", "share1")),
+        ("square", adam_square, ("exp_avg_sq", "grad", "beta2", "share2")),
+        *([("largest", maximum, ("max_exp_avg_sq", "square"))] if amsgrad else []),
+        ("moved", adam_move, ("p", "mean", square, "shrink", "rate", "root", "eps")),
+    ), (("exp_avg", "mean"), ("exp_avg_sq", "square"), *([("max_exp_avg_sq", "largest")] if amsgrad else []),
+        ("p", "moved")))  # fmt: skip
 
 
 @elementwise(accepts="real floating", hidden=True, domain={"step": (1.0, 9.0), "beta": (0.1, 0.9)})
@@ -90,15 +109,15 @@ class Adam(Optimizer):
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: Group) -> None:
         if not state:
             state.update(untraced(lambda: self._start(p, group)))
-        lr, (beta1, beta2), decay = group.rate, group["betas"], group["weight_decay"]
-        wide, g = widened(p, g)
-        g = -g if group["maximize"] else g
-        g = decayed(g, wide, decay) if decay and not self.decoupled else g
+        (beta1, beta2), decay, dtype = group["betas"], group["weight_decay"], accumulator(p.dtype)
         replace(state["step"], state["step"] + 1)
-        mean, square = self._means(g, state, beta1, beta2, group["amsgrad"])
-        rate, root = self._unbiased(state["step"], lr, beta1, beta2, wide)
-        shrink = 1 - rate_of(group, wide.dtype) * decay if self.decoupled else 1.0
-        replace(p, adam_move(wide, mean, square, shrink, rate, root, group["eps"]))
+        rate, root = self._unbiased(state["step"], group.rate, beta1, beta2, dtype, p.device)
+        kept = {key: x for key, x in state.items() if key != "step"}
+        _rule(group["maximize"], bool(decay) and not self.decoupled, group["amsgrad"]).apply(
+            {"p": p, "grad": g, **kept},
+            {"share1": 1 - beta1, "beta2": beta2, "share2": 1 - beta2, "rate": rate, "root": root, "eps": group["eps"],
+             "decay": decay, "shrink": 1 - rate_of(group, dtype) * decay if self.decoupled else 1.0},
+        )
 
     @staticmethod
     def _start(p: Tensor, group: Group) -> dict[str, Tensor]:
@@ -106,26 +125,15 @@ class Adam(Optimizer):
         return {"step": zeros((), dtype=float32, device=p.device),
                 **{key: zeros(p.shape, dtype=p.dtype, device=p.device) for key in kept}}
 
-    def _unbiased(self, step: Tensor, lr: Any, beta1: float, beta2: float, wide: Tensor) -> tuple[Tensor, Tensor]:
+    def _unbiased(self, step: Tensor, lr: Any, beta1: float, beta2: float, dtype: np.dtype,
+                  device: str) -> tuple[Tensor, Tensor]:
         """The rate and the root for a count of steps; parameters of equal counts share them if those can be read."""
-        key = (step.item() if thread.interpreter is None else id(step), lr, beta1, beta2, wide.dtype, wide.device)
+        key = (step.item() if thread.interpreter is None else id(step), lr, beta1, beta2, dtype, device)
         if key not in self._rates:
             exact = astype(step, float64)
-            self._rates[key] = (astype(unbiased_rate(exact, lr, beta1), wide.dtype, copy=False),
-                                astype(unbiased_root(exact, beta2), wide.dtype, copy=False))
+            self._rates[key] = (astype(unbiased_rate(exact, lr, beta1), dtype, copy=False),
+                                astype(unbiased_root(exact, beta2), dtype, copy=False))
         return self._rates[key]
-
-    @staticmethod
-    def _means(g: Tensor, state: dict[str, Any], beta1: float, beta2: float, amsgrad: bool) -> tuple[Tensor, Tensor]:
-        """The running means of gradients and of their squares (the largest so far for ``amsgrad``), moved on."""
-        mean = adam_mean(*widened(state["exp_avg"]), g, 1 - beta1)
-        square = adam_square(*widened(state["exp_avg_sq"]), g, beta2, 1 - beta2)
-        replace(state["exp_avg"], mean)
-        replace(state["exp_avg_sq"], square)
-        if amsgrad:
-            square = maximum(*widened(state["max_exp_avg_sq"]), square)
-            replace(state["max_exp_avg_sq"], square)
-        return mean, square
 
 
 class AdamW(Adam):

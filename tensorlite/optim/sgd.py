@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from tensorlite.declare import elementwise
 from tensorlite.errors import ArgumentError, complaint
+from tensorlite.ops.elementwise import negative
 from tensorlite.ops.filled import zeros
+from tensorlite.ops.reduce import accumulator
+from tensorlite.ops.shape import astype
 from tensorlite.optim.optimizer import (
     Group,
     Optimizer,
     Params,
     check_at_least_zero,
     rate_of,
-    replace,
     untraced,
     widened,
 )
-from tensorlite.state import state as thread
+from tensorlite.optim.rule import Rule
 from tensorlite.tensor import Tensor
 
 
@@ -45,6 +48,19 @@ def sgd_nesterov(p, grad, b, momentum, lr):
     return p - (grad + b * momentum) * lr
 
 
+@functools.cache
+def _rule(maximize: bool, decays: bool, keeps: bool, nesterov: bool) -> Rule:
+    """The step of `SGD`, where ``decays`` says that the gradient takes part of the parameter in, ``keeps`` a buffer."""
+    moves = {(False, False): (sgd_move, ("p", "grad", "lr")), (True, False): (sgd_move, ("p", "buffer", "lr")),
+             (True, True): (sgd_nesterov, ("p", "grad", "buffer", "momentum", "lr"))}
+    return Rule((
+        *([("grad", negative, ("grad",))] if maximize else []),
+        *([("grad", decayed, ("grad", "p", "decay"))] if decays else []),
+        *([("buffer", sgd_buffer, ("momentum_buffer", "grad", "momentum", "share"))] if keeps else []),
+        ("moved", *moves[keeps, nesterov]),
+    ), (*([("momentum_buffer", "buffer")] if keeps else []), ("p", "moved")))  # fmt: skip
+
+
 class SGD(Optimizer):
     """Stochastic gradient descent with momentum (Sutskever et al., 2013, in PyTorch's form).
 
@@ -70,26 +86,23 @@ class SGD(Optimizer):
             raise complaint(ArgumentError, "SGD", "nesterov needs a momentum and no dampening")
 
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: Group) -> None:
-        momentum = group["momentum"]
-        wide, g = widened(p, g)
-        lr = rate_of(group, wide.dtype)
-        g = -g if group["maximize"] else g
-        g = decayed(g, wide, group["weight_decay"]) if group["weight_decay"] else g
-        if not momentum:
-            replace(p, sgd_move(wide, g, lr))
-            return
-        buffer = self._buffer(g, p, state, momentum, 1 - group["dampening"])
-        replace(p, sgd_nesterov(wide, g, buffer, momentum, lr) if group["nesterov"] else sgd_move(wide, buffer, lr))
+        momentum, share, decay = group["momentum"], 1 - group["dampening"], group["weight_decay"]
+        tensors, flags = {"p": p, "grad": g}, (group["maximize"], bool(decay))
+        if momentum and "momentum_buffer" not in state and share != 1:  # the first buffer is the gradient all the same
+            state["momentum_buffer"] = tensors["grad"] = self._direction(p, g, group)
+            flags, momentum = (False, False), 0
+        if momentum:
+            if "momentum_buffer" not in state:
+                state["momentum_buffer"] = untraced(lambda: zeros(p.shape, dtype=p.dtype, device=p.device))
+            tensors["momentum_buffer"] = state["momentum_buffer"]
+        rule = _rule(*flags, bool(momentum), bool(momentum) and group["nesterov"])
+        lr = rate_of(group, accumulator(p.dtype))
+        rule.apply(tensors, {"lr": lr, "momentum": momentum, "share": share, "decay": decay})
 
     @staticmethod
-    def _buffer(g: Tensor, p: Tensor, state: dict[str, Any], momentum: float, share: float) -> Tensor:
-        """The running direction, after it has taken in the gradient."""
-        before = state.get("momentum_buffer")
-        if before is None and share == 1 and thread.interpreter is not None:
-            before = state["momentum_buffer"] = untraced(lambda: zeros(p.shape, dtype=p.dtype, device=p.device))
-        if before is None:
-            state["momentum_buffer"] = g.detach().clone() if g.dtype == p.dtype else g.detach().to(p.dtype)
-            return g
-        buffer = sgd_buffer(*widened(before), g, momentum, share)
-        replace(before, buffer)
-        return buffer
+    def _direction(p: Tensor, g: Tensor, group: Group) -> Tensor:
+        """Where the gradient points, in memory of its own."""
+        wide, g = widened(p, g)
+        g = -g if group["maximize"] else g
+        g = decayed(g, wide, group["weight_decay"]) if group["weight_decay"] else g
+        return astype(g, p.dtype) if g.dtype != p.dtype else g.clone()
