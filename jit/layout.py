@@ -92,6 +92,8 @@ def _step(equation: Equation, is_kept: Callable[[Value], bool]) -> _Step:
     known = dict(zip(equation.graphs["body"].inputs, equation.values, strict=True)) if len(body) > 1 else {}
     convolution = contractions[0]
     x, weight = (known.get(x, x) for x in list(convolution.values)[:2])
+    if convolution.op.name == "conv2d" and 1 < convolution.attributes["groups"] == x.shape[1] == weight.shape[0]:
+        return _Step(makes | like | {x}, frozenset(), makes) if x.dtype in _FLOATS else unknown
     if not _suits(convolution, x, weight, is_kept):
         return unknown
     return _Step(makes | (like - {x}), frozenset({x}), makes, True)

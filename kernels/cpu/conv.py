@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tensorlite.kernels import scalar as s
-from tensorlite.kernels.cpu import conv_points, direct, prepared, winograd
+from tensorlite.kernels.cpu import conv_points, depthwise, direct, prepared, winograd
 from tensorlite.kernels.cpu.conv_choice import Choice, choose
 from tensorlite.kernels.cpu.conv_finish import Finish, finish_of, places_of
 from tensorlite.kernels.cpu.conv_geometry import (
@@ -65,6 +65,8 @@ def plan_conv2d(
         return None
     if conv_points.takes(x, weight, finish, padding, groups) and not tile:
         return conv_points.plan(x, weight, finish, stride, kept)
+    if depthwise.takes(x, weight, finish, groups) and not tile:
+        return depthwise.plan(x, weight, finish, stride, padding, dilation)
     counts, filters = pair(outputs[0].shape[2:]), weight.shape[0] // groups
     steps = pair(weight.strides[2:])
     choice = Choice(tile or 0)

@@ -28,7 +28,7 @@ def convolution(name: str, x: str, groups: int = 1) -> str:
     return f"    {name}: {IMAGE} = conv2d({x}, v1, {CONV.format(groups)})\n"
 
 
-HEAD = f"def graph(v0: {IMAGE}, v1: float32[16, 16, 3, 3], v2: float32[16, 1, 3, 3]):\n"
+HEAD = f"def graph(v0: {IMAGE}, v1: float32[16, 16, 3, 3], v2: float32[16, 8, 3, 3]):\n"
 
 
 def test_what_lies_between_two_convolutions():
@@ -56,7 +56,7 @@ def test_what_is_tied_to_the_users_images_stays_as_they_are():
 
 @pytest.mark.parametrize("reader", [
     "    v5: float32[1, 1024] = reshape(v3, shape=(1, 1024))\n",
-    f"    v5: {IMAGE} = conv2d(v3, v2, {CONV.format(16)})\n",
+    f"    v5: {IMAGE} = conv2d(v3, v2, {CONV.format(2)})\n",
     "    v5: float32[1, 8, 8] = max(v3, axis=(1,), keepdims=False)\n",
 ])
 def test_who_else_reads_an_image_needs_it_as_it_is(reader):
@@ -72,6 +72,12 @@ def test_few_pixels_are_worth_it_where_filters_are_kept():
     text = HEAD + convolution("v3", "v0") + convolution("v4", "v3") + "    return v4\n"
     assert names(text) == {"v3"}
     assert names(text, kept=False) == set()
+
+
+def test_a_depthwise_convolution_keeps_the_order():
+    text = HEAD.replace("16, 8, 3, 3", "16, 1, 3, 3") + convolution("v3", "v0")
+    text += f"    v4: {IMAGE} = conv2d(v3, v2, {CONV.format(16)})\n" + convolution("v5", "v4") + "    return v5\n"
+    assert names(text) == {"v3", "v4"}
 
 
 class Block(nn.Module):

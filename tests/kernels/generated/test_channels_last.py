@@ -91,6 +91,27 @@ def test_transpose_in_the_images(case, last, tile):
     close(found, expected, weight[:, 0].size)
 
 
+@settings(max_examples=100, deadline=None)
+@given(channels=st.sampled_from([2, 3, 16, 33, 70, 257, 300]), size=st.tuples(st.integers(1, 14), st.integers(1, 14)),
+       kernel=st.tuples(st.integers(1, 5), st.integers(1, 5)), stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+       dilation=st.sampled_from([(1, 1), (2, 3)]), images=st.integers(1, 2), dtype=st.sampled_from([F32, F64]),
+       padding=st.sampled_from([((0, 0), (0, 0)), ((1, 1), (1, 1)), ((2, 0), (3, 5))]),
+       biased=st.booleans())  # fmt: skip
+def test_depthwise(channels, size, kernel, stride, dilation, images, dtype, padding, biased):
+    attributes = {"stride": stride, "padding": padding, "dilation": dilation, "groups": channels}
+    spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+    size = [max(n, span - sum(p)) for n, span, p in zip(size, spans, padding, strict=True)]
+    counts = [(n + sum(p) - span) // step + 1 for n, p, span, step in zip(size, padding, spans, stride, strict=True)]
+    x, weight = numbers((images, channels, *size), dtype, 1), numbers((channels, 1, *kernel), dtype, 2)
+    out = (images, channels, *counts)
+    inputs = [turned(x), weight, numbers((channels,), dtype, 3)][: 2 + biased]
+    described = [lying(x.shape, True, dtype), *map(stages.described, inputs[1:])]
+    plan = conv.PLANS["conv2d"](described, [lying(out, True, dtype)], **attributes)
+    found = computed(plan, inputs, out, True, dtype)
+    expected = eager("conv2d", *(i.astype(F64) for i in (x, *inputs[1:])), **attributes)
+    assert_close(found, expected, dtype=dtype, terms=kernel[0] * kernel[1])
+
+
 @pytest.mark.parametrize("operand", ["first", "last", "channel", "image", "one"])
 @pytest.mark.parametrize("tile", [0, 2, 4, 6])
 def test_an_epilogue_reads_operands_of_any_order(tile, operand):
@@ -123,13 +144,15 @@ def test_what_is_not_finite_reaches_the_results_that_see_it(last, tile):
     assert np.array_equal(found[np.isinf(expected)], expected[np.isinf(expected)])
 
 
-@pytest.mark.parametrize(("kernel", "tile", "kept"), [(3, 0, False), (3, 0, True), (3, 2, True), (1, 0, True)])
-def test_loops_mean_what_native_kernels_do(kernel, tile, kept):
-    shape = (1, 16, 4, 5)
-    x, weight = numbers(shape, seed=1), numbers((18, shape[1], kernel, kernel), seed=2)
+@pytest.mark.parametrize(("kernel", "tile", "kept", "groups"), [
+    (3, 0, False, 1), (3, 0, True, 1), (3, 2, True, 1), (1, 0, True, 1), (3, 0, True, 16),
+])  # fmt: skip
+def test_loops_mean_what_native_kernels_do(kernel, tile, kept, groups):
+    shape, filters = (1, 16, 4, 7), 16 if groups > 1 else 18
+    x, weight = numbers(shape, seed=1), numbers((filters, shape[1] // groups, kernel, kernel), seed=2)
     border = kernel // 2
-    geometry = {"stride": (1, 1), "padding": ((border, border),) * 2, "dilation": (1, 1), "groups": 1}
-    out = (shape[0], 18, *shape[2:])
+    geometry = {"stride": (1, 1), "padding": ((border, border),) * 2, "dilation": (1, 1), "groups": groups}
+    out = (shape[0], filters, *shape[2:])
     plan = conv.plan_conv2d(lying(shape, True), stages.described(weight), [lying(out, True)], tile=tile,
                             kept=kept, **geometry)  # fmt: skip
     native = computed(plan, [turned(x), weight], out, True)
