@@ -306,6 +306,8 @@ def _schedule(product: Product, right: str, schedule: Schedule, pairs: bool) -> 
         schedule = replace(schedule, rows=_PAIR_ROWS)
     if right == "packed":
         schedule = replace(schedule, band=_PACKED_BAND)
+        if not pairs and product.m <= _PACKED_BAND:
+            schedule = replace(schedule, rows=least_waste(product.m, schedule.rows))
     if right == "dot":
         lanes = 2 * schedule.square
         return replace(schedule, rows=1, lanes=lanes) if product.m == 1 else replace(schedule, rows=4)
@@ -319,6 +321,16 @@ def fitted(schedule: Schedule, m: int, n: int) -> Schedule:
         return replace(schedule, rows=1, lanes=8 * vector)
     few = next((vectors for vectors in (1, 2) if n <= vectors * vector < schedule.lanes), 0)
     return replace(schedule, rows=8, lanes=few * vector) if few else schedule
+
+
+def least_waste(m: int, rows: int) -> int:
+    """Return of the numbers of rows for a micro-kernel, up to ``rows``, the one that computes fewest rows in vain.
+
+    Only if these are a twentieth of all less than those of the most rows: each number is a kernel of its own.
+    """
+    computed = {n: -(-m // n) * n for n in (rows, rows - 1, rows - 2)}
+    best = min(computed, key=computed.__getitem__)
+    return best if computed[best] <= 0.95 * computed[rows] else rows
 
 
 def _band(product: Product, right: str, schedule: Schedule) -> int:

@@ -176,3 +176,7 @@ def test_what_has_no_plan():
     assert matmul.plan(a, a, [Array(F32, (4, 4), (1, 4))]) is None
     assert matmul.plan(a, a, [Array.contiguous(np.complex64, (4, 4))]) is None
     assert matmul.plan(a, a, [a], [s.real(s.cast(PRODUCT, np.complex64))]) is None
+
+
+def test_micro_kernels_have_rows_that_suit_few_rows_of_a_product():
+    assert [matmul.least_waste(m, 6) for m in (7, 8, 10, 16, 32, 49, 60, 64, 98)] == [4, 4, 5, 4, 4, 5, 6, 6, 6]
