@@ -29,7 +29,7 @@ from tensorlite.benchmarks.kernels_irregular import irregular
 from tensorlite.benchmarks.kernels_networks import chain, networks
 from tensorlite.benchmarks.kernels_optim import optimizers
 from tensorlite.benchmarks.workload_runners import use_cores
-from tensorlite.kernels.cpu.contract import KERNELS
+from tensorlite.kernels.cpu.registry import KERNELS
 
 _MODULE = "tensorlite.benchmarks.kernels"
 Runners = dict[str, Callable[[], Any]]

@@ -18,7 +18,7 @@ import numpy as np
 
 import tensorlite as tl
 from tensorlite.benchmarks.harness import Row, compare
-from tensorlite.kernels.cpu.contract import KERNELS
+from tensorlite.kernels.cpu.registry import KERNELS
 
 #: Channels and extents of the 3 x 3 layers, step 1, of ResNet and VGG; with one image and with eight.
 LAYERS = ((64, 112), (64, 56), (128, 56), (128, 28), (256, 28), (256, 14), (512, 14), (512, 7))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from tensorlite import errors
 from tensorlite.derivative import elementwise_op
-from tensorlite.dispatch import apply
+from tensorlite.dispatch import applier
 from tensorlite.eager import runner
 from tensorlite.kernels import scalar as s
 from tensorlite.op import KINDS, OPS, Elementwise, Op, Sample
@@ -69,8 +69,8 @@ def _check_names(op: Op) -> None:
 def _face(op: Elementwise) -> Callable[..., Any]:
     """The public function of an elementwise op, with its own parameters' names."""
     names = ", ".join(op.inputs)
-    scope: dict[str, Any] = {"apply": apply, "op": op}
-    exec(compile(f"def face({names}, /): return apply(op, {names})", f"<tensorlite {op.name}>", "exec"), scope)
+    scope: dict[str, Any] = {"apply": applier(op)}
+    exec(compile(f"def face({names}, /): return apply({names})", f"<tensorlite {op.name}>", "exec"), scope)
     face = scope["face"]
     face.__annotations__ = {**dict.fromkeys(op.inputs, "Operand"), "return": "Tensor"}
     return face
@@ -101,7 +101,7 @@ def primitive(kind: str, *, type: Callable[..., Any] | None = None,
         _check_names(op)
         op.run = runner(op)
         OPS[op.name] = op
-        return functools.partial(apply, op)
+        return applier(op)
     return declare
 
 
@@ -130,12 +130,13 @@ def _checked(function: F) -> F:
 
     @functools.wraps(function)
     def face(*arguments: Any, **kwargs: Any) -> Any:
-        for alias, name in known.items():
-            if alias in kwargs:
-                if name in kwargs:
-                    raise errors.complaint(errors.ArgumentError, function.__name__,
-                                           f"{alias} and {name} are the same option: both were given")
-                kwargs[name] = kwargs.pop(alias)
+        if kwargs:
+            for alias, name in known.items():
+                if alias in kwargs:
+                    if name in kwargs:
+                        raise errors.complaint(errors.ArgumentError, function.__name__,
+                                               f"{alias} and {name} are the same option: both were given")
+                    kwargs[name] = kwargs.pop(alias)
         try:
             return function(*arguments, **kwargs)
         except (AttributeError, TypeError) as error:

@@ -32,6 +32,9 @@ from tensorlite.tensor_type import (
 #: From this many elements on, a native kernel beats NumPy (benchmarks/eager.py measures it).
 NATIVE_SIZE = devices.NATIVE_SIZE
 
+#: The same, of functions that NumPy computes in several steps: it takes 4 us for the sigmoid of so many, a kernel 0.5.
+NATIVE_STEPS = 1024
+
 #: Products of arrays that all have fewer elements are too small for BLAS to divide them among threads.
 BLAS_SIZE = 1024
 
@@ -53,11 +56,18 @@ def runner(op: Op) -> Callable[..., Any]:
 
 def _unary(op: Elementwise) -> Callable[..., Any]:
     ufunc, dtypes, general = _small(op), op.dtypes, _general(op)
+    native_size, native = _native_size(op), None  # type: int, Any
 
     def run(x: Any) -> Any:
-        if type(x) is ndarray and x.size < NATIVE_SIZE and x.dtype in dtypes:
-            out = state.quiet(ufunc, x)
-            return out if type(out) is ndarray else np.asarray(out)
+        nonlocal native
+        if type(x) is ndarray and x.dtype in dtypes:
+            if x.size < native_size:
+                out = state.quiet(ufunc, x)
+                return out if type(out) is ndarray else np.asarray(out)
+            native = native or devices.CPU.pointwise(op.function)
+            out = native(x)
+            if out is not NotImplemented:
+                return out
         return general(x)
     return run
 
@@ -65,22 +75,39 @@ def _unary(op: Elementwise) -> Callable[..., Any]:
 def _binary(op: Elementwise) -> Callable[..., Any]:
     ufunc, dtypes, general = _small(op), op.dtypes, _general(op)
     weak = _WEAK if s.numpy_ufunc(op.function, np) is not None else frozenset()
+    native_size, native = _native_size(op), None  # type: int, Any
     if op.conditions:
         return general
 
     def run(x1: Any, x2: Any) -> Any:
+        nonlocal native
         if type(x1) is ndarray:
             dtype = x1.dtype
             if type(x2) is ndarray:
-                direct = (x2.dtype is dtype or x2.dtype == dtype) and (
-                    x1.size < NATIVE_SIZE if x1.shape == x2.shape else x1.size * x2.size < NATIVE_SIZE)
+                alike = x2.dtype is dtype or x2.dtype == dtype
+                small = x1.size < native_size if x1.shape == x2.shape else x1.size * x2.size < native_size
             else:
-                direct = x1.size < NATIVE_SIZE and (type(x2), dtype) in weak
-            if direct and dtype in dtypes:
-                out = state.quiet(ufunc, x1, x2)
-                return out if type(out) is ndarray else np.asarray(out)
-        return general(x1, x2)
+                alike, small = (type(x2), dtype) in weak, x1.size < native_size
+        elif type(x2) is ndarray:
+            dtype = x2.dtype
+            alike, small = (type(x1), dtype) in weak, x2.size < native_size
+        else:
+            return general(x1, x2)
+        if not alike or dtype not in dtypes:
+            return general(x1, x2)
+        if small:
+            out = state.quiet(ufunc, x1, x2)
+            return out if type(out) is ndarray else np.asarray(out)
+        native = native or devices.CPU.pointwise(op.function)
+        out = native(x1 if type(x1) is ndarray else np.asarray(x1, dtype),
+                     x2 if type(x2) is ndarray else np.asarray(x2, dtype))
+        return general(x1, x2) if out is NotImplemented else out
     return run
+
+
+def _native_size(op: Elementwise) -> int:
+    """From how many elements on a native kernel computes the op."""
+    return NATIVE_SIZE if s.numpy_ufunc(op.function, np) is not None else NATIVE_STEPS
 
 
 def _small(op: Elementwise) -> Callable[..., Any]:
@@ -202,7 +229,7 @@ def _contraction(op: Op) -> Callable[..., Any]:
     """A contraction: small ones by BLAS; of others those whose kernel is faster than telling BLAS' threads to rest."""
     body, name = _on_one_thread(op.body), op.name
     kernel_size = op.native_size or NATIVE_SIZE
-    kernel = None
+    kernel: Any = None
 
     def run(*arrays: Any, **attributes: Any) -> Any:
         nonlocal kernel
@@ -212,16 +239,26 @@ def _contraction(op: Op) -> Callable[..., Any]:
                 return state.quiet(_on_device, name, body, arrays, attributes)
             if array.size > size:
                 size = array.size
-        if size < BLAS_SIZE:
-            out = state.quiet(op.body, np, *arrays, **attributes)
-        else:
-            kernel = kernel or devices.CPU.kernel(name)
-            native = kernel is not None and size >= kernel_size
-            out = state.quiet(kernel, *arrays, **attributes) if native else NotImplemented
-            if out is NotImplemented:
-                out = state.quiet(body, np, *arrays, **attributes)
+        if size >= kernel_size:
+            kernel = kernel or devices.CPU.kernel(name) or _refuse
+            out = kernel(*arrays, **attributes)
+            if out is not NotImplemented:
+                return out
+        out = state.quiet(op.body if size < BLAS_SIZE else body, np, *arrays, **attributes)
         return np.asarray(out) if isinstance(out, np.generic) else out
-    return run
+
+    def run_two(x1: Any, x2: Any) -> Any:  # as above, spelled out: a product of small matrices takes 2 us
+        if kernel is not None and type(x1) is ndarray is type(x2) and (
+                x1.size >= kernel_size or x2.size >= kernel_size):
+            out = kernel(x1, x2)
+            if out is not NotImplemented:
+                return out
+        return run(x1, x2)
+    return run_two if len(op.inputs) == 2 and not op.attributes and not op.variadic else run
+
+
+def _refuse(*arrays: Any, **attributes: Any) -> Any:
+    return NotImplemented
 
 
 def _on_one_thread(body: Callable[..., Any]) -> Callable[..., Any]:

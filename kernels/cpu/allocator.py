@@ -36,6 +36,8 @@ _LARGER_CLASSES = 4  # a block up to 1.5 times too large is better than fresh pa
 _LIMIT = (
     1 << 47 if hasattr(mmap, "MAP_ANONYMOUS") else 0
 )  # more than an address space holds; elsewhere NumPy does it all
+POOLS = _LIMIT > 0
+"""Whether large arrays are blocks of a pool here, and so begin at multiples of 64 bytes."""
 _lock = threading.RLock()
 _pools: dict[int, _Pool] = {}
 _spans: dict[int, tuple[int, int]] = {}  # what was mapped for the block that starts there: address and length

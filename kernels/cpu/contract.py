@@ -13,16 +13,9 @@ import numpy as np
 from tensorlite.kernels.cpu import conv, int8, matmul, prepared
 from tensorlite.kernels.cpu.prepared import Shape
 
-_WORTH = 2_000.0
-"""Nanoseconds of a product of matrices: with less work, BLAS has done it before a kernel is found (measured)."""
-
-
-def _of_products(dtype: np.dtype[Any]) -> float:
-    """Return the work from which a product is worth a call; products of 16 bits are foreign to BLAS."""
-    return _WORTH if dtype.itemsize > 2 else 0.0
-
 
 def _of_any(dtype: np.dtype[Any]) -> float:
+    """Return the work from which a kernel is worth a call: a call costs less than one of NumPy."""
     return 0.0
 
 
@@ -49,8 +42,8 @@ def _of_weight(x: Shape, g: Shape, *, kernel: Shape, groups: int, **_: Any) -> S
 
 
 KERNELS: dict[str, Callable[..., Any]] = {
-    "matmul": prepared.kernel(matmul.plan_matmul, prepared.alike(_of_matmul), _of_products),
-    "linear": prepared.kernel(matmul.plan_linear, prepared.alike(_of_linear), _of_products),
+    "matmul": prepared.kernel(matmul.plan_matmul, prepared.alike(_of_matmul), _of_any),
+    "linear": prepared.kernel(matmul.plan_linear, prepared.alike(_of_linear), _of_any),
     "conv2d": prepared.kernel(conv.PLANS["conv2d"], prepared.alike(conv.result_shape), _of_any),
     "conv2d_data": prepared.kernel(conv.PLANS["conv2d_data"], prepared.alike(_of_data), _of_any),
     "conv2d_weight": prepared.kernel(conv.PLANS["conv2d_weight"], prepared.alike(_of_weight), _of_any),

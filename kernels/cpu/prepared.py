@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from math import prod
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tensorlite.kernels.cpu import allocator, team
+from tensorlite.kernels import scalar as s
+from tensorlite.kernels.cpu import allocator, builtin, team
+from tensorlite.kernels.cpu.builtin import Call
 from tensorlite.kernels.generated import launch
 from tensorlite.kernels.stage import Array, Plan
 
@@ -18,15 +20,29 @@ Shape = tuple[int, ...]
 Planner = Callable[..., Plan | None]
 Results = Callable[..., Sequence[Array] | None]
 """How an op's results lie, contiguous, for its arrays and attributes; None for a call that is left alone."""
+Maker = tuple[Callable[..., Any], Array]
+_SHORT = 5_000.0  # nanoseconds: who lets Python's lock go may wait for it a thousand times as long
+_LINE = 64  # scratch arrays begin at multiples of so many bytes of one
 
 _MOST = 1024
-"""How many plans are kept; beyond, all are forgotten."""
+"""How many plans of one planner are kept; beyond, all of them are forgotten."""
 
-
-Run = Callable[[Sequence[npt.NDArray[Any]]], Any]
+Run = Callable[..., Any]
 """Computes fresh arrays from some that lie as those that it was made for: one, or a tuple of several."""
 
-_prepared: dict[Any, Run | None] = {}
+
+_kept: dict[Planner, dict[Any, Run]] = {}
+
+
+def forget() -> None:
+    """Forget all plans."""
+    for kept in _kept.values():
+        kept.clear()
+
+
+def count() -> int:
+    """Return how many plans are kept."""
+    return sum(map(len, _kept.values()))
 
 
 def kernel(planner: Planner, results: Results, worth: Callable[[Any], float]) -> Callable[..., Any]:
@@ -34,24 +50,40 @@ def kernel(planner: Planner, results: Results, worth: Callable[[Any], float]) ->
 
     A plan of less than ``worth`` nanoseconds of work, for the first result's dtype, is not run.
     """
+    kept = _kept.setdefault(planner, {})
+
+    def otherwise(*arrays: npt.NDArray[Any], **attributes: Any) -> Any:
+        arrays = tuple(map(np.asarray, arrays))  # NumPy's scalars have shape and dtype too, but no head of an array
+        key = _key(arrays, attributes)
+        found = kept.get(key)
+        if found is None:
+            if len(kept) >= _MOST:
+                kept.clear()
+            found = kept[key] = _prepare(planner, results, arrays, worth, attributes)
+        return found(*arrays)
+
+    @cache
+    def make() -> Callable[..., Any]:
+        return builtin.finder(kept, otherwise) if builtin.is_supported() else otherwise
 
     def run(*arrays: npt.NDArray[Any], **attributes: Any) -> Any:
-        threads = team.get_num_threads()
-        if len(arrays) == 2 and not attributes:  # as below, spelled out: a product of small matrices takes 3 us
-            a, b = arrays
-            key: Any = planner, a.shape, b.shape, a.strides, b.strides, a.dtype, b.dtype, threads
-        else:
-            lies = tuple((array.shape, array.strides, array.dtype) for array in arrays)
-            key = planner, lies, tuple(attributes.items()), threads
-        try:
-            found = _prepared[key]
-        except KeyError:
-            if len(_prepared) >= _MOST:
-                _prepared.clear()
-            found = _prepared[key] = _prepare(planner, results, arrays, worth, attributes)
-        return NotImplemented if found is None else found(arrays)
+        return make()(*arrays, **attributes)
 
+    run.__dict__["make"] = make
     return run
+
+
+def fast(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the same function as a builtin one, if it is one of `kernel`; its first use may compile."""
+    make = getattr(kernel, "make", None)
+    return kernel if make is None else make()
+
+
+def _key(arrays: Sequence[Any], attributes: dict[str, Any]) -> Any:
+    """Return what a plan depends on."""
+    key = builtin.key(*arrays, **attributes) if builtin.is_supported() else ()
+    lies = key or tuple((array.shape, array.strides, array.dtype, array.flags.aligned) for array in arrays)
+    return key or (lies, tuple(attributes.items()), team.get_num_threads())
 
 
 def alike(shape_of: Callable[..., Shape | None]) -> Results:
@@ -70,57 +102,61 @@ def alike(shape_of: Callable[..., Shape | None]) -> Results:
 def _prepare(
     planner: Planner, results: Results, arrays: Sequence[npt.NDArray[Any]], worth: Callable[[Any], float],
     attributes: Any,
-) -> Run | None:  # fmt: skip
+) -> Run:  # fmt: skip
     outputs = results(*arrays, **attributes)
     if outputs is None or any(step % a.itemsize for a in arrays for step in a.strides):
-        return None
-    if not all(a.flags.aligned for a in arrays):
-        return None
+        return _refuse
+    if not all(a.flags.aligned and a.dtype.isnative for a in arrays):
+        return _refuse
     inputs = [Array(a.dtype, a.shape, tuple(step // a.itemsize for step in a.strides)) for a in arrays]
     plan = planner(inputs, outputs, **attributes)
-    if plan is None or sum(stage.work for stage in plan.stages) < worth(outputs[0].dtype):
-        return None
-    launch.compile_many((stage.build, stage.key) for stage in plan.stages)
+    work = 0.0 if plan is None else sum(stage.work for stage in plan.stages)
+    if plan is None or work < worth(outputs[0].dtype):
+        return _refuse
+    try:
+        launch.compile_many((stage.build, stage.key) for stage in plan.stages)
+    except s.NoLowering:
+        return _refuse
+    calls, makers = _laid_out(plan, len(arrays), outputs)
+    slow = partial(_by_python, calls, makers, len(outputs))
+    if not builtin.is_supported():
+        return slow
+    return builtin.program(calls, len(arrays), makers, len(outputs), slow, short=work < _SHORT)
+
+
+def _refuse(*arrays: npt.NDArray[Any]) -> Any:
+    return NotImplemented
+
+
+def _laid_out(plan: Plan, given: int, outputs: Sequence[Array]) -> tuple[list[Call], list[Maker]]:
+    """Return the calls of a plan, whose scratch arrays are parts of one, and what makes outputs and that one."""
+    makers = [(_maker_of(output), output) for output in outputs]
+    places = [(k, 0) for k in range(given + len(outputs))]
+    offset = 0
+    for size in plan.scratch:
+        places.append((given + len(outputs), offset))
+        offset += -(-size // _LINE) * _LINE
+    if plan.scratch:
+        scratch = Array.contiguous(np.uint8, (offset,))
+        makers.append((_maker_of(scratch), scratch))
+    all_threads = builtin.ALL if team.get_num_threads() > 1 else 1
     calls = []
     for stage in plan.stages:
-        touched = (*stage.reads, *stage.writes)
-        entry, threads = launch.compile(stage.build, stage.key), launch.threads_for(stage.work)
-        calls.append((entry, touched, struct.Struct(f"{len(touched)}q").pack, stage.numbers, threads))
-    if len(arrays) == 2 and len(calls) == 1 and len(outputs) == 1 and not plan.scratch:
-        return _one_call(outputs[0], *calls[0])
-    return _calls(outputs, plan.scratch, calls)
+        entry, threads = launch.compile(stage.build, stage.key), launch.threads_for(stage.work) or all_threads
+        calls.append(Call(entry, threads, [places[k] for k in (*stage.reads, *stage.writes)], stage.numbers))
+    return calls, makers
 
 
-def _one_call(
-    result: Array, entry: int, touched: tuple[int, ...], pack: Callable[..., bytes], numbers: bytes,
-    threads: int | None,
-) -> Run:  # fmt: skip
-    """Run one stage of two arrays, in the least time."""
-    address, call, swapped = launch.address, launch.run, touched == (1, 0, 2)
-    shape, dtype = result.shape, result.dtype
-    small = prod(shape) * dtype.itemsize < allocator.POOL_BYTES
-    empty: Callable[..., npt.NDArray[Any]] = np.empty if small else allocator.empty
-
-    def run(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-        a, b = arrays
-        out = empty(shape, dtype)
-        if swapped:
-            a, b = b, a
-        call(entry, pack(address(a), address(b), address(out)) + numbers, threads)
-        return out
-
-    return run
+def _maker_of(array: Array) -> Callable[..., npt.NDArray[Any]]:
+    """Return what makes an array, in the least time."""
+    return np.empty if array.size * array.dtype.itemsize < allocator.POOL_BYTES else allocator.empty
 
 
-def _calls(results: Sequence[Array], scratch: tuple[int, ...], calls: Sequence[Any]) -> Run:
-    """Run some stages in order."""
-
-    def run(arrays: Sequence[npt.NDArray[Any]]) -> Any:
-        outs = tuple([allocator.empty(result.shape, result.dtype) for result in results])
-        everything = [*arrays, *outs, *(allocator.empty((size,), np.uint8) for size in scratch)]
-        places = [launch.address(array) for array in everything]
-        for entry, touched, pack, numbers, threads in calls:
-            launch.run(entry, pack(*(places[k] for k in touched)) + numbers, threads)
-        return outs[0] if len(outs) == 1 else outs
-
-    return run
+def _by_python(calls: Sequence[Call], makers: Sequence[Maker], returned: int, *arrays: npt.NDArray[Any]) -> Any:
+    """Run what `builtin.program` runs."""
+    made = [maker(array.shape, array.dtype) for maker, array in makers]
+    bases = [launch.address(array) for array in (*arrays, *made)]
+    for call in calls:
+        block = struct.pack(f"{len(call.places)}q", *(bases[k] + offset for k, offset in call.places))
+        launch.run(call.entry, block + call.numbers, call.threads)
+    return made[0] if returned == 1 else tuple(made[:returned])

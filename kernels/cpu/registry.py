@@ -7,17 +7,18 @@ from functools import partial
 from typing import Any
 
 from tensorlite.kernels.cpu import attention, contract, index, norm, sort
+from tensorlite.kernels.cpu.pointwise import kernel as pointwise
+from tensorlite.kernels.cpu.prepared import fast
 from tensorlite.kernels.generated import reduce
 from tensorlite.kernels.generated.elementwise import run as elementwise
 from tensorlite.kernels.generated.reducers import REDUCTIONS
 from tensorlite.kernels.generated.sweeps import Sweep
 
-__all__ = ["KERNELS", "Sweep", "elementwise"]
+__all__ = ["KERNELS", "Sweep", "elementwise", "pointwise"]
 
 KERNELS: dict[str, Callable[..., Any]] = {
     **{name: partial(reduce.run, name) for name in REDUCTIONS},
-    **contract.KERNELS,
-    **attention.KERNELS,
+    **{name: fast(kernel) for name, kernel in (contract.KERNELS | attention.KERNELS).items()},
     **norm.KERNELS,
     **index.KERNELS,
     **sort.KERNELS,

@@ -368,6 +368,28 @@ declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 declare i64 @llvm.smin.i64(i64, i64)
 """
 
+_LIMITS = """
+@limit = internal global i64 0, align 128
+@wanted = internal global i64 1
+
+; How many threads a run may have; 0 until the workers are there.
+define i64 @ready_threads() nounwind {
+  %number = load atomic i64, ptr @limit seq_cst, align 8
+  ret i64 %number
+}
+
+define i64 @wanted_threads() nounwind {
+  %number = load atomic i64, ptr @wanted seq_cst, align 8
+  ret i64 %number
+}
+
+define void @set_limits(i64 %number, i64 %aim) nounwind {
+  store atomic i64 %number, ptr @limit seq_cst, align 8
+  store atomic i64 %aim, ptr @wanted seq_cst, align 8
+  ret void
+}
+"""
+
 _SERIAL = """
 define void @run(ptr %entry, ptr %arguments, i64 %threads) nounwind {
   call void %entry(i64 0, i64 1, ptr %arguments)
@@ -390,13 +412,13 @@ def has_threads() -> bool:
 
 def source() -> str:
     """Return the IR text for this machine; where no threads can be had, one in which every run is serial."""
-    return parallel_source(platform.machine()) if has_threads() else _SERIAL
+    return parallel_source(platform.machine()) if has_threads() else _SERIAL + _LIMITS
 
 
 def parallel_source(machine: str) -> str:
     """Return the IR text of the threaded team for ``machine``, one of ``x86_64`` and ``aarch64``."""
     pause, pause_type, pause_argument = _PAUSE[machine]
-    return _PARALLEL.format(
+    text = _PARALLEL.format(
         **_CALLS[machine],
         pause=pause,
         pause_type=pause_type,
@@ -404,3 +426,4 @@ def parallel_source(machine: str) -> str:
         max_threads=MAX_THREADS,
         slot_bytes=128 * MAX_THREADS,
     )
+    return text + _LIMITS

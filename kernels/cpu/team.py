@@ -24,6 +24,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 
 from tensorlite.kernels.cpu import host, spmd, symbols
 
@@ -36,6 +37,9 @@ _START_SECONDS = 2.0
 _Run = Callable[[int, "int | bytes", int], None]
 BARRIER = "tensorlite_barrier"
 """The name under which kernels call the meeting of a team's threads."""
+RUN, READY, WANTED = "tensorlite_run", "tensorlite_ready", "tensorlite_wanted"
+"""The names under which native code calls ``void run(entry, arguments, i64 threads)``, for at most as many threads as
+are ready (0 until the workers are there: `run` starts them), and asks how many are wanted."""
 
 _lock = threading.Lock()
 _library: _Library | None = None
@@ -47,11 +51,14 @@ class _Library:
 
     def __init__(self) -> None:
         threaded = ("worker", "ready_workers", "set_spins", "pause_many", "reset") if spmd.has_threads() else ()
-        names = ("run", "run_if_awake", "tensorlite_barrier", *threaded)
+        limits = ("ready_threads", "wanted_threads", "set_limits")
+        names = ("run", "run_if_awake", "tensorlite_barrier", *limits, *threaded)
         native = importlib.import_module("tensorlite.kernels.cpu.native")  # 10 ms that an import need not take
         addresses = dict(zip(names, native.compile_all(spmd.source(), "team", names, speed=0), strict=True))
         number, pointer = ctypes.c_int64, ctypes.c_void_p
-        self.barrier = addresses["tensorlite_barrier"]
+        self.provided = {BARRIER: addresses["tensorlite_barrier"], RUN: addresses["run"]}
+        self.provided |= {READY: addresses["ready_threads"], WANTED: addresses["wanted_threads"]}
+        self.set_limits = ctypes.CFUNCTYPE(None, number, number)(addresses["set_limits"])
         self.run: _Run = ctypes.CFUNCTYPE(None, pointer, pointer, number)(addresses["run"])
         self.run_if_awake: _Run = ctypes.CFUNCTYPE(None, pointer, pointer, number)(addresses["run_if_awake"])
         if spmd.has_threads():
@@ -106,6 +113,8 @@ def set_num_threads(number: int) -> None:
     with _lock:
         _wanted = _limit = number
         _run = _run_and_start
+        if _library is not None:
+            _library.set_limits(0, number)
 
 
 def describe() -> dict[str, str]:
@@ -115,9 +124,9 @@ def describe() -> dict[str, str]:
     return {"threads": f"{_wanted} ({kind}, {_started} workers started, TENSORLITE_NUM_THREADS {named or 'not set'})"}
 
 
-def barrier_address() -> int:
-    """Return the address of ``void tensorlite_barrier(i64 threads)``."""
-    return _load().barrier
+def _address_of(name: str) -> int:
+    """Return the address of a function that native code calls by this name."""
+    return _load().provided[name]
 
 
 def _run_and_start(entry: int, arguments: int | bytes, threads: int) -> None:
@@ -129,6 +138,7 @@ def _run_and_start(entry: int, arguments: int | bytes, threads: int) -> None:
             _limit = min(_wanted, 1 + _start_workers(library, _wanted - 1))
             if _limit == _wanted or not spmd.has_threads():
                 _run = library.run
+                library.set_limits(_limit, _wanted)
     library.run(entry, arguments, min(threads, _limit))
 
 
@@ -137,6 +147,7 @@ def _load() -> _Library:
     global _library
     if _library is None:
         _library = _Library()
+        _library.set_limits(0, _wanted)
     return _library
 
 
@@ -179,12 +190,15 @@ def _start_afresh() -> None:
     _started = 0
     _limit = _wanted
     _run = _run_and_start
-    if _library is not None and spmd.has_threads():
-        _library.reset()
+    if _library is not None:
+        _library.set_limits(0, _wanted)
+        if spmd.has_threads():
+            _library.reset()
 
 
 _wanted = _limit = _threads_from_environment()
 _run: _Run = _run_and_start
-symbols.provide(BARRIER, barrier_address)
+for _name in (BARRIER, RUN, READY, WANTED):
+    symbols.provide(_name, partial(_address_of, _name))
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_start_afresh)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -12,11 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tensorlite.kernels import scalar as s
+from tensorlite.kernels import stage
+from tensorlite.kernels.cpu import allocator
 from tensorlite.kernels.generated import launch
 from tensorlite.kernels.generated.elementwise_loops import DEFAULT, Layout, Schedule, kernel
 from tensorlite.kernels.generated.layout import Axis, axes_of, letters, merge
+from tensorlite.kernels.stage import Plan
 
-__all__ = ["DEFAULT", "Layout", "Schedule", "kernel", "numbers", "run", "walk"]
+__all__ = ["DEFAULT", "Layout", "Schedule", "kernel", "numbers", "plan_fresh", "run", "walk"]
 
 DType = np.dtype[Any]
 Array = npt.NDArray[Any]
@@ -67,7 +71,7 @@ def _plan(function: s.Function, arrays: tuple[Array, ...], out: Array) -> _Plan:
     values = numbers(merged, layout, DEFAULT)
     threads = launch.threads_for(out.size * _nanoseconds(function, dtypes, out.dtype, layout))
     launcher = _launcher(entry, values, arrays, threads)
-    if not _streams(merged, out):
+    if not _streams(merged, out.size, out.itemsize):
         return launcher
     past = _compile(function, dtypes, out.dtype, replace(layout, streaming=True))
     streaming = _launcher(past, values, arrays, threads)
@@ -79,9 +83,41 @@ def _refuse(arrays: Sequence[Array], out: Array) -> Any:
 
 
 def _compile(function: s.Function, dtypes: tuple[DType, ...], dtype: DType, layout: Layout) -> int:
+    return launch.compile(lambda: kernel(function, dtypes, dtype, layout), _key(function, dtypes, dtype, layout))
+
+
+def _key(function: s.Function, dtypes: tuple[DType, ...], dtype: DType, layout: Layout) -> str:
     names = " ".join((*function.parameters, *(operand.name for operand in dtypes), dtype.name))
-    key = f"elementwise {names} {layout} {DEFAULT} {s.text(function.body)}"
-    return launch.compile(lambda: kernel(function, dtypes, dtype, layout), key)
+    return f"elementwise {names} {layout} {DEFAULT} {s.text(function.body)}"
+
+
+def plan_fresh(function: s.Function, inputs: Sequence[stage.Array], outputs: Sequence[stage.Array]) -> Plan | None:
+    """Plan ``function`` of arrays into a fresh one of the shape that they broadcast to, which lies in order.
+
+    If it is large, its rows begin at multiples of 64 bytes of an array that does so itself (`allocator.empty`).
+    """
+    (out,) = outputs
+    if out.size == 0:
+        return None
+    columns = [(*(0,) * (out.ndim - x.ndim), *(0 if n == 1 else step for n, step in zip(x.shape, x.strides)))
+               for x in (*inputs, out)]  # fmt: skip
+    merged, layout = walk([Axis(n, tuple(column[d] for column in columns)) for d, n in enumerate(out.shape)],
+                          len(inputs))  # fmt: skip
+    dtypes = tuple(x.dtype for x in inputs)
+    if _streams(merged, out.size, out.dtype.itemsize) and allocator.POOLS:
+        layout = replace(layout, streaming=True)
+    key, each = _described(function, dtypes, out.dtype, layout)
+    found = stage.Stage(
+        key, lambda: kernel(function, dtypes, out.dtype, layout), tuple(range(len(inputs))), (len(inputs),),
+        stage.pack(*numbers(merged, layout, DEFAULT)), each * out.size,
+    )  # fmt: skip
+    return Plan((found,))
+
+
+@lru_cache(1024)  # a third of the time that a plan takes
+def _described(function: s.Function, dtypes: tuple[DType, ...], dtype: DType, layout: Layout) -> tuple[str, float]:
+    """Return what names a kernel, and about how many nanoseconds an element takes it."""
+    return _key(function, dtypes, dtype, layout), _nanoseconds(function, dtypes, dtype, layout)
 
 
 def walk(axes: Sequence[Axis], operands: int) -> tuple[tuple[Axis, ...], Layout]:
@@ -131,11 +167,11 @@ def _nanoseconds(function: s.Function, dtypes: tuple[DType, ...], dtype: DType, 
     return 0.02 * moved + 0.05 * len(s.postorder(function.body)) + (1.0 if set(layout.inner) & {"s", "t"} else 0.0)
 
 
-def _streams(axes: Sequence[Axis], out: Array) -> bool:
+def _streams(axes: Sequence[Axis], size: int, itemsize: int) -> bool:
     """Tell whether the result is large, and its rows are multiples of 64 bytes one after the other."""
     *outer, inner = axes
-    aligned = all(axis.strides[-1] * out.itemsize % 64 == 0 for axis in outer)
-    return out.nbytes >= DEFAULT.streaming and inner.strides[-1] == 1 and aligned
+    aligned = all(axis.strides[-1] * itemsize % 64 == 0 for axis in outer)
+    return size * itemsize >= DEFAULT.streaming and inner.strides[-1] == 1 and aligned
 
 
 def _launcher(entry: int, values: list[int], arrays: tuple[Array, ...], threads: int | None) -> _Plan:

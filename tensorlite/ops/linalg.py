@@ -27,8 +27,9 @@ def swap_last(x: Tensor) -> Tensor:
     return _permute_dims(x, axes=(*range(n - 2), n - 1, n - 2))
 
 
-NATIVE_PRODUCT = 1024
-"""Elements of a factor from which on a kernel is faster than BLAS, whose threads are told to rest before."""
+NATIVE_PRODUCT = 256
+"""Elements of a factor from which on a kernel is run: NumPy takes 0.8 us for products of any size, and 1.1 more where
+the threads of BLAS must be told to rest before. For smaller ones no kernel need be compiled."""
 
 
 def matmul_type(x1: TensorType, x2: TensorType) -> TensorType:
@@ -91,9 +92,10 @@ def matmul(x1: Tensor, x2: Tensor, /) -> Tensor:
     >>> tl.matmul(tl.tensor([[1.0, 2.0]]), tl.tensor([[3.0], [4.0]]))
     tensor([[11.]])
     """
-    if isinstance(x1, Tensor) and isinstance(x2, Tensor) and x1.ndim > 1 < x2.ndim:  # what follows takes 1.5 us
-        dtype = x1.dtype
-        if dtype == x2.dtype and dtype.kind != "b":
+    if isinstance(x1, Tensor) and isinstance(x2, Tensor):  # what follows takes 1.5 us
+        a, b = x1.array, x2.array
+        dtype = a.dtype
+        if a.ndim > 1 < b.ndim and dtype == b.dtype and dtype.kind != "b":
             return _matmul(x1, x2)
     if x1.ndim == 0 or x2.ndim == 0:
         raise complaint(ShapeError, "matmul", "a 0-dimensional tensor is no matrix", {"x1": x1, "x2": x2},

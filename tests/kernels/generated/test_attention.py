@@ -32,7 +32,9 @@ def always(monkeypatch):
     """Few queries are planned too."""
     monkeypatch.setattr(rule, "FEWEST_QUERIES", 0)
     monkeypatch.setattr(attention, "_WORTH", 0.0)
-    monkeypatch.setattr(prepared, "_prepared", {})
+    prepared.forget()
+    yield
+    prepared.forget()
 
 
 def mask_of(kind, stack, queries, keys, dtype, seed=5):
