@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -162,7 +163,8 @@ class For:
     """Run ``body`` for ``index`` from 0 to ``extent`` - 1. ``lanes``, a power of two, belongs to vector loops.
 
     A vector loop that is ``single`` has one body for whole vectors and for what is left: less code, for long bodies. A
-    serial loop that is ``apart`` is a function of its own in the machine's code, which has all registers for itself.
+    serial loop that is ``apart`` is a function of its own in the machine's code: it has all registers for itself, and
+    is compiled once for all kernels in which it stands.
     """
 
     index: str
@@ -259,18 +261,18 @@ def walk(block: Block) -> Iterator[Statement]:
             yield from walk(statement.body)
 
 
-def mentioned(block: Block) -> set[str]:
-    """Return every name that stands in a block: of values, locals and buffers, and those that it defines."""
-    found: set[str] = set()
+def mentioned(block: Block) -> list[str]:
+    """Return every name that stands in a block, once: of values, locals and buffers, and those that it defines."""
+    found: dict[str, None] = {}
     for statement in walk(block):
         for field in fields(statement):
             value = getattr(statement, field.name)
             for each in value if isinstance(value, tuple) else (value,):
                 if isinstance(each, str):
-                    found.add(each)
+                    found[each] = None
                 elif isinstance(each, s.Typed):
-                    found.update(str(node.value) for node in s.postorder(each) if node.op == "var")
-    return found
+                    found.update((str(node.value), None) for node in s.postorder(each) if node.op == "var")
+    return list(found)
 
 
 # Typing
@@ -397,12 +399,14 @@ _INDEX_OPS = {
 
 def index(value: Value) -> s.Typed:
     """Type an index expression: int64 throughout; ``//`` and ``%`` are the machine's, for operands not negative."""
-    if isinstance(value, s.Typed):
-        return value
-    node = s.as_expr(value)
+    return value if isinstance(value, s.Typed) else _indexed(s.as_expr(value))
+
+
+@lru_cache(1 << 12)  # kernels share most of their indices
+def _indexed(node: s.Expr) -> s.Typed:
     if isinstance(node, s.Var):
         return s.Typed("var", (), INDEX, node.name)
     if isinstance(node, s.Const):
         return s.Typed("const", (), INDEX, int(node.value))  # type: ignore[arg-type]
     assert isinstance(node, s.Call)
-    return s.Typed(_INDEX_OPS[node.atom.name], tuple(index(arg) for arg in node.args), INDEX)
+    return s.Typed(_INDEX_OPS[node.atom.name], tuple(map(_indexed, node.args)), INDEX)

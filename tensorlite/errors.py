@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from types import FrameType
 
@@ -73,6 +74,7 @@ _INSIDE = (*(str(Path(module.__file__ or "").parent) + os.sep for module in (sys
 _STANDARD = str(Path(os.__file__).parent) + os.sep
 
 
+@lru_cache(1 << 10)  # asked of every frame below every op of a trace
 def _is_inside(filename: str) -> bool:
     """Whether a file belongs to the library, to NumPy or to Python itself."""
     if filename.startswith((*_INSIDE, "<frozen", "<tensorlite")):
@@ -97,7 +99,7 @@ def user_line() -> str:
     while frame.f_back is not None and _is_inside(frame.f_code.co_filename):
         frame = frame.f_back
     code = frame.f_code
-    return f"at {Path(code.co_filename).name}:{frame.f_lineno} in {code.co_name}"
+    return f"at {os.path.basename(code.co_filename)}:{frame.f_lineno} in {code.co_name}"
 
 
 #: The names of public functions by the identity of their code: equal code may have several names.

@@ -8,6 +8,8 @@ all queries, or everything where it has them all. What is summed is summed in th
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tensorlite.kernels import loops
@@ -172,4 +174,4 @@ def _to_keys(form: Form, name: str, tile: str, other: str, extent: str) -> loops
         old = f"{name}_before{r}"
         add = Load(old, name, place), Store(name, place, _Var(old) + product.sum(r))
         statements += [If(s.less(product.row(r), COUNT), add)] if r else add
-    return parts.multiply(form.dtype, product, statements)
+    return replace(parts.multiply(form.dtype, product, statements), apart=True)  # keys and values have it in common

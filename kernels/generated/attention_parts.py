@@ -126,6 +126,7 @@ def turn(stem: str, form: Form, rows: Rows, panel: str, back: bool = False) -> l
             Let(f"{stem}_full", index(rows.length // size * (width // size))),
             loops.serial(f"{stem}_square", full, whole),
             loops.serial(f"{stem}_left", width, single),
+            apart=True,
         )
     ]
 

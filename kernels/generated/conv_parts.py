@@ -172,4 +172,4 @@ def turn(schedule: Schedule, source: str, start: s.Expr, height: s.Expr, width: 
         start + high * (size * schedule.lanes) + wide * size, schedule.lanes, size,
     )  # fmt: skip
     squares = loops.serial("wide", (width + (size - 1)) // size, square)
-    return loops.serial("high", (height + (size - 1)) // size, squares)
+    return loops.serial("high", (height + (size - 1)) // size, squares, apart=True)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from tensorlite.kernels import llvm, loop_text, loops
 from tensorlite.kernels.cpu import native, team
 from tensorlite.kernels.irregular import kernel as irregular
+from tensorlite.kernels.module import Module
 from tensorlite.kernels.stage import Build
 from tensorlite.kernels.verify import verify
 
@@ -24,23 +25,33 @@ _DATA = 16  # where NumPy keeps the address of the elements, after the head of a
 
 def compile(build: Build, key: str) -> int:
     """Return the address of the kernel that ``build`` makes; a warm cache loads it by its key, and builds nothing."""
-    return native.compile(_text_of(build), f"loops {key}", speed=0)
+    return native.compile(_maker_of(build), f"loops {key}", speed=0)
 
 
 def compile_many(kernels: Iterable[tuple[Build, str]]) -> None:
     """Compile what of several kernels nothing has compiled yet, on all cores."""
-    native.compile_many([(_text_of(build), f"loops {key}") for build, key in kernels], speed=0)
+    native.compile_many([(_maker_of(build), f"loops {key}") for build, key in kernels], speed=0)
 
 
-def _text_of(build: Build) -> Callable[[], str]:
-    return lambda: module_of(build())
+def _maker_of(build: Build) -> Callable[[], Module]:
+    """Return the function that makes a kernel's module; its parts stand apart where objects say what they call."""
+
+    def module() -> Module:
+        kernel = build()
+        if isinstance(kernel, irregular.Kernel) or not native.SHARES:
+            return Module(module_of(kernel))
+        return llvm.emit_apart(_checked(kernel), llvm.host())
+
+    return module
 
 
 def module_of(kernel: loops.Kernel | irregular.Kernel) -> str:
-    """Return the LLVM module of a kernel, whose function is called ``kernel``."""
-    if isinstance(kernel, irregular.Kernel):
-        return kernel.llvm()
-    return llvm.emit(verify(kernel) if VERIFIES else kernel, llvm.host())
+    """Return the LLVM module of a kernel with all its parts, whose function is called ``kernel``."""
+    return kernel.llvm() if isinstance(kernel, irregular.Kernel) else llvm.emit(_checked(kernel), llvm.host())
+
+
+def _checked(kernel: loops.Kernel) -> loops.Kernel:
+    return verify(kernel) if VERIFIES else kernel
 
 
 def source_of(kernel: loops.Kernel | irregular.Kernel) -> str:

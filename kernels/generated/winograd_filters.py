@@ -109,7 +109,7 @@ def transform_filters(form: Filters, to: str) -> list[Statement]:
         each = [in_vectors("filter_lane", s.Var("width"), square,
                            *transform_square(matrix, "u", vectors, load, store))]  # fmt: skip
     low = at if form.sign > 0 or form.how == "any" else at - (taps - 1)
-    return [Let("filters_at", index(low)), *turn, loops.serial("filter_channel", form.channels, *each)]
+    return [Let("filters_at", index(low)), *turn, loops.serial("filter_channel", form.channels, *each, apart=True)]
 
 
 def _turn_columns(form: Filters) -> list[Statement]:
@@ -120,7 +120,7 @@ def _turn_columns(form: Filters) -> list[Statement]:
         s.Var("filters_at") + down * size * s.Var("w_row") + across * size, s.Var("w_row"), size,
     )  # fmt: skip
     squares = loops.serial("turn_tap", form.r * form.r, square)
-    return [loops.serial("turn_filter", s.Var("width") // size, squares)]
+    return [loops.serial("turn_filter", s.Var("width") // size, squares, apart=True)]
 
 
 def _turn_near(form: Filters) -> list[Statement]:
@@ -142,5 +142,6 @@ def _turn_near(form: Filters) -> list[Statement]:
             Let("turn_begin", index(begin)),
             Let("turn_lead", index(lead)),
             loops.serial("turn_tap", columns // size, square),
+            apart=True,
         )
     ]

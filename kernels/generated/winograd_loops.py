@@ -142,7 +142,7 @@ def _panel(form: Form) -> list[Statement]:
         Let("width", index(s.minimum(s.Const(schedule.lanes), s.Var("m") - gemm.FIRST_COLUMN))),
         Let("part", index(s.Const(0))),
         *(_multiply_own(form) if form.filters else _multiply(form)),
-        loops.serial("result_tile", gemm.HEIGHT, *_transform_sums(form)),
+        loops.serial("result_tile", gemm.HEIGHT, *_transform_sums(form), apart=True),
         add_odd(schedule, form.source, form.m, form.r),
         *_store(form),
     ]

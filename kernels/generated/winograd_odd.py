@@ -40,7 +40,8 @@ def add_odd(schedule: Schedule, source: Source, m: int, r: int) -> If:
         ),
         If(s.not_equal(s.Var("odd_sum"), s.Var("odd_sum")), (_taps(schedule, source, r),)),
     )
-    every = loops.serial("odd_image", s.Var("block_images"), loops.serial("odd_line_here", s.Var("odd_lines"), columns))
+    lines_here = loops.serial("odd_line_here", s.Var("odd_lines"), columns)
+    every = loops.serial("odd_image", s.Var("block_images"), lines_here, apart=True)
     first = s.minimum(source.var("height"), s.maximum(s.Const(0), top))
     return If(
         s.not_equal(odd, odd), (Let("odd_top", index(first)), Let("odd_lines", index(lines)), every)

@@ -107,7 +107,8 @@ class Source:
         top, extent = s.Var("top_line") - self.var("top"), len(self.matrix[0])
         bottom = s.minimum(self.var("height"), top + (s.Var("rows") - 1) * self.step + extent)
         tile = self.var("image_here") * s.Var("tiles_each") + self.var("tile_here")
-        tiles = loops.serial(f"{self.name}_tile_here", s.Var("tiles_each"), self.let("tile", tile), *self._tile())
+        here = self.let("tile", tile)
+        tiles = loops.serial(f"{self.name}_tile_here", s.Var("tiles_each"), here, *self._tile(), apart=True)
         return [
             self.let("first_line", s.minimum(self.var("height"), s.maximum(s.Const(0), top))),
             self.let("seen", s.maximum(s.Const(0), bottom - self.var("first_line")) * self.var("width")),
@@ -190,6 +191,7 @@ class Source:
                 self.let("turned_channel", s.minimum(self.var("down") * size, self.channels - size)),
                 If(s.greater_equal(seen, size), (squares,)),
                 If(s.less(seen, size), (loops.serial(f"{self.name}_single", seen, copy),)),
+                apart=True,
             ),
         ]
 

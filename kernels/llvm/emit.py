@@ -7,8 +7,8 @@ The text is in SSA form already: it needs no optimisation before code generation
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
@@ -18,13 +18,38 @@ from tensorlite.kernels.llvm.target import Target
 from tensorlite.kernels.llvm.types import memory as memory_type
 from tensorlite.kernels.llvm.types import register
 from tensorlite.kernels.llvm.values import Evaluator, Lanes, Value
+from tensorlite.kernels.module import Module, part_name
 
 _ATTRIBUTES = 'attributes #0 = { nounwind "no-builtins" }\n!0 = !{i32 1}'
 _BARRIER = "tensorlite_barrier"
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A function that is called through a pointer: what defines it, what declares it elsewhere, and what it needs."""
+
+    definition: str
+    declaration: str
+    needs: frozenset[str]
+
+
 def emit(kernel: loops.Kernel, target: Target, name: str = "kernel") -> str:
     """Return a module that defines ``kernel`` under ``name``. The kernel is one that ``verify`` has passed."""
+    functions, emitter = _functions(kernel, target, name)
+    parts = emitter.parts.values()
+    needs = emitter.asm.declarations.union(*(part.needs for part in parts)) - {part.declaration for part in parts}
+    return _text((*functions, *(part.definition for part in parts)), needs)
+
+
+def emit_apart(kernel: loops.Kernel, target: Target) -> Module:
+    """Return what ``emit`` does with the loops that are ``apart`` in modules of their own."""
+    functions, emitter = _functions(kernel, target, "kernel")
+    parts = {name: _text((part.definition,), part.needs) for name, part in emitter.parts.items()}
+    return Module(_text(functions, emitter.asm.declarations), parts)
+
+
+def _functions(kernel: loops.Kernel, target: Target, name: str) -> tuple[tuple[str, ...], Emitter]:
+    """Return the kernel's own functions, and the emitter that has the rest."""
     emitter = Emitter(kernel, target)
     emitter.block(kernel.body)
     if target.fence and any(isinstance(x, loops.Store) and x.streaming for x in loops.walk(kernel.body)):
@@ -32,8 +57,11 @@ def emit(kernel: loops.Kernel, target: Target, name: str = "kernel") -> str:
         emitter.asm.do(target.fence)
     parameters = ", ".join(("i64 %thread", "i64 %threads", *map(_parameter, kernel.parameters)))
     body = f"define internal void @{name}.body({parameters}) #0 {{\n{emitter.asm.text()}\n}}"
-    functions = (_entry(kernel, name), body, *emitter.functions)
-    return "\n".join((f"; {kernel.name}", *functions, *sorted(emitter.asm.declarations), _ATTRIBUTES, ""))
+    return (f"; {kernel.name}", _entry(kernel, name), body), emitter
+
+
+def _text(functions: Iterable[str], needs: Iterable[str]) -> str:
+    return "\n".join((*functions, *sorted(needs), _ATTRIBUTES, ""))
 
 
 def _parameter(parameter: loops.Buffer | loops.Parameter) -> str:
@@ -69,8 +97,8 @@ class Emitter:
         self.reduced: set[str] = set()
         self.values: dict[str, Value] = {}
         self.places: dict[str, memory.Place] = {}
-        self.functions: list[str] = []
-        self.overlapping = {f"%p.{name}" for name, buffer in kernel.buffers.items() if not buffer.exclusive}
+        self.parts: dict[str, Part] = {}
+        self.overlapping = {name for name, buffer in kernel.buffers.items() if not buffer.exclusive}
         for parameter in kernel.parameters:
             ref = f"%p.{parameter.name}"
             if isinstance(parameter, loops.Buffer):
@@ -189,29 +217,41 @@ class Emitter:
             self._each("0", self.evaluate(loop.extent).ref, loop)
 
     def apart(self, loop: loops.For) -> None:
-        """Append the call of a function that is the loop; what it mentions goes in as arguments."""
+        """Append the call of a function that is the loop; what it mentions goes in as arguments.
+
+        Arguments go by the order of their mention, so that the text of equal loops does not depend on what is around.
+        """
         names = loops.mentioned((loop,))
+        values = {name: self.values[name] for name in names if name in self.values}
+        values = {name: value for name, value in values.items() if value.ref.startswith("%")}
+        places = {name: self.places[name] for name in names if name in self.places}
+        part, types = self._part(loop, values, places)
+        refs = [value.ref for value in values.values()] + [place.address for place in places.values()]
+        arguments = ", ".join(map(" ".join, zip(types, refs, strict=True)))
+        self.asm.declarations |= {f"@at.{part} = internal global ptr @{part}", self.parts[part].declaration}
+        self.asm.do(f"call void {self.asm.let(f'load ptr, ptr @at.{part}')}({arguments})")
+
+    def _part(
+        self, loop: loops.For, values: dict[str, Value], places: dict[str, memory.Place]
+    ) -> tuple[str, list[str]]:
+        """Emit the function that is a loop; return its name and its parameters' types."""
         before = self.asm, self.evaluator, self.values, self.places
-        values = {name: value for name, value in self.values.items() if name in names and value.ref.startswith("%")}
-        places = {name: place for name, place in self.places.items() if name in names}
-        function = f"@part{len(self.functions)}"
-        aliased = [place.address in self.overlapping for place in places.values()]
-        parameters = [f"{register(value.dtype)} %a.{name}" for name, value in values.items()]
-        parameters += [f"ptr {'' if is_shared else 'noalias '}%a.{name}"
-                       for name, is_shared in zip(places, aliased, strict=True)]  # fmt: skip
-        self.functions.append("")
+        types = [register(value.dtype) for value in values.values()] + ["ptr"] * len(places)
+        alone = [""] * len(values) + ["" if name in self.overlapping else " noalias" for name in places]
+        refs = [f"%a.{position}" for position in range(len(types))]
         self.asm = Assembler()
         self.evaluator = Evaluator(self.asm, self.target)
-        self.values = self.values | {name: Value(f"%a.{name}", value.dtype) for name, value in values.items()}
-        self.places = {name: memory.Place(f"%a.{name}", place.dtype) for name, place in places.items()}
+        own = {name: Value(ref, value.dtype) for ref, (name, value) in zip(refs, values.items(), strict=False)}
+        self.values = self.values | own
+        addresses = zip(refs[len(values) :], places.items(), strict=True)
+        self.places = {name: memory.Place(ref, place.dtype) for ref, (name, place) in addresses}
         self._each("0", self.evaluate(loop.extent).ref, loop)
-        head = f"define internal void {function}({', '.join(parameters)}) noinline #0"
-        self.functions[int(function[5:])] = f"{head} {{\n{self.asm.text()}\n}}"
-        before[0].declarations |= self.asm.declarations
+        parameters = ", ".join(f"{type_}{how} {ref}" for type_, how, ref in zip(types, alone, refs, strict=True))
+        body, needs = f"({parameters}) #0 {{\n{self.asm.text()}\n}}", frozenset(self.asm.declarations)
         self.asm, self.evaluator, self.values, self.places = before
-        arguments = [f"{register(value.dtype)} {value.ref}" for value in values.values()]
-        arguments += [f"ptr {place.address}" for place in places.values()]
-        self.asm.do(f"call void {function}({', '.join(arguments)})")
+        name = part_name(body, *sorted(needs))
+        self.parts[name] = Part(f"define void @{name}{body}", f"declare void @{name}({', '.join(types)})", needs)
+        return name, types
 
     def parallel(self, loop: loops.For) -> None:
         """Append a loop over this thread's share of the iterations."""

@@ -332,8 +332,10 @@ def postorder(*roots: Node) -> list[Node]:
             for operand in operands:
                 if operand not in seen:
                     seen.add(operand)
-                    stack.append((operand, iter(operand.args)))
-                    break
+                    if operand.args:
+                        stack.append((operand, iter(operand.args)))
+                        break
+                    order.append(operand)  # as most nodes are leaves
             else:
                 order.append(node)
                 stack.pop()

@@ -41,7 +41,7 @@ def test_a_kernel_is_compiled_once_and_then_loaded(folder, monkeypatch):
     assert native.compile(ADD.format(1), "add") == first
     assert len(list(folder.iterdir())) == 1
     monkeypatch.setattr(native, "_addresses", {})
-    monkeypatch.setattr(native, "emit_object", lambda *_: pytest.fail("compiled again"))
+    monkeypatch.setattr(native, "_emit", lambda *_: pytest.fail("compiled again"))
     assert call(native.compile(ADD.format(1), "add"), 2, 3) == 6
 
 
