@@ -26,13 +26,14 @@ from tensorlite.kernels.cpu.conv_geometry import (
     Phase,
     Source,
     Taps,
+    is_near,
     pair,
     phases_of,
     source_of,
     window_source,
 )
 from tensorlite.kernels.cpu.conv_weight import plan_conv2d_weight
-from tensorlite.kernels.cpu.conv_windows import Windows, by_shares
+from tensorlite.kernels.cpu.conv_windows import Windows, by_shares, turns_filters
 from tensorlite.kernels.cpu.prepared import Shape
 from tensorlite.kernels.cpu.widened import widened
 from tensorlite.kernels.errors import KernelError
@@ -90,9 +91,10 @@ def plan_conv2d(
     if stages:
         return Plan(tuple(stages), tuple(scratch))
     number = finish.count
+    how = {"rows": turns_filters(finish, filters, sums.terms, x.shape[0] * prod(counts), x.dtype), "near": is_near(x)}
 
     def windows_of(share: Array, first: int) -> tuple[Source, list[Windows]]:
-        source, taps = window_source(share, number, kernel, counts, stride, padding, dilation, steps, first)
+        source, taps = window_source(share, number, kernel, counts, stride, padding, dilation, steps, first, **how)
         lying = (0, filters * weight.strides[0], weight.strides[0], weight.strides[1])
         one = Windows(
             groups, filters, weight.shape[1], share.shape[0], counts, source.images, taps, lying, places, kept

@@ -64,19 +64,33 @@ class Source:
     scratch: tuple[int, ...] = ()
 
 
+_NEAR = 8 << 20  # bytes: to copy larger images takes less than to wait for them, pixel by pixel (measured)
+
+
+def is_near(x: Array) -> bool:
+    """Tell whether images are in the caches so likely that they are best read where they are, steps apart."""
+    return x.size * x.dtype.itemsize <= _NEAR
+
+
+def _lies_inside(x: Array, size: Pair, border: Pair) -> bool:
+    """Tell whether images of ``size`` lie inside those of an array, whose lines have no gaps."""
+    inside = all(border[i] <= 0 and size[i] - border[i] <= x.shape[2 + i] for i in (0, 1))
+    return inside and (x.strides[3] == 1 or x.shape[3] == 1)
+
+
 def source_of(
     x: Array, number: int, scratch: int, border: Pair, size: Pair, stride: Pair = (1, 1), phases: Pair = (1, 1),
-    whole: bool = False, first: int = 0,
+    whole: bool = False, first: int = 0, copied: bool = False,
 ) -> Source:
     """Return images of ``size`` whose pixel (0, 0) is ``-border`` of array ``number``: that array itself if it can be.
 
     Else they are a copy between zeros, in array ``scratch``, its pixels sorted by phases of ``stride``. Of ``whole``
-    ones a line follows the other without a gap. Image 0 is number ``first`` of the array.
+    ones a line follows the other without a gap; ``copied`` ones are a copy if need be or not. Image 0 is number
+    ``first`` of the array.
     """
     top, left = border
-    fits = top <= 0 and left <= 0 and size[0] - top <= x.shape[2] and size[1] - left <= x.shape[3]
     gaps = whole and x.strides[2] != x.shape[3] and x.shape[2] > 1
-    if stride == (1, 1) and fits and (x.strides[3] == 1 or x.shape[3] == 1) and not gaps:
+    if stride == (1, 1) and _lies_inside(x, size, border) and not gaps and not copied:
         base = first * x.strides[0] - top * x.strides[2] - left
         return Source(Images(number, base, x.strides[0], x.strides[1], (0, 0), x.strides[2]))
     copy = Array.contiguous(x.dtype, (*x.shape[:2], *phases, *size))
@@ -111,16 +125,23 @@ def spans_of(kernel: Pair, dilation: Pair) -> Pair:
 
 def window_source(
     x: Array, scratch: int, kernel: Pair, counts: Pair, stride: Pair, padding: Padding, dilation: Pair, weight: Pair,
-    first: int = 0,
+    first: int = 0, rows: bool = False, near: bool = True,
 ) -> tuple[Source, tuple[Taps, Taps]]:
-    """Return images in which every window lies inside, and where the taps are: in filters of these strides too."""
-    spans = spans_of(kernel, dilation)
+    """Return images in which every window lies inside, and where the taps are: in filters of these strides too.
+
+    Where pixels are ``rows`` of a product, they need not be neighbours, and then they are not sorted by phases. If the
+    images are ``near``, and no zeros are needed, they need not be copied for it.
+    """
+    spans, border = spans_of(kernel, dilation), (padding[0][0], padding[1][0])
+    size = (counts[0] - 1) * stride[0] + spans[0], (counts[1] - 1) * stride[1] + spans[1]
     if x.is_channels_last:
-        size = tuple((counts[i] - 1) * stride[i] + spans[i] for i in (0, 1))
         return _source_of_channels(x, scratch, size, kernel, stride, padding, dilation, weight, first)
+    covering = spans[0] >= stride[0] and spans[1] >= stride[1]
+    if rows and stride != (1, 1) and (covering or (near and _lies_inside(x, size, border))):
+        return _source_of_steps(x, scratch, size, kernel, stride, border, dilation, weight, first, near)
     size = counts[0] + (spans[0] - 1) // stride[0], counts[1] + (spans[1] - 1) // stride[1]
     phases = min(stride[0], spans[0]), min(stride[1], spans[1])
-    source = source_of(x, 0, scratch, (padding[0][0], padding[1][0]), size, stride, phases, first=first)
+    source = source_of(x, 0, scratch, border, size, stride, phases, first=first)
     shifts = (source.images.line, 1)
     down, across = (
         Taps(kernel[i], 0, dilation[i], stride[i], source.images.phases[i], shifts[i], weight[i]) for i in (0, 1)
@@ -128,9 +149,24 @@ def window_source(
     return source, (down, across)
 
 
+def _source_of_steps(
+    x: Array, scratch: int, size: Pair, kernel: Pair, stride: Pair, border: Pair, dilation: Pair, weight: Pair,
+    first: int, near: bool,
+) -> tuple[Source, tuple[Taps, Taps]]:
+    """Return images whose pixels keep their order; those of windows that follow each other are a step apart.
+
+    A copy of all of them takes half the time of sorting them.
+    """
+    source = source_of(x, 0, scratch, border, size, first=first, copied=not near)
+    line = source.images.line
+    images = replace(source.images, line=stride[0] * line, step=stride[1])
+    down, across = (Taps(kernel[i], dilation[i] * step, weight=weight[i]) for i, step in ((0, line), (1, 1)))
+    return replace(source, images=images), (down, across)
+
+
 def _source_of_channels(
-    x: Array, scratch: int, size: tuple[int, ...], kernel: Pair, stride: Pair, padding: Padding, dilation: Pair,
-    weight: Pair, first: int,
+    x: Array, scratch: int, size: Pair, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair, weight: Pair,
+    first: int,
 ) -> tuple[Source, tuple[Taps, Taps]]:
     """Return the same of images whose channels lie along memory: a line is one of numbers."""
     count, channels, height, width = x.shape

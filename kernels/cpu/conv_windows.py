@@ -67,19 +67,25 @@ def _stages(
 
     And the sizes of their scratch arrays.
     """
-    if finish.last or windows.images.step != 1 or _suits_pixels(windows, count, gemm_loops.schedule(dtype)):
+    terms = windows.depth * windows.taps[0].count * windows.taps[1].count
+    turns = turns_filters(finish, windows.m, terms, count * prod(windows.pixels), dtype)
+    if turns or windows.images.step != 1:
         return _by_pixels(windows, dtype, finish, scratch)
     return [_gathering(windows, dtype, finish)], []
 
 
-def _suits_pixels(windows: Windows, count: int, schedule: Schedule) -> bool:
+def turns_filters(finish: Finish, m: int, terms: int, n: int, dtype: np.dtype[Any]) -> bool:
+    """Tell whether ``n`` pixels are rows of a product, and ``m`` filters, of so many terms, its columns."""
+    return finish.last or _suits_pixels(m, terms, n, gemm_loops.schedule(dtype))
+
+
+def _suits_pixels(m: int, terms: int, n: int, schedule: Schedule) -> bool:
     """Tell whether pixels should be rows: filters are turned for it, but no windows gathered, and other sums wasted."""
-    n, terms = count * prod(windows.pixels), windows.depth * windows.taps[0].count * windows.taps[1].count
-    if windows.m < _FEW_FILTERS or terms < _FEW_TERMS or not n:
+    if m < _FEW_FILTERS or terms < _FEW_TERMS or not n:
         return False
-    rows = -(-n // schedule.rows) * schedule.rows * -(-windows.m // schedule.lanes) * schedule.lanes
-    columns = -(-n // schedule.lanes) * schedule.lanes * windows.m
-    return rows * (1 + _TURNING_FILTERS / n) < columns * (1 + _GATHERING / windows.m)
+    rows = -(-n // schedule.rows) * schedule.rows * -(-m // schedule.lanes) * schedule.lanes
+    columns = -(-n // schedule.lanes) * schedule.lanes * m
+    return rows * (1 + _TURNING_FILTERS / n) < columns * (1 + _GATHERING / m)
 
 
 def _form(windows: Windows, schedule: Schedule, finish: Finish, stretch: int = 0) -> Form:
@@ -148,7 +154,7 @@ def _by_pixels(
     taps = down.count * across.count
     n, depth = windows.count * prod(pixels), windows.depth if taps else 0
     schedule = fitted(gemm_loops.schedule(dtype), 2, windows.m)
-    by_taps = images.step != 1 and windows.kept and taps > 1  # a line of channels is read once, tap by tap
+    by_taps = images.channel == 1 and windows.kept and taps > 1  # a line of channels is read once, tap by tap
     form = replace(_form(windows, schedule, finish), by_taps=by_taps)
     panels = -(-windows.m // schedule.lanes)
     rows = band(n, panels * windows.groups, 0.0, schedule)

@@ -127,6 +127,8 @@ def _is_unrolled(layer: Layer) -> bool:
 
 def _lines(layer: Layer, bits: int) -> list[int]:
     """Return how many lines may be taken at once, those first with which fewest are computed for nothing."""
+    if _is_unrolled(layer) and _taps(layer, layer.kernel[0]).rolls:
+        return [1]
     several = _LINES_OF_ONE[bits] if _is_unrolled(layer) else (_LINES,)
     return sorted(several, key=lambda n: -(-layer.pixels[0] // n) * n)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,7 @@ class Costs:
     """A model of the machine: nanoseconds of one thread for each number (measured on the machine of `MEASURED.md`)."""
 
     product: float = 1 / 105  # a multiplication and an addition of the micro-kernel
+    product_few: float = 1 / 98  # the same by few rows, that share less of what is loaded
     direct: float = 1 / 95  # the same of a convolution without tiles
     data: float = 0.05  # a transformed pixel
     sums: float = 0.045  # a sum that is transformed back
@@ -62,7 +63,8 @@ class Costs:
     copied: float = 0.07  # the same where channels come last
     stored: float = 0.28  # a pixel that is written
     stored_last: float = 0.12  # the same where channels come last
-    filter: float = 0.065  # a transformed tap
+    filter: float = 0.045  # a transformed tap
+    tap: float = 0.09  # one that is transformed
     added: float = 0.02  # a sum that is read, added to and written, of a weight's
     fetched: float = 0.03  # a transformed tap that comes from the third cache,
     fetched_far: float = 0.12  # or from memory
@@ -77,6 +79,7 @@ _LARGEST_BLOCK = 96  # tiles
 _BLOCK_BYTES = 1 << 20  # of transformed pixels: they stay in the second cache
 _WHOLE_DEPTH = 256  # channels that are one block of the sum
 _OWN_DEPTH = 128  # channels of filters that are worth transforming where they are used
+_FEW_ROWS = 4  # of a micro-kernel
 _FAR = 4 << 20  # transformed taps: more do not stay in the third cache
 
 
@@ -114,10 +117,16 @@ def takes(layer: Layer, dtype: np.dtype[Any], m: int) -> bool:
 
 def modelled(layer: Layer, dtype: np.dtype[Any]) -> dict[int, float]:
     """Return about how many nanoseconds one thread takes: by windows, 0, and by the tiles worth choosing."""
-    schedule = fitted(gemm_loops.schedule(dtype), 2, layer.channels)
     pixels = layer.images.shape[0] * layer.out[0] * layer.out[1]
-    times = {m: cut(layer, m, schedule, 1).time for m in _CHOICE if takes(layer, dtype, m)}
+    times = {m: cut(layer, m, _schedule(layer, m, dtype), 1).time for m in _CHOICE if takes(layer, dtype, m)}
     return {0: pixels * layer.depth * layer.channels * R * R * COSTS.direct, **times}
+
+
+def _schedule(layer: Layer, m: int, dtype: np.dtype[Any]) -> Schedule:
+    """Return the micro-kernel: one of fewer rows, where there are so few tiles that the usual ones would be empty."""
+    usual = fitted(gemm_loops.schedule(dtype), 2, layer.channels)
+    several = (usual, replace(usual, rows=_FEW_ROWS)) if usual.rows > _FEW_ROWS else (usual,)
+    return min(several, key=lambda schedule: cut(layer, m, schedule, 1).time)
 
 
 @functools.lru_cache(1024)
@@ -154,14 +163,16 @@ def _timed(layer: Layer, m: int, schedule: Schedule, slots: int, images: int, ro
     own = owns_filters(layer, m)
     reading = COSTS.copied if layer.last[0] else COSTS.turned
     storing = COSTS.stored_last if layer.last[1] else COSTS.stored
+    product = COSTS.product_few if schedule.rows <= _FEW_ROWS else COSTS.product
+    transforming = COSTS.filter + COSTS.tap * R * R / products
 
     def piece(images: int, rows: int) -> float:
         tiles = images * rows * across
         rounded = -(-tiles // schedule.rows) * schedule.rows
         seen, made = (images * (rows * m + extra) * layer.out[1] for extra in (R - 1, 0))
-        fetching = COSTS.filter if own else COSTS.fetched_far if all_taps > _FAR else COSTS.fetched
+        fetching = transforming if own else COSTS.fetched_far if all_taps > _FAR else COSTS.fetched
         return (
-            products * (rounded * depth * wide * COSTS.product + tiles * (depth * COSTS.data + wide * COSTS.sums))
+            products * (rounded * depth * wide * product + tiles * (depth * COSTS.data + wide * COSTS.sums))
             + seen * depth * reading + made * wide * storing + taps * fetching
         )  # fmt: skip
 
@@ -172,7 +183,7 @@ def _timed(layer: Layer, m: int, schedule: Schedule, slots: int, images: int, ro
     total = sum(times) * groups
     slowest = max(total / slots, -(-number // slots) * total / number)
     writing = COSTS.fetched_far if all_taps > _FAR else 0.0
-    filtering = 0.0 if own or layer.kept else all_taps * (COSTS.filter + writing) / slots
+    filtering = 0.0 if own or layer.kept else all_taps * (transforming + writing) / slots
     return Cut(images, rows, groups, own, slowest + filtering)
 
 
@@ -181,7 +192,7 @@ def stages(
     scratch: int, reads: tuple[int, ...], writes: tuple[int, ...], runs: Pair,
 ) -> tuple[list[Stage], list[int]]:  # fmt: skip
     """Return the stages of a layer with tiles of ``m`` by ``m`` results, and the sizes of their scratch arrays."""
-    schedule = fitted(gemm_loops.schedule(dtype), 2, layer.channels)
+    schedule = _schedule(layer, m, dtype)
     size, slots = m + R - 1, team.get_num_threads()
     products, panels = size * size, -(-layer.channels // schedule.lanes)
     found = cut(layer, m, schedule, slots)
@@ -239,7 +250,8 @@ def _filter_stage(layer: Layer, form: Filters, scratch: int) -> Stage:
     panels = -(-layer.channels // form.schedule.lanes)
     pieces = layer.depth // form.channels
     numbers = pack(panels * pieces, pieces, layer.depth, layer.channels, *layer.filters)
-    work = 200.0 + panels * layer.depth * form.schedule.lanes * (form.m + R - 1) ** 2 * COSTS.filter
+    taps = (form.m + R - 1) ** 2 * COSTS.filter + R * R * COSTS.tap
+    work = 200.0 + panels * layer.depth * form.schedule.lanes * taps
     return Stage(form.key(), lambda: winograd_filters.filter_kernel(form), (1,), (scratch,), numbers, work)
 
 

@@ -17,7 +17,7 @@ from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.generated import gemm_loops as gemm
 from tensorlite.kernels.generated.gemm_loops import TASK, Epilogue
-from tensorlite.kernels.generated.pad_loops import copy_line
+from tensorlite.kernels.generated.pad_loops import copy_lines
 from tensorlite.kernels.loops import (
     INDEX,
     Assign,
@@ -55,6 +55,11 @@ class Taps:
     def numbers(self) -> range:
         """The numbers of the places."""
         return range(self.down * len(self.across))
+
+    @property
+    def rolls(self) -> bool:
+        """Whether windows go down with no line left out, so that some lines are the last ones of one and of others."""
+        return self.dilation == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,8 @@ PLACES = ("base", "image", "channel", "line", "step")
 _UNIT, _BANDS, _BAND, _DEPTH, _PITCH, _LINES = map(s.Var, ("unit", "bands", "band", "depth", "pitch", "lines"))
 _HIGH, _WIDE, _FIRST_LINE, _FIRST_COLUMN = map(s.Var, ("high", "wide", "first_line", "first_column"))
 _LINE_SIZE, _CHANNEL_SIZE, _ACROSS = map(s.Var, ("line_size", "channel_size", "across"))
-_IMAGE, _PART, _BLOCK, _GROUP, _COLUMN = map(s.Var, ("image", "part", "block", "group", "column"))
+_IMAGE, _PART, _BLOCK, _GROUP = map(s.Var, ("image", "part", "block", "group"))
+_COLUMN = s.Var("column_at") + s.Var("lane")
 _ZERO = s.Const(0)
 _STEPS: dict[str, s.Expr] = {"u": s.Const(1), "b": _ZERO, "2": s.Const(2)}
 
@@ -169,30 +175,24 @@ def _tasks(form: Form) -> loops.For:
 
 def look(form: Looks) -> list[Statement]:
     """Copy what the unit's windows see between the zeros."""
-    line, phase = s.Var("look_line"), s.Var("phase")
+    phase, across = s.Var("phase"), s.Const(1) if form.apart == 1 else _ACROSS
     y_shift, x_shift, first = s.Var("y_shift"), s.Var("x_shift"), s.Var("x_first")
     beyond = s.maximum(_ZERO, s.Var("source_width") + x_shift)
     start = _IMAGE * s.Var("x_image") + _PART * s.Var("x_part") + (s.Var("y_first") - y_shift) * s.Var("x_line")
     place = s.Var("look_base") + s.Var("look_c") * s.Var("x_channel") + s.Var("x_at") * s.Var("x_step")
     to = s.Var("look_c") * _CHANNEL_SIZE + s.Var("y_first") * _LINE_SIZE + phase * _PITCH + first
     step = s.Const(form.apart) if form.apart else _ACROSS * s.Var("x_step")
-    copy = copy_line(("x", s.Var("line_from"), step), ("seen", s.Var("line_to")), s.Var("x_count"), form.lanes)
-    lines = loops.serial(
-        "look_line",
-        s.Var("y_count"),
-        Let("line_from", index(s.Var("look_from") + line * s.Var("x_line"))),
-        Let("line_to", index(s.Var("look_to") + line * _LINE_SIZE)),
-        *copy,
-    )
+    source, target = ("x", s.Var("look_from"), s.Var("x_line"), step), ("seen", s.Var("look_to"), _LINE_SIZE)
+    copy = copy_lines(source, target, (s.Var("y_count"), s.Var("x_count")), form.lanes, s.Const(64))
     phases = loops.serial(
         "phase",
         s.Var("phases"),
-        Let("x_shift", index(s.Var("left") - phase - _FIRST_COLUMN * _ACROSS)),
-        Let("x_first", index((s.maximum(_ZERO, x_shift) + (_ACROSS - 1)) // _ACROSS)),
-        Let("x_at", index(first * _ACROSS - x_shift)),
-        Let("x_last", index(s.minimum(_PITCH, (beyond + (_ACROSS - 1)) // _ACROSS))),
+        Let("x_shift", index(s.Var("left") - phase - _FIRST_COLUMN * across)),
+        Let("x_first", index((s.maximum(_ZERO, x_shift) + (across - 1)) // across)),
+        Let("x_at", index(first * across - x_shift)),
+        Let("x_last", index(s.minimum(_PITCH, (beyond + (across - 1)) // across))),
         Let("x_count", index(s.maximum(_ZERO, s.Var("x_last") - first))),
-        loops.serial("look_c", _DEPTH, Let("look_from", index(place)), Let("look_to", index(to)), lines),
+        loops.serial("look_c", _DEPTH, Let("look_from", index(place)), Let("look_to", index(to)), *copy),
     )
     return [
         Let("y_shift", index(s.Var("top") - _FIRST_LINE * s.Var("down"))),
@@ -246,17 +246,75 @@ def _filters(form: Form) -> list[Statement]:
 def _sum(form: Form) -> list[Statement]:
     """Compute and store some lines after the other."""
     starts, bases, stores = _store(form)
-    columns = loops.vector(
-        "column",
-        _WIDE,
-        form.lanes,
+    if form.taps and form.taps.rolls:
+        return [*starts, *_rolling(form, form.taps, [*bases, *stores])]
+    sums = [
         *(Local(f"sum{f}_{r}", form.zero) for f, r in _sums(form)),
         *(_unrolled(form, form.taps) if form.taps else _by_table(form)),
         *stores,
-    )
+    ]
     start = _GROUP * form.lines * s.Var("down") * _LINE_SIZE
     groups = (_HIGH + (form.lines - 1)) // form.lines
-    return [*starts, loops.serial("group", groups, Let("from_here", index(start)), *bases, columns)]
+    return [*starts, loops.serial("group", groups, Let("from_here", index(start)), *bases, _columns(form, *sums))]
+
+
+def _columns(form: Form, *body: Statement) -> loops.For:
+    """Run ``body`` for all columns, a vector of them at a time, first at ``column_at``."""
+    at, lanes = s.Var("column_at"), form.lanes
+    some = loops.vector("lane", s.minimum(s.Const(lanes), _WIDE - at), lanes, *body)
+    return loops.serial("columns", (_WIDE + (lanes - 1)) // lanes, Let(at.name, index(s.Var("columns") * lanes)), some)
+
+
+def _rolling(form: Form, taps: Taps, stores: list[Statement]) -> list[Statement]:
+    """Go down the lines: what windows see of a line is loaded once for all that see it.
+
+    Meanwhile the next channel's are fetched, for which copying and storing would wait. Before a line of results is
+    computed, ``open1`` is what was added to it already, ``open2`` what was to the next one, and so on.
+    """
+    down, across, step = taps.down, range(len(taps.across)), taps.step
+    before = max(0, down - step)  # lines of a window that an earlier one has seen
+    opens = -(-before // step)
+
+    def take(name: str, first: s.Expr, lines: range) -> tuple[list[Statement], list[s.Expr]]:
+        """Load lines of the next window; return that, and what the sums are with them."""
+        loads: list[Statement] = []
+        totals = [*(s.Var(f"open{n + 1}") for n in range(opens)), s.Const(0.0)]
+        for line in lines:
+            place = (first + line) * _LINE_SIZE + _COLUMN
+            for j, (phase, column) in enumerate(taps.across):
+                loads.append(Load(f"{name}{line}_{j}", "seen", place + phase * _PITCH + column))
+            for n, j in product(range(opens + 1), across):
+                if 0 <= (i := line - n * step):
+                    pixel = s.Var(f"{name}{line}_{j}")
+                    totals[n] = s.fma(s.Var(f"tap{i * len(across) + j}"), pixel, totals[n])
+        return loads, totals
+
+    begun, totals = take("first", _ZERO, range(before))
+    begun += [Assign(f"open{n + 1}", totals[n]) for n in range(opens)]
+    loads, totals = take("pixel", _GROUP * step, range(before, down))
+    onward = [Assign(f"open{n}", totals[n]) for n in range(1, opens + 1)]
+    fetch = _fetch(form) if step == 1 else []  # else there is more to do than to wait for
+    columns = _columns(
+        form,
+        *(Local(f"tap{t}", s.Var(f"weight{t}")) for t in taps.numbers),
+        *(Local(f"open{n + 1}", form.zero) for n in range(opens)),
+        *begun,
+        loops.serial("group", _HIGH, *fetch, *loads, Let("sum0_0", totals[0]), *onward, *stores),
+    )
+    return [
+        Let("next_from", index(s.Var("look_base") + s.Var("x_part"))),
+        Let("next_out", index(s.Var("out_from0") + s.Var("out_channel"))),
+        columns,
+    ]
+
+
+def _fetch(form: Form) -> list[Statement]:
+    """Fetch what the next channel's windows see, and what they write, in place of what this one's do now."""
+    apart = s.Const(form.apart) if form.apart else _ACROSS * s.Var("x_step")
+    step = _STEPS.get(form.step, s.Var("out_step"))
+    image = s.Var("next_from") + _GROUP * s.Var("x_line") + s.Var("column_at") * apart
+    out = s.Var("next_out") + _GROUP * s.Var("out_line") + s.Var("column_at") * step
+    return [loops.Prefetch("x", image, later=True), loops.Prefetch("out0", out)]
 
 
 def _sums(form: Form) -> list[Pair]:

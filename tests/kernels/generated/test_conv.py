@@ -16,6 +16,7 @@ from tolerance import assert_close
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.cpu import conv, conv_geometry, conv_windows, stages
 from tensorlite.kernels.cpu.conv_choice import Choice
+from tensorlite.kernels.generated import gemm_loops
 from tensorlite.kernels.stage import Array
 
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -23,13 +24,14 @@ PRODUCT = s.Var("product")
 
 
 @contextmanager
-def only(way, hot=2 << 20):
+def only(way, hot=2 << 20, near=8 << 20):
     """Make all convolutions have filters as rows, or pixels, or direct sums where they are few; and none tiles.
 
-    Images are copied by shares of ``hot`` bytes.
+    Images are copied by shares of ``hot`` bytes; up to ``near`` bytes of them are read steps apart where they are.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conv_geometry, "_HOT", hot)
+        patch.setattr(conv_geometry, "_NEAR", near)
         patch.setattr(conv.direct, "suits", lambda layer: way == "direct")
         patch.setattr(conv, "choose", lambda *_: Choice(0))
         patch.setattr(conv.winograd, "suits_weight", lambda x, g: False)
@@ -67,12 +69,12 @@ def cases(draw):
 
 @settings(max_examples=100, deadline=None)
 @given(case=cases(), dtype=st.sampled_from([F32, F64]), layouts=st.tuples(LAYOUTS, LAYOUTS), biased=st.booleans(),
-       way=st.sampled_from(WAYS), hot=st.sampled_from(HOT))  # fmt: skip
-def test_forward(case, dtype, layouts, biased, way, hot):
+       way=st.sampled_from(WAYS), hot=st.sampled_from(HOT), near=st.sampled_from([0, 8 << 20]))  # fmt: skip
+def test_forward(case, dtype, layouts, biased, way, hot, near):
     x_shape, weight_shape, out, attributes = case
     x, weight = laid(numbers(x_shape, dtype, 1), layouts[0]), laid(numbers(weight_shape, dtype, 2), layouts[1])
     inputs = [x, weight, numbers(out[1:2], dtype, 3)][: 2 + biased]
-    with only(way, hot):
+    with only(way, hot, near):
         plan = conv.PLANS["conv2d"]([*map(stages.described, inputs)], [Array.contiguous(dtype, out)], **attributes)
     (found,) = run_guarded(plan, inputs, out, [dtype])
     assert_close(found, eager("conv2d", *(i.astype(F64) for i in inputs), **attributes), dtype=dtype,
@@ -228,6 +230,37 @@ def test_images_are_copied_share_by_share():
         assert same_bits(*found)
         assert len(plans[0].stages) - len(plans[1].stages) == 2 * 4
         assert plans[0].scratch[0] < plans[1].scratch[0]
+
+
+@pytest.mark.parametrize(("kernel", "padding", "near", "kinds", "pixels"), [
+    (3, 1, 8 << 20, ["pad images", "conv2d flat", "conv2d pixels"], 11 * 13),  # between zeros, in order
+    (3, 0, 8 << 20, ["conv2d flat", "conv2d pixels"], 0),  # where they are
+    (3, 0, 0, ["pad images", "conv2d flat", "conv2d pixels"], 9 * 11),  # far away: a copy is faster than to wait
+    (1, 0, 8 << 20, ["conv2d flat", "conv2d pixels"], 0),
+    (1, 0, 0, ["pad images", "conv2d flat", "conv2d pixels"], 5 * 6),  # the pixels alone that a window sees
+])  # fmt: skip
+def test_pixels_that_are_rows_are_read_steps_apart(kernel, padding, near, kinds, pixels):
+    x, weight = numbers((2, 5, 9, 11), seed=1), numbers((17, 5, kernel, kernel), seed=2)
+    attributes = geometry((2, 2), ((padding, padding),) * 2)
+    expected = eager("conv2d", x.astype(F64), weight.astype(F64), **attributes)
+    with only("pixels", near=near):
+        plan = conv.plan_conv2d(*map(stages.described, (x, weight)), [Array.contiguous(F32, expected.shape)],
+                                **attributes)  # fmt: skip
+    assert [stage.key[:len(kind)] for stage, kind in zip(plan.stages, kinds, strict=True)] == kinds
+    beyond = 8 * gemm_loops.schedule(F32).square
+    assert plan.scratch[:-1] == (((2 * 5 * pixels + beyond) * 4,) if pixels else ())
+    (found,) = run_guarded(plan, (x, weight), expected.shape, [F32])
+    assert_close(found, expected, terms=weight[0].size)
+
+
+def test_lines_longer_than_what_is_copied_at_once():
+    x, weight, attributes = numbers((1, 2, 3, 5000), seed=1), numbers((3, 2, 3, 3), seed=2), geometry((2, 2))
+    for way in ("filters", "pixels"):
+        with only(way):
+            plan = conv.plan_conv2d(*map(stages.described, (x, weight)), [Array.contiguous(F32, (1, 3, 2, 2500))],
+                                    **attributes)  # fmt: skip
+        (found,) = run_guarded(plan, (x, weight), (1, 3, 2, 2500), [F32])
+        assert_close(found, eager("conv2d", x.astype(F64), weight.astype(F64), **attributes), terms=18)
 
 
 def test_long_lines_of_few_filters():

@@ -15,6 +15,7 @@ from tolerance import assert_close
 
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.cpu import conv, direct, stages
+from tensorlite.kernels.generated import direct_loops
 from tensorlite.kernels.stage import Array
 
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -161,6 +162,36 @@ def layer_of(**changes):
     x, out = Array.contiguous(F32, (1, 4, 56, 56)), ((0, 4 * 3136, 3136, 56, 1),)
     layer = direct.Layer(x, 2, 2, (56, 56), (3, 3), (1, 1), (1, 1), (1, 1), (0, 36, 18, 9, 3, 1), out)
     return replace(layer, **changes)
+
+
+@pytest.mark.parametrize("kernel", [(1, 1), (1, 4), (2, 1), (3, 3), (7, 7)])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 2), (3, 1), (5, 3)])
+@pytest.mark.parametrize("size", [(1, 1), (9, 17), (130, 180)])
+def test_lines_that_are_loaded_once(kernel, stride, size):
+    """One channel a group: as many sums are open as windows share lines, none if steps are long; several bands too."""
+    padding = tuple((n // 2, n - 1 - n // 2) for n in kernel)
+    x, weight = numbers((2, 3, *size), seed=1), numbers((3, 1, *kernel), seed=2)
+    attributes = geometry(stride, padding, groups=3)
+    expected = eager("conv2d", x.astype(F64), weight.astype(F64), **attributes)
+    plan = planned("conv2d", (x, weight), expected.shape, **attributes)
+    assert len(plan.stages) == 1
+    (found,) = run_guarded(plan, (x, weight), expected.shape, [F32])
+    assert_close(found, expected, terms=weight[0].size)
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_sums_have_one_order_whether_lines_are_loaded_once_or_not(step, monkeypatch):
+    x, weight = numbers((2, 3, 9, 35), seed=1), numbers((3, 1, 3, 3), seed=2)
+    attributes = geometry((step, step), groups=3)
+    shape = eager("conv2d", x, weight, **attributes).shape
+    results, keys = [], set()
+    for _ in range(2):
+        plan = planned("conv2d", (x, weight), shape, **attributes)
+        results += run_guarded(plan, (x, weight), shape, [F32])
+        keys.add(plan.stages[0].key)
+        monkeypatch.setattr(direct_loops.Taps, "rolls", False)
+    assert len(keys) == 2
+    assert same_bits(*results)
 
 
 def test_what_direct_sums_suit():

@@ -18,7 +18,7 @@ from tensorlite.kernels import scalar as s
 from tensorlite.kernels.cpu import conv, stages, winograd, winograd_error
 from tensorlite.kernels.cpu.conv_choice import Choice
 from tensorlite.kernels.errors import KernelError
-from tensorlite.kernels.generated import winograd_transforms
+from tensorlite.kernels.generated import gemm_loops, winograd_transforms
 from tensorlite.kernels.stage import Array
 from tensorlite.kernels.winograd import winograd as matrices
 
@@ -170,6 +170,33 @@ def test_any_number_of_slots_has_the_same_bits(shape, filters, threads, monkeypa
         plan = conv.PLANS["conv2d"](described, [Array.contiguous(F32, out)], **attributes(((1, 1), (1, 1))))
         found += run_guarded(plan, (x, weight), out, [F32])
     assert found[0].tobytes() == found[1].tobytes()
+
+
+@pytest.mark.parametrize("channels", [64, 144])
+def test_few_tiles_are_multiplied_by_few_rows_with_the_same_bits(channels, monkeypatch):
+    """Four tiles would leave two rows of six empty; filters are transformed before, or by their task."""
+    x, weight = numbers((1, channels, 7, 7), seed=1), numbers((80, channels, 3, 3), seed=2)
+    out, found, keys = (1, 80, 7, 7), [], []
+    monkeypatch.setattr(conv, "choose", lambda *_: Choice(4))
+    for rows in (4, 5, 6):
+        monkeypatch.setattr(winograd, "_FEW_ROWS", rows)
+        described = [*map(stages.described, (x, weight))]
+        plan = conv.PLANS["conv2d"](described, [Array.contiguous(F32, out)], **attributes(((1, 1), (1, 1))))
+        keys.append(plan.stages[-1].key)
+        found += run_guarded(plan, (x, weight), out, [F32])
+    usual = gemm_loops.schedule(F32).rows
+    assert all(f"rows={rows}," in key for rows, key in zip((4, 5, usual), keys, strict=True))
+    assert same_bits(*found[:2]) and same_bits(*found[1:])
+    expected = eager("conv2d", x.astype(F64), weight.astype(F64), **attributes(((1, 1), (1, 1))))
+    assert_close_to_scale(found[0], expected, WINOGRAD)
+
+
+@pytest.mark.parametrize(("layer", "rows"), [((1, 512, 7), 4), ((1, 512, 14), 4), ((8, 64, 56), 6), ((8, 128, 28), 6)])
+def test_rows_are_few_where_tiles_are(layer, rows):
+    images, channels, extent = layer
+    x, weight = (Array.contiguous(F32, (n, channels, size, size)) for n, size in ((images, extent), (channels, 3)))
+    plan = conv.plan_conv2d(x, weight, [x], **attributes(((1, 1), (1, 1))))
+    assert plan.stages[-1].key.startswith("winograd-4x4") and f"rows={rows}," in plan.stages[-1].key
 
 
 def test_epilogues():
