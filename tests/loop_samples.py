@@ -31,6 +31,7 @@ from tensorlite.kernels.loops import (
 )
 
 F32, F64, I32, I64, U8 = (np.dtype(name) for name in ("float32", "float64", "int32", "int64", "uint8"))
+U16, U32 = np.dtype("uint16"), np.dtype("uint32")
 V = s.Var
 N, I, C, R = map(V, ("n", "i", "c", "r"))
 Sample = tuple[loops.Kernel, dict[str, Any]]
@@ -96,6 +97,18 @@ def stepped(size: int) -> Sample:
     a = rng().normal(0, 3, max(0, 3 * size - 2)).astype(F32)
     b = rng().integers(0, 99, 77).astype(U8)
     return kernel, {"a": a, "b": b, "out": np.zeros(size, F32), "pairs": np.zeros(size, F32), "n": size}
+
+
+def overlapping(size: int) -> Sample:
+    """Numbers that begin inside their neighbours, up to the last element that there is."""
+    at = V("start") + I
+    loads = [Load(f"x{k}", "a", at * k + (3 - k) * (N - 1), I32) for k in (1, 2, 3)]
+    total = V("x1") ^ V("x2") ^ V("x3") ^ s.cast(V("y"), I32)
+    both = [Load("y", "b", at, U32), Store("out", at, total)]
+    parameters = (Buffer("a", U8), Buffer("b", U16), Buffer("out", I32, True), Parameter("n"))
+    kernel = loops.build("overlapping", parameters, (chunked(N, 40, vector("i", V("count"), 16, *loads, *both)),))
+    a = rng().integers(0, 255, max(0, 3 * size - 3) + 4).astype(U8)
+    return kernel, {"a": a, "b": rng().integers(0, 65535, size + 1).astype(U16), "out": np.zeros(size, I32), "n": size}
 
 
 def stored_apart(size: int) -> Sample:
@@ -275,7 +288,7 @@ def apart(size: int) -> Sample:
 SAMPLES: dict[str, Callable[[int], Sample]] = {
     sample.__name__: sample
     for sample in (
-        elementwise, in_place, strided, many_strided, stepped, stored_apart, flagged,
+        elementwise, in_place, strided, many_strided, stepped, overlapping, stored_apart, flagged,
         gather, sums, extremes, columns, unrolled, bools, squares, apart,
     )
 }  # fmt: skip

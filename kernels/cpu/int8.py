@@ -9,30 +9,38 @@ same on every machine.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from tensorlite.kernels import scalar as s
-from tensorlite.kernels.cpu import conv
+from tensorlite.kernels.cpu import conv, int8_direct
 from tensorlite.kernels.cpu.conv_geometry import Images, Padding, Pair, Taps, pair
-from tensorlite.kernels.cpu.int8_images import Layer, Making, Windows, flip, windows, windows_across
+from tensorlite.kernels.cpu.int8_finish import Finish, Operand, Terms, finished, step_of
+from tensorlite.kernels.cpu.int8_images import (
+    Layer,
+    Making,
+    Windows,
+    bytes_across,
+    flip,
+    windows,
+    windows_across,
+)
 from tensorlite.kernels.cpu.matmul import band
 from tensorlite.kernels.cpu.prepared import Results, Shape
-from tensorlite.kernels.generated import gemm_loops, int8_direct_loops, int8_loops, int8_pack_loops
+from tensorlite.kernels.generated import gemm_loops, int8_loops, int8_pack_loops
 from tensorlite.kernels.generated.conv_parts import MOST_TAPS
-from tensorlite.kernels.generated.gemm_loops import Epilogue, Schedule
+from tensorlite.kernels.generated.gemm_loops import Schedule
 from tensorlite.kernels.quant import Filters
 from tensorlite.kernels.stage import Array, Plan, Stage, pack
 
 _INT8, _INT32 = np.dtype(np.int8), np.dtype(np.int32)
 _BYTES = (np.dtype(np.uint8), _INT8)
 _QUADS_PER_NANOSECOND = 100.0
-_MAGIC = 12582912.0  # 1.5 * 2**23: added to a smaller number, it leaves it rounded half to even in the low bits
 _LANES = 16
-_FEW_FILTERS = 8  # in a group, for which lanes are pixels
+_ROW_COST = 0.3  # rows, of reading a panel's row for a group of them (measured)
 _DEPTH = 1152  # quads of a block: those of 512 channels and 9 taps; sums that stay in registers pay most (measured)
 _BAND = 384  # pixels of a tile: whole lines of memory when turned
 
@@ -72,30 +80,11 @@ def _filters(making: Making, weight: Array, filters: Filters) -> int:
     return number
 
 
-# What becomes of the sums
-
-
-@dataclass(frozen=True)
-class Terms:
-    """Which arrays come after x, the weight and x's zero point, by name: their numbers, and how they lie."""
-
-    arrays: dict[str, tuple[int, Array]]
-
-    @staticmethod
-    def of(inputs: Sequence[Array], names: Sequence[str]) -> Terms:
-        """Return the terms of an op's inputs."""
-        return Terms({name: (3 + k, array) for k, (name, array) in enumerate(zip(names, inputs[3:], strict=True))})
-
-    def number(self, name: str) -> tuple[int, ...]:
-        """Return the number of an array, in a tuple; an empty one if there is none."""
-        return (self.arrays[name][0],) if name in self.arrays else ()
-
-
 def _offsets(making: Making, x: Array, filters: Filters, panels: int, terms: Terms) -> int:
     """Return the number of the array of each filter's offset."""
     number = making.array(filters.groups * filters.m)
     form = int8_loops.Offsets(x.dtype.name, "weight_zero_point" in terms.arrays, "bias" in terms.arrays)
-    steps = [_step(terms.arrays[name][1]) if name in terms.arrays else 0 for name in ("weight_zero_point", "bias")]
+    steps = [step_of(terms.arrays[name][1]) if name in terms.arrays else 0 for name in ("weight_zero_point", "bias")]
     numbers = pack(
         filters.groups, filters.m, filters.panels * filters.pitch, filters.groups * filters.part, filters.terms,
         _raised(x), *steps,
@@ -113,68 +102,6 @@ def _raised(x: Array) -> int:
     return 128 if x.dtype == _INT8 else 0
 
 
-def _step(array: Array) -> int:
-    """Return the stride of an array of one number a filter, or of one for all."""
-    return array.strides[0] if array.ndim and array.shape[0] != 1 else 0
-
-
-@dataclass(frozen=True)
-class Operand:
-    """An array that the epilogue reads: its number, and how far apart it has pixels and filters."""
-
-    number: int
-    dtype: np.dtype[Any]
-    row: int
-    channel: int
-
-
-@dataclass(frozen=True)
-class Finish:
-    """The epilogue of a product: a value of ``product`` and operands ``e0``, ``e1``, ..."""
-
-    value: s.Expr
-    operands: Sequence[Operand] = ()
-
-    def epilogue(self, dtype: np.dtype[Any], along: str = "channel") -> Epilogue:
-        """Return what the loops are specialised to, which go ``along`` filters ("channel") or pixels ("row")."""
-        letters = "".join({1: "u", 0: "b"}.get(getattr(operand, along), "s") for operand in self.operands)
-        return Epilogue((self.value,), (dtype.name,), tuple(x.dtype.name for x in self.operands), letters)
-
-
-def _finish(offsets: int, sums: Operand | None, terms: Terms, out: Array) -> Finish:
-    """Return the epilogue: the offset is added, zero points of filters times ``sums`` are taken off, then rounded."""
-    operands = [Operand(offsets, _INT32, 0, 1)]
-
-    def operand(name: str) -> s.Expr:
-        number, array = terms.arrays[name]
-        operands.append(Operand(number, array.dtype, 0, _step(array)))
-        return s.Var(f"e{len(operands) - 1}")
-
-    total = s.Var("product") + s.Var("e0")
-    if sums is not None:
-        zero = s.cast(operand("weight_zero_point"), _INT32)
-        operands.append(sums)
-        total = total - zero * s.Var(f"e{len(operands) - 1}")
-    if "scale" not in terms.arrays:
-        return Finish(total, operands)
-    scale, zero = operand("scale"), s.cast(operand("zero_point"), _INT32)
-    return Finish(requantized(total, scale, zero, out.dtype), operands)
-
-
-def requantized(total: s.Expr, scale: s.Expr, zero: s.Expr, dtype: np.dtype[Any]) -> s.Expr:
-    """Return ``saturate(round_half_even(total * scale) + zero)`` as int32 within ``dtype``; NaN gives the least.
-
-    Saturating comes first, so that rounding may be an addition: its low bits are the integer.
-    """
-    limits = np.iinfo(dtype)
-    least, most = (s.cast(limit - zero, np.float32) for limit in (limits.min, limits.max))
-    product = s.cast(total, np.float32) * scale
-    above = s.where(product > least, product, least)
-    within = s.where(above < most, above, most)
-    bits = s.bitcast(within + _MAGIC, _INT32)
-    return bits - (int(np.float32(_MAGIC).view(np.int32)) - zero)
-
-
 # Products
 
 
@@ -186,7 +113,8 @@ def _schedule(filters: Filters, pixels: int) -> Schedule:
     few = next((n for n in (1, 2) if filters.m <= n * schedule.square < schedule.lanes), 0)
     if few:
         return replace(schedule, rows=8, lanes=few * schedule.square)
-    return replace(schedule, rows=min((schedule.rows, schedule.rows - 1), key=lambda rows: -(-pixels // rows) * rows))
+    rows = min((schedule.rows, schedule.rows - 1), key=lambda rows: -(-pixels // rows) * (rows + _ROW_COST))
+    return replace(schedule, rows=rows)
 
 
 def _product(layer: Layer, filters: Filters, panels: Pair, finish: Finish, out: tuple[int, Array]) -> Stage:
@@ -212,30 +140,6 @@ def _product(layer: Layer, filters: Filters, panels: Pair, finish: Finish, out: 
     return Stage(form.key(), lambda: int8_loops.product_kernel(form), reads, (out[0],), numbers, work)
 
 
-def _direct(layer: Layer, filters: Filters, panels: Pair, finish: Finish, out: tuple[int, Array]) -> Stage:
-    """Return the stage of few filters in a group: ``_product``, whose lanes are pixels."""
-    (down, across), images, (height, width) = layer.taps, layer.images, pair(out[1].shape[2:])
-    square = gemm_loops.schedule(_INT32).square
-    lanes = next(n for n in (square, 2 * square, 4 * square) if n >= min(width, 4 * square))
-    form = int8_direct_loops.Form(finish.epilogue(out[1].dtype, "row"), lanes)
-    planes, terms = filters.groups * filters.m, filters.quads * filters.taps
-    numbers = pack(
-        layer.count * planes, planes, filters.m, terms, filters.quads, *filters.kernel, *down.numbers, *across.numbers,
-        images.base, images.image, images.channel * filters.quads, images.channel, images.line, panels[1],
-        filters.pitch, height, width, layer.first,
-        *(number for operand in finish.operands for number in (operand.row, operand.channel)),
-    )  # fmt: skip
-    reads = (images.number, panels[0], *(operand.number for operand in finish.operands))
-    work = 200.0 + layer.count * planes * height * -(-width // lanes) * lanes * (terms + 6) / 40
-    return Stage(form.key(), lambda: int8_direct_loops.kernel(form), reads, (out[0],), numbers, work)
-
-
-def _is_direct(layer: Layer, filters: Filters) -> bool:
-    """Tell whether filters are so few that they would not fill lanes."""
-    few = filters.m <= _FEW_FILTERS and layer.pixels >= _LANES
-    return layer.turned and few and filters.quads * filters.taps <= int8_direct_loops.MOST_TERMS
-
-
 def _sums(making: Making, layer: Layer, filters: Filters) -> Operand:
     """Add the product with filters of ones: the sums of x under each window, one a pixel; of groups, one a filter."""
     single = replace(filters, m=1 if filters.groups == 1 else filters.m)
@@ -252,15 +156,16 @@ def _sums(making: Making, layer: Layer, filters: Filters) -> Operand:
 
 
 def _multiply(making: Making, layers: Iterable[Layer], filters: Filters, inputs: Sequence[Array],
-              out: tuple[int, Array], extras: Sequence[str]) -> Plan:  # fmt: skip
+              out: tuple[int, Array], extras: Sequence[str], direct: bool = False) -> Plan:  # fmt: skip
     """Add the stages from pixels in quads to results, layer by layer; the plan is complete then."""
     terms = Terms.of(inputs, extras)
     panels = _filters(making, inputs[1], filters)
     offsets = _offsets(making, inputs[0], filters, panels, terms)
     for layer in layers:
         sums = _sums(making, layer, filters) if "weight_zero_point" in terms.arrays else None
-        build = _direct if _is_direct(layer, filters) else _product
-        making.stages.append(build(layer, filters, (panels, filters.part), _finish(offsets, sums, terms, out[1]), out))
+        finish = finished(offsets, sums, terms, out[1], begun=direct)
+        build = int8_direct.stage if direct else _product
+        making.stages.append(build(layer, filters, (panels, filters.part), finish, out))
     return making.plan()
 
 
@@ -348,12 +253,17 @@ def plan_conv2d(inputs: Sequence[Array], outputs: Sequence[Array], *, stride: Pa
         return Plan(())
     making, counts = Making(len(inputs) + 1), pair(out.shape[2:])
     window = Windows(filters, counts, stride, padding, dilation)
-    if filters.across:
+    direct = int8_direct.suits(filters, prod(counts), window.run)
+    near = bytes_across(x, window) if filters.across and direct and "weight_zero_point" not in extras else None
+    layers: Iterable[Layer]
+    if near is not None:
+        layers = [near]
+    elif filters.across:
         images, taps = windows_across(making, x, window)
-        layers: Iterable[Layer] = [Layer(images, 1, taps, x.shape[0], prod(counts), images.runs(counts), turned=True)]
+        layers = [Layer(images, 1, taps, x.shape[0], prod(counts), images.runs(counts), turned=True)]
     else:
-        layers = windows(making, x, window, whole="weight_zero_point" in extras)
-    return _multiply(making, layers, filters, inputs, (len(inputs), out), extras)
+        layers = windows(making, x, window, whole="weight_zero_point" in extras, sorted_=direct)
+    return _multiply(making, layers, filters, inputs, (len(inputs), out), extras, direct)
 
 
 # What results look like: None where the op's body has something to say

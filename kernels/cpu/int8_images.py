@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 
 import numpy as np
 
 from tensorlite.kernels.cpu.conv_geometry import Images, Padding, Pair, Taps, pair, spans_of
-from tensorlite.kernels.generated import int8_pack_loops
+from tensorlite.kernels.generated import int8_border_loops, int8_pack_loops
 from tensorlite.kernels.quant import Filters
 from tensorlite.kernels.stage import Array, Plan, Stage, pack
 
 _INT8, _INT32 = np.dtype(np.int8), np.dtype(np.int32)
 _FLIP = -0x7F7F7F80  # 0x80 in every byte: adds 128 to an int8 and makes it unsigned
 _NEAR_BYTES = 1 << 19  # of the second cache, for quads
+BEYOND = 16  # quads behind the last one, which are read for the sake of whole vectors
+_TASK_QUADS = 1 << 13  # of a task of copying, if it has several planes
 _FEWEST_PLANES = 16  # for fewer, lines of a plane are dealt out to threads too
 
 
@@ -43,6 +45,20 @@ def flip(x: Array) -> int:
 
 
 @dataclass(frozen=True)
+class Bordered:
+    """How a product copies planes of bytes between borders (`int8_border_loops`): the numbers that these loops take.
+
+    Pixels are ``step`` bytes apart; there is memory for what ``lines`` lines of windows see. Filters have so many
+    ``rows``, lines and rows being so far apart.
+    """
+
+    step: int
+    lines: int
+    rows: tuple[int, int, int]
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Layer:
     """Pixels times filters: images in quads, where the taps are, how many pixels of how many images are computed.
 
@@ -59,6 +75,7 @@ class Layer:
     runs: Pair
     turned: bool
     first: int = 0
+    bordered: Bordered | None = None
 
 
 @dataclass(frozen=True)
@@ -82,54 +99,94 @@ class Windows:
         return spans_of(self.filters.kernel, self.dilation)
 
     @property
+    def size(self) -> Pair:
+        """How many pixels of a phase there are down and across."""
+        (down, across), spans, stride = self.counts, self.spans, self.stride
+        return down + (spans[0] - 1) // stride[0], across + (spans[1] - 1) // stride[1]
+
+    @property
+    def run(self) -> int:
+        """How many windows lie side by side."""
+        return prod(self.counts) if self.size[1] == self.counts[1] else self.counts[1]
+
+    @property
+    def unsorted(self) -> Windows:
+        """The windows of step 1 among which these are, if all phases are used; else these."""
+        if self.phases != self.stride:
+            return self
+        down, across = ((n - 1) * step + 1 for n, step in zip(self.counts, self.stride, strict=True))
+        return replace(self, counts=(down, across), stride=(1, 1))
+
+    @property
     def phases(self) -> Pair:
         """How many phases of pixels are used."""
         return min(self.stride[0], self.spans[0]), min(self.stride[1], self.spans[1])
 
 
-def windows(making: Making, x: Array, window: Windows, whole: bool) -> Iterator[Layer]:
+def windows(making: Making, x: Array, window: Windows, whole: bool, sorted_: bool) -> Iterator[Layer]:
     """Add copies of images to quads, in which every window lies inside, and yield what is to be multiplied.
 
-    They are so many images that their quads stay in the second cache, or all if it is to be ``whole``.
+    They are so many images that their quads stay in the second cache, or all if it is to be ``whole``. Pixels are
+    ``sorted_`` by phases, or where all phases are used they need not be: that copy is faster.
     """
-    filters, counts, stride, spans = window.filters, window.counts, window.stride, window.spans
-    size = counts[0] + (spans[0] - 1) // stride[0], counts[1] + (spans[1] - 1) // stride[1]
-    one = 4 * filters.groups * filters.quads * prod(window.phases) * prod(size)
+    copied = window if sorted_ else window.unsorted
+    filters, counts, size, phases = window.filters, window.counts, copied.size, copied.phases
+    steps = window.stride[0] // copied.stride[0], window.stride[1] // copied.stride[1]
+    one = 4 * filters.groups * filters.quads * prod(phases) * prod(size)
     blocks = 1 if whole else min(x.shape[0], max(1, -(-x.shape[0] * one // _NEAR_BYTES)))
     count = -(-x.shape[0] // blocks)
-    quads = Array.contiguous(_INT32, (count, filters.groups * filters.quads, *window.phases, *size))
-    number = making.array(quads.size)
+    quads = Array.contiguous(_INT32, (count, filters.groups * filters.quads, *phases, *size))
+    number = making.array(quads.size + BEYOND)
     image, channel, *between, line, _ = quads.strides
-    images = Images(number, 0, image, channel, pair(between), line)
+    images = Images(number, 0, image, channel, pair(between), steps[0] * line, step=steps[1])
     down, across = (
-        Taps(filters.kernel[i], 0, window.dilation[i], stride[i], between[i], (line, 1)[i]) for i in (0, 1)
+        Taps(filters.kernel[i], 0, window.dilation[i], copied.stride[i], between[i], (line, 1)[i]) for i in (0, 1)
     )
     pixels, planes = prod(counts), filters.groups * filters.m
     for first in range(0, x.shape[0], count):
         here = min(count, x.shape[0] - first)
         block = Array(x.dtype, (here, *x.shape[1:]), x.strides)
-        making.stages.append(_copy(block, window, size, first * x.strides[0], number))
-        yield Layer(images, 1, (down, across), here, pixels, images.runs(counts), True, first * planes * pixels)
+        making.stages.append(_copy(block, copied, first * x.strides[0], number))
+        runs = images.runs(counts)
+        yield Layer(images, steps[1], (down, across), here, pixels, runs, True, first * planes * pixels)
 
 
-def _copy(x: Array, window: Windows, size: Pair, first: int, number: int) -> Stage:
+def _copy(x: Array, window: Windows, first: int, number: int) -> Stage:
     """Return the stage that copies images, of which the first begins at ``first``, to quads."""
-    filters, stride, border, phases = window.filters, window.stride, window.border, window.phases
+    filters, stride, border, phases, size = window.filters, window.stride, window.border, window.phases, window.size
     if (*stride, *border) == (1, 1, 0, 0) and size == x.shape[2:] and x.strides[2] == x.shape[3] * x.strides[3]:
         size = 1, prod(size)  # there is no border between lines
         x = Array(x.dtype, (*x.shape[:2], *size), (*x.strides[:2], 0, x.strides[3]))
-    planes = filters.groups * filters.quads
-    chunks = max(1, min(size[0], -(-_FEWEST_PLANES // max(1, x.shape[0] * planes))))
+    parts = x.shape[0] * filters.groups
+    most = min(filters.quads, _TASK_QUADS // (prod(phases) * prod(size)), -(-parts * filters.quads // _FEWEST_PLANES))
+    block = max(1, most)
+    blocks = -(-filters.quads // block)
+    chunks = max(1, min(size[0], -(-_FEWEST_PLANES // max(1, parts * blocks))))
     lines = -(-size[0] // chunks)
     chunks = -(-size[0] // lines)
     apart = x.strides[3] * stride[1]
     form = int8_pack_loops.Images(apart if apart in (1, 2) else 0)
     numbers = pack(
-        x.shape[0] * planes * chunks, chunks, lines, planes, filters.quads, filters.channels, *phases, *size, *stride,
-        *border, *x.shape[2:], first, *x.strides, flip(x),
+        parts * blocks * chunks, chunks, lines, blocks, block, filters.groups, filters.quads, filters.channels,
+        *phases, *size, *stride, *border, *x.shape[2:], first, *x.strides, flip(x),
     )  # fmt: skip
-    work = 200.0 + x.shape[0] * planes * prod(phases) * prod(size) / 8
+    work = 200.0 + parts * filters.quads * prod(phases) * prod(size) / 8
     return Stage(form.key(), lambda: int8_pack_loops.image_kernel(form), (0, 2), (number,), numbers, work)
+
+
+def bytes_across(x: Array, window: Windows) -> Layer | None:
+    """Return what is to be multiplied where products read bytes of planes, there being one channel; None if not."""
+    filters, (rows, columns), (down, across) = window.filters, window.counts, window.stride
+    span, pitch = window.spans[0], (columns - 1) * across + filters.channels
+    lines = (int8_border_loops.MOST_BYTES // pitch - span) // down + 1
+    if window.dilation[1] != 1 or across > 3 or x.strides[3] != 1 or lines < 1:
+        return None
+    raised = 128 if x.dtype == _INT8 else 0
+    numbers = *x.strides[:3], *x.shape[2:], *window.border, down, span, pitch, raised
+    images = Images(0, 0, 0, 4, (0, 0), down * pitch)
+    taps = Taps(filters.kernel[0], window.dilation[0] * pitch), Taps(1)
+    bordered = Bordered(across, lines, (filters.kernel[0], down, window.dilation[0]), numbers)
+    return Layer(images, 1, taps, x.shape[0], rows * columns, (columns, rows), turned=True, bordered=bordered)
 
 
 def windows_across(making: Making, x: Array, window: Windows) -> tuple[Images, tuple[Taps, Taps]]:
@@ -145,7 +202,7 @@ def windows_across(making: Making, x: Array, window: Windows) -> tuple[Images, t
     making.stages.append(Stage(f"border {form.key()}", lambda: int8_pack_loops.border_kernel(form), (0, 2), (bordered,),
                                numbers, work))  # fmt: skip
     quads = Array.contiguous(_INT32, (x.shape[0], x.shape[1], filters.quads, phases, height, columns))
-    number = making.array(quads.size)
+    number = making.array(quads.size + BEYOND)
     across = int8_pack_loops.Images(stride[1] if stride[1] < 3 else 0)
     numbers = pack(planes * filters.quads, filters.quads, filters.channels, phases, height, columns, *stride,
                    dilation[1], *size, flip(x))  # fmt: skip

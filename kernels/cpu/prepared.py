@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,9 @@ Results = Callable[..., Sequence[Array] | None]
 """How an op's results lie, contiguous, for its arrays and attributes; None for a call that is left alone."""
 Maker = tuple[Callable[..., Any], Array]
 _SHORT = 5_000.0  # nanoseconds: who lets Python's lock go may wait for it a thousand times as long
-_LINE = 64  # scratch arrays begin at multiples of so many bytes of one
+
+_LINE, _SMALL = 64, 32 << 10
+"""Bytes: of a line of memory, where scratch arrays begin, and which of them are small."""
 
 _MOST = 1024
 """How many plans of one planner are kept; beyond, all of them are forgotten."""
@@ -138,7 +141,7 @@ def _laid_out(plan: Plan, given: int, outputs: Sequence[Array]) -> tuple[list[Ca
         offset += -(-size // _LINE) * _LINE
     if plan.scratch:
         scratch = Array.contiguous(np.uint8, (offset,))
-        makers.append((_maker_of(scratch), scratch))
+        makers.append((np.empty if offset < _SMALL else aligned, scratch))
     all_threads = builtin.ALL if team.get_num_threads() > 1 else 1
     calls = []
     for stage in plan.stages:
@@ -150,6 +153,18 @@ def _laid_out(plan: Plan, given: int, outputs: Sequence[Array]) -> tuple[list[Ca
 def _maker_of(array: Array) -> Callable[..., npt.NDArray[Any]]:
     """Return what makes an array, in the least time."""
     return np.empty if array.size * array.dtype.itemsize < allocator.POOL_BYTES else allocator.empty
+
+
+def aligned(shape: Shape, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Return an uninitialised array that begins with a line of memory, unless it is small.
+
+    Whole vectors then lie in one line: products whose packed filters did not took a tenth longer (measured).
+    """
+    size = prod(shape) * dtype.itemsize
+    if not _SMALL <= size < allocator.POOL_BYTES or dtype.hasobject:
+        return allocator.empty(shape, dtype)
+    memory = np.empty(size + _LINE, np.uint8)
+    return np.ndarray(shape, dtype, memory, -launch.address(memory) % _LINE)
 
 
 def _by_python(calls: Sequence[Call], makers: Sequence[Maker], returned: int, *arrays: npt.NDArray[Any]) -> Any:

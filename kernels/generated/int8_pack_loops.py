@@ -8,6 +8,7 @@ of each filter's bytes, [groups, panels, pitch].
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,8 +48,9 @@ class Images:
 
 
 IMAGE_PARAMETERS = (
-    *("tasks", "chunks", "lines", "planes", "quads", "channels", "phases_down", "phases_across", "height", "width"),
-    *("down", "across", "top", "left", "source_height", "source_width"),
+    *("tasks", "chunks", "lines", "blocks", "block", "parts", "quads", "channels"),
+    *("phases_down", "phases_across", "height", "width", "down", "across", "top", "left"),
+    *("source_height", "source_width"),
     *("source_first", "source_image", "source_channel", "source_line", "source_step"),
 )
 
@@ -57,31 +59,33 @@ def image_kernel(form: Images) -> loops.Kernel:
     """Return the loops that copy images: [images, groups, quads, phases down, phases across, height, width].
 
     Pixel (y, x) of phase (i, j) is the source's pixel (y down + i - top, x across + j - left), or the zero point
-    outside of it. A last quad that lacks channels repeats one: its filter is zero there.
+    outside of it. A last quad that lacks channels repeats one: its filter is zero there. A task is some lines of all
+    phases of a block of a group's quads.
     """
-    phases, height, width = s.Var("phases_down") * s.Var("phases_across"), s.Var("height"), s.Var("width")
-    lines, phase = s.Var("lines"), s.Var("phase")
-    plane, rest, channels = s.Var("plane"), s.Var("plane_rest"), s.Var("channels")
-    first = rest // s.Var("quads") * channels
-    image = s.Var("source_first") + s.Var("plane") // s.Var("planes") * s.Var("source_image")
-    here = (plane * phases + phase) * height
+    rest, place, lines, quads = s.Var("task_rest"), s.Var("task_place"), s.Var("lines"), s.Var("quads")
     border = (s.cast(s.Var("zero_point"), WORD) ^ (s.Var("flip") & 255)) * ONES
-    fill = Store("quads_out", s.Var("filled") + s.Var("z"), s.Var("border"))
-    clear = loops.vector("z", s.Var("line_count") * width, LANES, fill)
-    return loops.build("quads_of_images", _image_parameters(), (loops.parallel(
+    image = s.Var("source_first") + place // s.Var("parts") * s.Var("source_image")
+    phase = [
+        *inside("y", s.Var("phase") // s.Var("phases_across"), "down", "top", "height"),
+        *inside("x", s.Var("phase") % s.Var("phases_across"), "across", "left", "width"),
+        *_lines_inside(),
+        loops.serial("quad", s.Var("quad_count"), *_copy_quad(form)),
+    ]
+    task = loops.parallel(
         "task",
         s.Var("tasks"),
         Let("first_line", index(TASK % s.Var("chunks") * lines)),
-        Let("line_count", index(s.minimum(lines, height - s.Var("first_line")))),
-        Let("plane", index(TASK // s.Var("chunks"))),
-        Let("plane_rest", index(plane % s.Var("planes"))),
+        Let("end_line", index(s.minimum(s.Var("first_line") + lines, s.Var("height")))),
+        Let("task_rest", index(TASK // s.Var("chunks"))),
+        Let("first_quad", index(rest % s.Var("blocks") * s.Var("block"))),
+        Let("quad_count", index(s.minimum(s.Var("block"), quads - s.Var("first_quad")))),
+        Let("task_place", index(rest // s.Var("blocks"))),
+        Let("source_start", index(image + place % s.Var("parts") * s.Var("channels") * s.Var("source_channel"))),
         Load("zero_point", "zero", _ZERO),
         Let("border", border),
-        *(Let(f"channel{k}", index(image + (first + s.minimum(rest % s.Var("quads") * 4 + k, channels - 1))
-                                   * s.Var("source_channel"))) for k in range(4)),
-        loops.serial("phase", phases, Let("filled", index((here + s.Var("first_line")) * width)), clear,
-                     *_copy_phase(form, here)),
-    ),))  # fmt: skip
+        loops.serial("phase", s.Var("phases_down") * s.Var("phases_across"), *phase),
+    )
+    return loops.build("quads_of_images", _image_parameters(), (task,))
 
 
 def _image_parameters() -> tuple[Buffer | Parameter, ...]:
@@ -89,29 +93,82 @@ def _image_parameters() -> tuple[Buffer | Parameter, ...]:
     return (*buffers, *map(Parameter, IMAGE_PARAMETERS), Parameter("flip", WORD))
 
 
-def _copy_phase(form: Images, here: s.Expr) -> list[Statement]:
-    """Copy the pixels of a phase that are inside the source, on the task's lines."""
-    step = s.Const(form.step) if form.step else s.Var("across") * s.Var("source_step")
-    x, line = s.Var("x"), s.Var("line")
-    start = s.Var("y_source") + s.Var("line_skipped") * s.Var("down")
-    loads, value = quad("source", [s.Var("from") + s.Var(f"channel{k}") + x * step for k in range(4)])
-    store = Store("quads_out", s.Var("to") + x, value ^ s.Var("flip"))
-    source = (start + line * s.Var("down")) * s.Var("source_line") + s.Var("x_source") * s.Var("source_step")
-    first = s.maximum(s.Var("first_line"), s.Var("y_first"))
-    last = s.minimum(s.Var("first_line") + s.Var("line_count"), s.Var("y_first") + s.Var("y_count"))
+def _lines_inside() -> list[Statement]:
+    """Name which of the task's lines are inside the source, and how many pixels it has in all."""
+    end, after = s.Var("end_line"), s.Var("y_first") + s.Var("y_count")
     return [
-        *inside("y", s.Var("phase") // s.Var("phases_across"), "down", "top", "height"),
-        *inside("x", s.Var("phase") % s.Var("phases_across"), "across", "left", "width"),
-        Let("line_first", index(first)),
-        Let("line_skipped", index(s.Var("line_first") - s.Var("y_first"))),
-        loops.serial(
-            "line",
-            s.maximum(_ZERO, last - s.Var("line_first")),
-            Let("from", index(source)),
-            Let("to", index((here + s.Var("line_first") + line) * s.Var("width") + s.Var("x_first"))),
-            loops.vector("x", s.Var("x_count"), LANES, *loads, store),
-        ),
+        Let("line_first", index(s.minimum(end, s.maximum(s.Var("first_line"), s.Var("y_first"))))),
+        Let("line_count", index(s.maximum(_ZERO, s.minimum(end, after) - s.Var("line_first")))),
+        Let("from_line", index(s.Var("y_source") + (s.Var("line_first") - s.Var("y_first")) * s.Var("down"))),
+        Let("pixels", index((end - s.Var("first_line")) * s.Var("width"))),
     ]
+
+
+def _copy_quad(form: Images) -> list[Statement]:
+    """Write the task's lines of a quad: border, if there is any, and what is inside the source.
+
+    Border goes under pixels too: stores under a mask, which would leave these out, are slow (measured).
+    """
+    phases, width = s.Var("phases_down") * s.Var("phases_across"), s.Var("width")
+    number, first_line = s.Var("first_quad") + s.Var("quad"), s.Var("first_line")
+    plane = (s.Var("task_place") * s.Var("quads") + number) * phases + s.Var("phase")
+    source = s.Var("source_start") + s.Var("from_line") * s.Var("source_line")
+    source = source + s.Var("x_source") * s.Var("source_step")
+    channel = [s.minimum(number * 4 + k, s.Var("channels") - 1) * s.Var("source_channel") for k in range(4)]
+    clear = loops.vector("z", s.Var("pixels"), LANES, Store("quads_out", s.Var("to") + s.Var("z"), s.Var("border")))
+    return [
+        Let("to", index((plane * s.Var("height") + first_line) * width)),
+        *(Let(f"channel{k}", index(source + channel[k])) for k in range(4)),
+        If(s.less(s.Var("line_count") * s.Var("x_count"), s.Var("pixels")), (clear,)),
+        *_copy_lines(form),
+    ]
+
+
+def _copy_lines(form: Images) -> list[Statement]:
+    """Copy the pixels that are inside the source."""
+    step = s.Const(form.step) if form.step else s.Var("across") * s.Var("source_step")
+
+    first = s.Var("to") + (s.Var("line_first") - s.Var("first_line")) * s.Var("width") + s.Var("x_first")
+
+    def copied(x: s.Expr, name: str) -> list[Statement]:
+        places = [s.Var(f"{name}_from") + s.Var(f"channel{k}") + x * step for k in range(4)]
+        loads, value = quad("source", places, f"{name}_byte")
+        return [*loads, Store("quads_out", s.Var(f"{name}_to") + x, value ^ s.Var("flip"))]
+
+    def lines(copy: list[Statement], name: str) -> loops.For:
+        line = s.Var(f"{name}_line")
+        start = Let(f"{name}_from", index(line * (s.Var("down") * s.Var("source_line"))))
+        to = Let(f"{name}_to", index(s.Var("place") + line * s.Var("width")))
+        return loops.serial(line.name, s.Var("line_count"), start, to, *copy)
+
+    return [Let("place", index(first)), *by_pieces("x", s.Var("x_count"), (2 * LANES, LANES), copied, lines)]
+
+
+def by_pieces(
+    name: str, count: s.Expr, sizes: Sequence[int], copied: Callable[[s.Expr, str], list[Statement]],
+    rows: Callable[[list[Statement], str], loops.For] | None = None,
+) -> list[Statement]:  # fmt: skip
+    """Do ``copied`` for ``count`` places: by whole vectors, the last of which ends with them, or by a part of one.
+
+    Vectors have the first of some ``sizes`` that does not exceed the count. ``rows`` is a loop that does it many times.
+    Both are given what the names begin with that they define.
+    """
+    found: list[Statement] = []
+    for size, larger in zip((*sizes, 1), (0, *sizes), strict=True):
+        own = f"{name}{size}"
+        at, lane, number = (s.Var(f"{own}_{what}") for what in ("at", "lane", "number"))
+        fits = s.greater_equal(count, size)
+        fits = s.logical_and(fits, s.less(count, larger)) if larger else fits
+        copy: list[Statement] = [loops.serial(
+            number.name,
+            (count + (size - 1)) // size,
+            Let(at.name, index(s.minimum(number * size, count - size))),
+            loops.vector(lane.name, s.Const(size), size, *copied(at + lane, own)),
+        )]  # fmt: skip
+        if size == 1:
+            copy = [loops.vector(lane.name, count, sizes[-1], *copied(lane, own), single=True)]
+        found.append(If(fits, (rows(copy, own),) if rows else tuple(copy)))
+    return found
 
 
 BORDER_PARAMETERS = (

@@ -43,6 +43,8 @@ def load(evaluator: Evaluator, place: Place, index: Value, lanes: Lanes) -> Valu
     stepped = index.step in _STEPS and place.unit is None
     if stepped and (not lanes.active or place.dtype.itemsize in evaluator.target.masked):
         loaded = _load_steps(evaluator, place, index, lanes)
+    elif place.unit is not None and index.step in _STEPS | {"1"} and not adjoining and not lanes.active:
+        loaded = _load_overlapping(evaluator, place, index, lanes)
     elif not adjoining:
         loaded = _load_lanes(evaluator, place, index, lanes)
     elif not lanes.active:
@@ -212,6 +214,21 @@ def _load_steps(evaluator: Evaluator, place: Place, index: Value, lanes: Lanes) 
         mask = f"<{count} x i32> <{', '.join(f'i32 {pick}' for pick in picks)}>"
         chosen = asm.let(f"shufflevector {type_} {chosen}, {type_} {part}, {mask}")
     return chosen
+
+
+def _load_overlapping(evaluator: Evaluator, place: Place, index: Value, lanes: Lanes) -> str:
+    """Append the load of numbers that begin a few elements apart: two vectors, of which elements are chosen."""
+    asm, unit, step = evaluator.asm, place.counted, int(index.step)
+    each = place.dtype.itemsize // unit.itemsize
+    reach = (lanes.count - 1) * step + each
+    count = 1 << (reach.bit_length() - 1)
+    ends = index.ref, asm.let(f"add nsw i64 {index.ref}, {reach - count}")
+    parts = [_load(evaluator, Place(place.address, unit), end, count) for end in ends]
+    places = [lane * step + k for lane in range(lanes.count) for k in range(each)]
+    picks = ", ".join(f"i32 {at if at < count else at + 2 * count - reach}" for at in places)
+    type_, mask = memory(unit, count), f"<{len(places)} x i32> <{picks}>"
+    chosen = asm.let(f"shufflevector {type_} {parts[0]}, {type_} {parts[1]}, {mask}")
+    return asm.let(f"bitcast {memory(unit, len(places))} {chosen} to {memory(place.dtype, lanes.count)}")
 
 
 def _store_steps(evaluator: Evaluator, place: Place, index: Value, ref: str, lanes: Lanes) -> None:

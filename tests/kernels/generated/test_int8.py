@@ -158,6 +158,40 @@ def test_layers_of_one_block_and_of_several(channels):
     check(int8.plan_conv2d, inputs, expected, extras=tuple(given), **SQUARE)
 
 
+@pytest.mark.parametrize("size", [(5, 37), (7, 16), (16, 10), (1, 3)])
+@pytest.mark.parametrize(("channels", "filters", "groups", "kernel"), [(3, 70, 1, 3), (20, 33, 1, 1), (6, 22, 2, 2)])
+@pytest.mark.parametrize("extras", [("bias", "scale", "zero_point"), ("weight_zero_point",)])
+def test_short_sums_have_pixels_for_lanes(size, channels, filters, groups, kernel, extras):
+    random = np.random.default_rng(filters)
+    x, weight = draw(random, (3, channels, *size), I8), draw(random, (filters, channels // groups, kernel, kernel), I8)
+    geometry, zero = SQUARE | {"groups": groups, "padding": ((kernel // 2,) * 2,) * 2}, draw(random, (), I8)
+    given = terms(random, extras, filters, U8, True)
+    sums = convolution(less(x, zero), less(weight, given.get("weight_zero_point", 0), (-1, 1, 1, 1)), **geometry)
+    inputs, expected = [x, weight, zero, *given.values()], finished(sums, given, (-1, 1, 1))
+    check(int8.plan_conv2d, inputs, expected, extras=extras, **geometry)
+
+
+PLANES = [  # size, kernel, filters of each plane; and geometry
+    ((9, 7), (3, 3), 1, {}), ((2, 14), (3, 3), 1, {}), ((10, 16), (3, 3), 1, {}), ((11, 37), (3, 3), 1, {}),
+    ((12, 40), (3, 3), 1, {"stride": (2, 2)}), ((13, 20), (5, 5), 2, {"stride": (1, 3)}), ((4, 60), (1, 7), 3, {}),
+    ((30, 18), (9, 3), 1, {}), ((20, 33), (3, 3), 1, {"dilation": (3, 1)}), ((9, 33), (3, 3), 5, {"dilation": (1, 2)}),
+    ((5, 1500), (3, 3), 1, {}), ((4, 3000), (3, 3), 1, {}), ((9, 17), (2, 4), 70, {}),
+    ((3, 3), (3, 3), 1, {"padding": ((9, 2), (4, 8))}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("size", "kernel", "filters", "changes"), PLANES)
+@pytest.mark.parametrize("dtype", [U8, I8])
+@pytest.mark.parametrize("extras", [("bias", "scale", "zero_point"), ()])
+def test_filters_of_one_channel_read_bytes(size, kernel, filters, changes, dtype, extras):
+    random = np.random.default_rng(filters)
+    x, weight = draw(random, (2, 3, *size), dtype), draw(random, (3 * filters, 1, *kernel), I8)
+    geometry, zero = SQUARE | {"groups": 3} | changes, draw(random, (), dtype)
+    given = terms(random, extras, 3 * filters, I8, True)
+    expected = finished(convolution(less(x, zero), less(weight, 0), **geometry), given, (-1, 1, 1))
+    check(int8.plan_conv2d, [x, weight, zero, *given.values()], expected, extras=extras, **geometry)
+
+
 @pytest.mark.parametrize("groups", [1, 16])
 def test_images_are_taken_in_blocks(groups, monkeypatch):
     random = np.random.default_rng(groups)
@@ -191,6 +225,22 @@ def test_halves_are_rounded_to_even_and_nothing_leaves_the_bytes():
     check(int8.plan_matmul, [x, weight, zero, nan, out_zero], np.zeros_like(expected), extras=extras)
 
 
+@pytest.mark.parametrize("scale", [1e-30, 0.25, 3e5, 3e38, np.inf, -np.inf, np.nan, -0.5])
+@pytest.mark.parametrize(("dtype", "zero"), [(U8, 0), (U8, 1), (U8, 255), (I8, -128), (I8, -3), (I8, 127)])
+@pytest.mark.parametrize("direct", [False, True])
+def test_results_saturate_whatever_the_scale(scale, dtype, zero, direct):
+    random, limits = np.random.default_rng(2), np.iinfo(dtype)
+    x, weight = draw(random, (1, 4 if direct else 300, 3, 16), U8), draw(random, (20, 4 if direct else 300, 1, 1), I8)
+    weight[0] = 0
+    given = {"scale": np.asarray(scale, F32), "zero_point": np.asarray(zero, dtype)}
+    geometry = SQUARE | {"padding": ((0, 0), (0, 0))}
+    with np.errstate(invalid="ignore", over="ignore"):
+        scaled = convolution(less(x, 9), less(weight, 0), **geometry).astype(F32) * np.float32(scale)
+    rounded = np.nan_to_num(np.rint(scaled).astype(np.float64), nan=-np.inf)
+    expected = np.clip(rounded + zero, limits.min, limits.max).astype(dtype)
+    check(int8.plan_conv2d, [x, weight, np.asarray(9, U8), *given.values()], expected, extras=tuple(given), **geometry)
+
+
 @pytest.mark.parametrize("shape", [(0, 3, 4, 4), (2, 3, 4, 4)])
 def test_without_images_or_filters_there_is_nothing_to_do(shape):
     weight = np.zeros((0 if shape[0] else 2, 3, 3, 3), I8)
@@ -219,6 +269,19 @@ def test_the_loops_mean_what_the_kernels_do(extras):
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("size", [(5, 6), (4, 18)])
+def test_the_loops_that_read_bytes_mean_what_the_kernels_do(size):
+    random = np.random.default_rng(6)
+    x, weight, zero = draw(random, (1, 2, *size), I8), draw(random, (4, 1, 3, 3), I8), draw(random, (), I8)
+    given, geometry = terms(random, ("scale", "zero_point"), 4, U8, True), SQUARE | {"groups": 2}
+    expected = finished(convolution(less(x, zero), less(weight, 0), **geometry), given, (-1, 1, 1))
+    inputs = [x, weight, zero, *(np.array(a) for a in given.values())]
+    plan = planned(int8.plan_conv2d, inputs, expected, extras=tuple(given), **geometry)
+    found, as_bytes = np.zeros_like(expected), [a.view(np.uint8) if k < 3 else a for k, a in enumerate(inputs)]
+    interpret(plan, [*as_bytes, found])
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_what_has_no_native_form_is_left_alone():
     def described(*dtypes):
         return [Array.contiguous(dtype, shape) for dtype, shape in zip(dtypes, ((2, 4), (4, 3), ()))]
@@ -240,7 +303,7 @@ def test_machines_without_the_instruction_get_the_same_bits(mask):
     """AVX-512 without it, AVX2 with it where there is one and without, and SSE alone."""
     here = Path(__file__)
     environment = os.environ | {"TENSORLITE_CPU_FEATURES": mask}
-    chosen = "layers_of_one_block or taken_in_blocks or saturate or halves or unpacked or nothing_to_do"
+    chosen = "layers_of_one_block or short_sums or read_bytes or taken_in_blocks or saturate or halves or unpacked"
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(here), "-k", chosen]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=here.parents[3])
     assert done.returncode == 0, done.stdout[-3000:]
