@@ -37,6 +37,8 @@ def plan_contraction(body: Graph, places: Mapping[Value, Place], constants: Mapp
         return None
     matched = frozenset(places[x].buffer for x in operands if places[x].array == outputs[0].array
                         and not places[x].offset) - {places[a].buffer, places[b].buffer}
+    if any(stage.repeats for stage in plan.stages):
+        matched = frozenset()
     return plan, [places[x] for x in (a, b, *operands)], matched
 
 

@@ -82,7 +82,8 @@ class Stage:
 
     ``reads`` and ``writes`` number the arrays whose addresses open the argument block, in this order: those of the
     plan's caller first, then the plan's scratch arrays. ``numbers`` is the rest of the block (`pack`). ``work`` is
-    about how many nanoseconds one thread takes. A ``note`` says why it is this kernel and no other.
+    about how many nanoseconds one thread takes. A ``note`` says why it is this kernel and no other. One that
+    ``repeats`` stores some results more than once: their memory must be no operand's.
     """
 
     key: str
@@ -92,6 +93,7 @@ class Stage:
     numbers: bytes
     work: float
     note: str = ""
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,10 @@ def _of_one(otherwise: Callable[..., Any], op: Op) -> Callable[..., Any]:
         if state.interpreter is None and isinstance(x, Tensor):
             try:
                 out = op.run(x.array)
-            except Exception:  # met again, and explained, below
-                pass
+            except Exception as error:
+                if not _is_reentered(error):
+                    raise explain(op, (x,), {}, error)  # noqa: B904  as in `evaluate`
+                state.refresh()
             else:
                 return Tensor(out) if x.node is None and type(out) is not tuple else _result(op, (x,), x.node, out)
         return otherwise(op, x)
@@ -84,8 +86,10 @@ def _of_two(otherwise: Callable[..., Any], op: Op) -> Callable[..., Any]:
                 node = node or x2.node
             try:
                 out = op.run(first, second)
-            except Exception:  # met again, and explained, below
-                pass
+            except Exception as error:
+                if not _is_reentered(error):
+                    raise explain(op, (x1, x2), {}, error)  # noqa: B904  as in `evaluate`
+                state.refresh()
             else:
                 return Tensor(out) if node is None and type(out) is not tuple else _result(op, (x1, x2), node, out)
         return otherwise(op, x1, x2)

@@ -91,7 +91,8 @@ def plan_conv2d(
     if stages:
         return Plan(tuple(stages), tuple(scratch))
     number = finish.count
-    how = {"rows": turns_filters(finish, filters, sums.terms, x.shape[0] * prod(counts), x.dtype), "near": is_near(x)}
+    turns = turns_filters(finish, filters, sums.terms, x.shape[0] * prod(counts), x.dtype)
+    how = {"rows": turns or x.is_channels_last, "near": is_near(x)}
 
     def windows_of(share: Array, first: int) -> tuple[Source, list[Windows]]:
         source, taps = window_source(share, number, kernel, counts, stride, padding, dilation, steps, first, **how)

@@ -134,7 +134,7 @@ def window_source(
     """
     spans, border = spans_of(kernel, dilation), (padding[0][0], padding[1][0])
     size = (counts[0] - 1) * stride[0] + spans[0], (counts[1] - 1) * stride[1] + spans[1]
-    if x.is_channels_last:
+    if rows and x.is_channels_last:
         return _source_of_channels(x, scratch, size, kernel, stride, padding, dilation, weight, first)
     covering = spans[0] >= stride[0] and spans[1] >= stride[1]
     if rows and stride != (1, 1) and (covering or (near and _lies_inside(x, size, border))):

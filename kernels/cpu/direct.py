@@ -108,7 +108,9 @@ def stages(
 
     def of(filters: int) -> Stage:
         reading = (0, filters, *reads)
-        return Stage(form.key(), lambda: direct_loops.kernel(form), reading, tuple(writes), numbers, work)
+        return Stage(
+            form.key(), lambda: direct_loops.kernel(form), reading, tuple(writes), numbers, work, repeats=True
+        )
 
     if form.taps:
         return [of(1)], []

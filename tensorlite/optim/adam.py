@@ -112,18 +112,22 @@ class Adam(Optimizer):
         (beta1, beta2), decay, dtype = group["betas"], group["weight_decay"], accumulator(p.dtype)
         replace(state["step"], state["step"] + 1)
         rate, root = self._unbiased(state["step"], group.rate, beta1, beta2, dtype, p.device)
-        kept = {key: x for key, x in state.items() if key != "step"}
+        kept = {key: state[key] for key in self._kept(group)}
         _rule(group["maximize"], bool(decay) and not self.decoupled, group["amsgrad"]).apply(
             {"p": p, "grad": g, **kept},
             {"share1": 1 - beta1, "beta2": beta2, "share2": 1 - beta2, "rate": rate, "root": root, "eps": group["eps"],
              "decay": decay, "shrink": 1 - rate_of(group, dtype) * decay if self.decoupled else 1.0},
         )
 
-    @staticmethod
-    def _start(p: Tensor, group: Group) -> dict[str, Tensor]:
-        kept = ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if group["amsgrad"] else ()))
+    @classmethod
+    def _start(cls, p: Tensor, group: Group) -> dict[str, Tensor]:
         return {"step": zeros((), dtype=float32, device=p.device),
-                **{key: zeros(p.shape, dtype=p.dtype, device=p.device) for key in kept}}
+                **{key: zeros(p.shape, dtype=p.dtype, device=p.device) for key in cls._kept(group)}}
+
+    @staticmethod
+    def _kept(group: Group) -> tuple[str, ...]:
+        """The names of the means that are kept for a parameter."""
+        return ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if group["amsgrad"] else ()))
 
     def _unbiased(self, step: Tensor, lr: Any, beta1: float, beta2: float, dtype: np.dtype,
                   device: str) -> tuple[Tensor, Tensor]:

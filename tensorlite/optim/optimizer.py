@@ -13,7 +13,7 @@ from tensorlite.backward import clear_grad
 from tensorlite.errors import ArgumentError, DTypeError, GradientError, ShapeError, complaint
 from tensorlite.in_place import check_in_place, rebind
 from tensorlite.io.state import describe_mismatch
-from tensorlite.modes import enable_grad, no_grad
+from tensorlite.modes import run_with
 from tensorlite.ops.creation import asarray
 from tensorlite.ops.reduce import accumulator
 from tensorlite.ops.shape import astype
@@ -47,7 +47,7 @@ class Options(dict[str, Any]):
     def rate(self) -> Any:
         """The learning rate: a number, or while tracing the tensor that holds it."""
         if thread.interpreter is None or not isinstance(self["lr"], int | float):
-            return self["lr"]
+            return float(self["lr"]) if isinstance(self["lr"], np.ndarray | np.generic) else self["lr"]
         if self._rate is None:
             self._rate = Tensor(np.asarray(self["lr"], np.float64))
         return self._rate
@@ -122,19 +122,20 @@ class Optimizer:
         """Moves every parameter that has a gradient; a closure computes the loss first, which is returned."""
         loss = None
         if closure is not None:
-            with enable_grad():
-                loss = closure()
+            loss = run_with(True, closure)
         if thread.read is not None:
             thread.read(self)
-        with no_grad():
-            self.begin()
-            for group in self.param_groups:
-                for p in group["params"]:
-                    grad = p.grad
-                    if grad is not None:
-                        self._step_one(p, grad, group)
-            self.begin()
+        run_with(False, self._step_all)
         return loss
+
+    def _step_all(self) -> None:
+        self.begin()
+        for group in self.param_groups:
+            for p in group["params"]:
+                grad = p.grad
+                if grad is not None:
+                    self._step_one(p, grad, group)
+        self.begin()
 
     def _step_one(self, p: Tensor, g: Tensor, group: Group) -> None:
         if g.shape != p.shape:
@@ -200,9 +201,16 @@ class Optimizer:
 
 
 def _read_state(p: Tensor, values: Mapping[str, Any]) -> dict[str, Any]:
-    """One parameter's state with tensors of its own, cast to the parameter's dtype but for the count of steps."""
+    """One parameter's state with tensors of its own, cast to the parameter's dtype but for the count of steps.
+
+    PyTorch has None for a buffer that does not exist yet, and older versions a plain number of steps.
+    """
     state: dict[str, Any] = {}
     for key, value in values.items():
+        if value is None:
+            continue
+        if key == "step" and isinstance(value, int | float):
+            value = np.asarray(value, np.float32)
         if isinstance(value, np.ndarray | np.generic):
             value = asarray(value)
         if isinstance(value, Tensor):

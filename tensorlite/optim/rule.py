@@ -59,12 +59,13 @@ class Rule:
 
 
 def _is_plain(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether arrays are NumPy's, those to move on without gaps, and of one dtype that needs no wider one."""
+    """Whether arrays are NumPy's of one shape, those to move on without gaps, of one dtype that needs no wider one."""
     if thread.interpreter is not None or thread.recording:
         return False
-    dtype = tensors["p"].dtype
+    dtype, shape = tensors["p"].dtype, tensors["p"].shape
     return dtype in _FLOATS and all(
-        type(x.array) is np.ndarray and x.array.dtype == dtype and (x.array.flags.c_contiguous or name == "grad")
+        type(x.array) is np.ndarray and x.array.dtype == dtype and x.array.shape == shape
+        and (x.array.flags.c_contiguous or name == "grad")
         for name, x in tensors.items()
     )
 

@@ -12,6 +12,7 @@ import pytest
 import tensorlite as tl
 from tensorlite import errors
 from tensorlite.kernels import device as devices
+from tensorlite.op import OPS
 
 X = tl.tensor([1.0, 2.0])
 M = tl.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
@@ -345,3 +346,21 @@ def test_what_no_rule_explains_is_ours_and_says_so():
 def test_a_lack_of_memory_is_said_as_it_is():
     with pytest.raises(MemoryError):
         tl.zeros((1 << 40,)) + 1
+
+
+@pytest.mark.parametrize("operands", [(1,), (1, 2)])
+def test_what_a_signal_handler_raises_within_an_op_is_not_lost(operands, monkeypatch):
+    class TooSlow(Exception):
+        pass
+
+    calls = []
+
+    def run(*arrays):
+        calls.append(arrays)
+        raise TooSlow
+
+    op = OPS["sin" if len(operands) == 1 else "add"]
+    monkeypatch.setattr(op, "run", run)
+    with pytest.raises(TooSlow):
+        getattr(tl, op.name)(*(tl.ones(3) for _ in operands))
+    assert len(calls) == 1

@@ -116,3 +116,36 @@ def test_a_view_that_would_not_change_its_base_is_refused():
     p.grad = tl.ones(3)
     with pytest.raises(tl.errors.GradientError, match="step: the tensor is a view of another one that is still in use"):
         optimizer.step()
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (1, 4)])
+def test_state_of_another_shape_is_refused(shape):
+    p = nn.Parameter(tl.ones(4))
+    optimizer = optim.SGD([p], lr=0.1, momentum=0.9)
+    optimizer.state[p]["momentum_buffer"] = tl.ones(shape)
+    p.grad = tl.ones(4)
+    with pytest.raises((tl.errors.ShapeError, ValueError), match="shape"):
+        optimizer.step()
+
+
+def test_states_of_other_times_are_read():
+    p = nn.Parameter(tl.ones(4))
+    optimizer = optim.Adam([p], lr=np.array(0.5))
+    kept = {"step": 3, "exp_avg": np.zeros(4, np.float32), "exp_avg_sq": np.ones(4, np.float32), "mine": None}
+    optimizer.load_state_dict({"state": {0: kept}, "param_groups": optimizer.state_dict()["param_groups"]})
+    optimizer.state[p]["note"] = "not a tensor"
+    p.grad = tl.ones(4)
+    optimizer.step()
+    assert optimizer.state[p]["step"].item() == 4
+
+
+def test_an_interrupted_step_leaves_the_mode_as_it_was(monkeypatch):
+    _, optimizer = stepping()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rule.Rule, "apply", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        optimizer.step()
+    assert tl.is_grad_enabled()

@@ -92,6 +92,21 @@ def test_transpose_in_the_images(case, last, tile):
 
 
 @settings(max_examples=100, deadline=None)
+@given(case=layers(), dtype=st.sampled_from([F32, F64]), last=LAST)
+def test_transpose_in_the_weight(case, dtype, last):
+    x_shape, weight_shape, out, attributes = case
+    x, g = numbers(x_shape, dtype, 1), numbers(out, dtype, 2)
+    plan = conv.PLANS["conv2d_weight"]([lying(x_shape, last[0], dtype), lying(out, last[1], dtype)],
+                                       [Array.contiguous(dtype, weight_shape)], kernel=weight_shape[2:],
+                                       **attributes)  # fmt: skip
+    if plan is None:
+        return
+    found = computed(plan, [turned(x) if last[0] else x, turned(g) if last[1] else g], weight_shape, False, dtype)
+    expected = eager("conv2d_weight", x.astype(F64), g.astype(F64), kernel=weight_shape[2:], **attributes)
+    close(found, expected, g[:, 0].size)
+
+
+@settings(max_examples=100, deadline=None)
 @given(channels=st.sampled_from([2, 3, 16, 33, 70, 257, 300]), size=st.tuples(st.integers(1, 14), st.integers(1, 14)),
        kernel=st.tuples(st.integers(1, 5), st.integers(1, 5)), stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
        dilation=st.sampled_from([(1, 1), (2, 3)]), images=st.integers(1, 2), dtype=st.sampled_from([F32, F64]),
