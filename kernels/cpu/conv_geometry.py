@@ -135,7 +135,7 @@ def window_source(
     spans, border = spans_of(kernel, dilation), (padding[0][0], padding[1][0])
     size = (counts[0] - 1) * stride[0] + spans[0], (counts[1] - 1) * stride[1] + spans[1]
     if rows and x.is_channels_last:
-        return _source_of_channels(x, scratch, size, kernel, stride, padding, dilation, weight, first)
+        return _source_of_steps(x, scratch, size, kernel, stride, border, dilation, weight, first, True)
     covering = spans[0] >= stride[0] and spans[1] >= stride[1]
     if rows and stride != (1, 1) and (covering or (near and _lies_inside(x, size, border))):
         return _source_of_steps(x, scratch, size, kernel, stride, border, dilation, weight, first, near)
@@ -155,29 +155,16 @@ def _source_of_steps(
 ) -> tuple[Source, tuple[Taps, Taps]]:
     """Return images whose pixels keep their order; those of windows that follow each other are a step apart.
 
-    A copy of all of them takes half the time of sorting them.
+    A copy of all of them takes half the time of sorting them. Where channels come last, a line is one of numbers.
     """
-    source = source_of(x, 0, scratch, border, size, first=first, copied=not near)
-    line = source.images.line
-    images = replace(source.images, line=stride[0] * line, step=stride[1])
-    down, across = (Taps(kernel[i], dilation[i] * step, weight=weight[i]) for i, step in ((0, line), (1, 1)))
-    return replace(source, images=images), (down, across)
-
-
-def _source_of_channels(
-    x: Array, scratch: int, size: Pair, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair, weight: Pair,
-    first: int,
-) -> tuple[Source, tuple[Taps, Taps]]:
-    """Return the same of images whose channels lie along memory: a line is one of numbers."""
     count, channels, height, width = x.shape
-    lines = Array.contiguous(x.dtype, (count, 1, height, width * channels))
-    border = padding[0][0], padding[1][0] * channels
-    source = source_of(lines, 0, scratch, border, (size[0], size[1] * channels), first=first)
-    line, images = source.images.line, source.images
-    images = replace(images, channel=1, line=stride[0] * line, step=stride[1] * channels)
-    down, across = (
-        Taps(kernel[i], dilation[i] * step, weight=weight[i]) for i, step in ((0, line), (1, channels))
-    )
+    last, apart = x.is_channels_last, channels if x.is_channels_last else 1
+    lying = Array.contiguous(x.dtype, (count, 1, height, width * channels)) if last else x
+    border, size = (border[0], border[1] * apart), (size[0], size[1] * apart)
+    source = source_of(lying, 0, scratch, border, size, first=first, copied=not near)
+    line, channel = source.images.line, 1 if last else source.images.channel
+    images = replace(source.images, channel=channel, line=stride[0] * line, step=stride[1] * apart)
+    down, across = (Taps(kernel[i], dilation[i] * step, weight=weight[i]) for i, step in ((0, line), (1, apart)))
     return replace(source, images=images), (down, across)
 
 

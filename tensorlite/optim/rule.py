@@ -74,7 +74,7 @@ def _is_plain(tensors: Mapping[str, Tensor]) -> bool:
 def _sweep_of(rule: Rule, dtype: np.dtype, tensors: tuple[str, ...], scalars: tuple[str, ...]) -> Any:
     values = []
     for name, function, operands in rule.steps:
-        op = function.op  # type: ignore[attr-defined]
+        op = function.op  # type: ignore[attr-defined]  # set by `declare.elementwise`, which callables do not show
         bound: dict[s.Expr, s.Expr] = {s.Var(x): s.Var(operand) for x, operand in zip(op.inputs, operands, strict=True)}
         values.append((name, s.substitute(op.function.body, bound)))
     return devices.CPU.sweep(dtype, tensors, scalars, values, [value for _, value in rule.stores])

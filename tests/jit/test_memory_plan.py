@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from laws.programs import LARGE_SHAPES, SHAPES, programs
+from tolerance import assert_close
 
 import tensorlite as tl
 from tensorlite import nn, optim
@@ -249,3 +250,13 @@ def test_explained_memory_is_what_is_mapped():
     compiled: Sequence[Compiled] = [each for known in jitted.variants.values() for each in known]
     executable = compiled[0].executable
     assert executable.frames[0].arena.nbytes == max(executable.memory.size, 1)
+
+
+@pytest.mark.parametrize("extent", [10, 14, 16])
+def test_a_result_does_not_lie_over_an_operand_of_a_kernel_that_stores_twice(extent):
+    random = np.random.default_rng(0)
+    x, weight, points = (tl.asarray(random.standard_normal(shape).astype(np.float32))
+                         for shape in ((1, 8, extent + 2, extent + 2), (16, 8, 3, 3), (3, 16, 1, 1)))
+    gradient = tl.grad(lambda w: tl.conv2d(tl.conv2d(x, w).tanh(), points).sum())
+    terms = extent**2 * weight[0].size  # sums of derivatives of sums
+    assert_close(tl.jit(gradient)(weight).detach(), gradient(weight).detach(), terms=terms)
