@@ -1,4 +1,4 @@
-"""The decorators that declare ops: `elementwise`, `primitive`, and `public` for the functions users call."""
+"""The decorators that declare ops: `elementwise`, `primitive`; `public` and `functional` for what users call."""
 
 from __future__ import annotations
 
@@ -120,13 +120,20 @@ def public(function: F | None = None, *, method: bool | str = True, in_place: bo
     return face
 
 
+def functional(function: F) -> F:
+    """Makes a function of `nn.functional` alone: named in errors and checked as those of ``tl`` are."""
+    errors.ENTRIES[id(function.__code__)] = function.__name__
+    return _checked(function)
+
+
 def _checked(function: F) -> F:
     """Accepts PyTorch's ``dim`` and ``keepdim`` for ``axis`` and ``keepdims``, and says which argument is no tensor.
 
     The one place that does either.
     """
     signature = inspect.signature(function)
-    known = {alias: name for alias, name in _ALIASES.items() if name in signature.parameters}
+    known = {alias: name for alias, name in _ALIASES.items()
+             if name in signature.parameters and alias not in signature.parameters}
 
     @functools.wraps(function)
     def face(*arguments: Any, **kwargs: Any) -> Any:

@@ -7,6 +7,20 @@ from tensorlite.nn import functional as F
 from tensorlite.nn.module import Module
 from tensorlite.tensor import Tensor
 
+__all__ = [
+    "ELU",
+    "GELU",
+    "Dropout",
+    "LeakyReLU",
+    "LogSoftmax",
+    "ReLU",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Tanh",
+]
+
 
 class ReLU(Module):
     """``max(input, 0)``; see `functional.relu`."""

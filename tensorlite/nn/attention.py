@@ -20,6 +20,8 @@ from tensorlite.ops.shape import permute_dims, reshape
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import bool_
 
+__all__ = ["MultiheadAttention"]
+
 
 class MultiheadAttention(Module):
     """Attention of ``num_heads`` heads, each on its share of ``embed_dim`` features.

@@ -13,6 +13,8 @@ from tensorlite.nn.module import Module, indented
 from tensorlite.nn.parameter import Parameter
 from tensorlite.tensor import Tensor
 
+__all__ = ["ModuleDict", "ModuleList", "ParameterList", "Sequential"]
+
 
 def _place(container: Any, index: Any) -> int:
     """A place counted from the front; raises `IndexingError` where there is none."""

@@ -17,6 +17,8 @@ from tensorlite.ops.filled import empty
 from tensorlite.ops.window import AXES, integers, span
 from tensorlite.tensor import Tensor
 
+__all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
+
 Size = int | tuple[int, ...]
 
 

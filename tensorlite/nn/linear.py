@@ -13,6 +13,8 @@ from tensorlite.nn.parameter import Parameter
 from tensorlite.ops.filled import empty
 from tensorlite.tensor import Tensor
 
+__all__ = ["Flatten", "Identity", "Linear", "Unflatten"]
+
 
 class Identity(Module):
     """Returns its input; takes any arguments, so that it can stand in for another layer."""

@@ -7,6 +7,8 @@ from tensorlite.nn import functional as F
 from tensorlite.nn.module import Module
 from tensorlite.tensor import Tensor
 
+__all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "L1Loss", "MSELoss", "NLLLoss"]
+
 
 class _Loss(Module):
     """What losses share: how they are reduced."""

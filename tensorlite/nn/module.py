@@ -18,6 +18,8 @@ from tensorlite.state import state as thread
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import DIFFERENTIABLE, bfloat16, dtype_of, float16, float32, float64
 
+__all__ = ["Module"]
+
 _TABLES = ("_parameters", "_buffers", "_modules")
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 

@@ -15,6 +15,8 @@ from tensorlite.nn.parameter import Parameter
 from tensorlite.ops.filled import empty, ones, zeros
 from tensorlite.tensor import Tensor
 
+__all__ = ["BatchNorm1d", "BatchNorm2d", "LayerNorm"]
+
 
 class _BatchNorm(Module):
     """What batch normalisation of any number of axes shares."""

@@ -9,6 +9,8 @@ from tensorlite.ops.creation import place, require_grad
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import DEFAULT_FLOAT
 
+__all__ = ["Parameter"]
+
 
 class Parameter(Tensor):
     """A tensor that becomes part of the module it is assigned to, and requires gradients unless told otherwise.

@@ -8,6 +8,8 @@ from tensorlite.nn import functional as F
 from tensorlite.nn.module import Module
 from tensorlite.tensor import Tensor
 
+__all__ = ["AdaptiveAvgPool2d", "AvgPool2d", "MaxPool2d"]
+
 Size = int | tuple[int, int]
 
 

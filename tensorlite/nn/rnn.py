@@ -21,6 +21,8 @@ from tensorlite.ops.join import _parts, concat, stack
 from tensorlite.ops.shape import _permute_dims
 from tensorlite.tensor import Tensor
 
+__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
+
 State = tuple[Tensor, ...]
 
 # --- one step: the state and what the input's weights made of the input, to the next state --------------------------

@@ -13,6 +13,8 @@ from tensorlite.nn.parameter import Parameter
 from tensorlite.ops.filled import empty
 from tensorlite.tensor import Tensor
 
+__all__ = ["Embedding"]
+
 
 class Embedding(Module):
     """A table of vectors, looked up by integers; normal numbers at first, and zeros in the row ``padding_idx``.

@@ -20,6 +20,8 @@ from tensorlite.ops.softmax import softmax
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import FLOATS, bool_
 
+__all__ = ["scaled_dot_product_attention"]
+
 _NAME = "scaled_dot_product_attention"
 
 

@@ -40,6 +40,8 @@ from tensorlite.ops.window import (
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType
 
+__all__ = ["conv2d"]
+
 _ONE = (1, 1)
 _NONE = ((0, 0), (0, 0))
 

@@ -19,6 +19,8 @@ from tensorlite.ops.shape import _permute_dims, _reshape
 from tensorlite.ops.window import Pair, batched, integers, steps
 from tensorlite.tensor import Tensor
 
+__all__ = ["conv1d", "conv3d"]
+
 T = TypeVar("T")
 Widths = tuple[Pair, ...]
 

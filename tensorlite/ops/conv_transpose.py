@@ -32,6 +32,8 @@ from tensorlite.ops.shape import _reshape, astype
 from tensorlite.ops.window import AXES, SUBJECTS, batched, integers, span
 from tensorlite.tensor import Tensor
 
+__all__ = ["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
+
 
 def _check(x: Any, weight: Any, bias: Any | None, geometry: Geometry) -> None:
     """Raises what is wrong with arrays or their types."""

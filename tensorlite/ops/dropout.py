@@ -10,6 +10,8 @@ from tensorlite.kernels import scalar as s
 from tensorlite.ops.elementwise import greater_equal
 from tensorlite.tensor import Tensor
 
+__all__ = ["dropout"]
+
 
 @elementwise(accepts="real floating", conditions=("kept",), hidden=True,
              vjp={"x": lambda g, kept, scale: s.where(kept, g * scale, 0)})

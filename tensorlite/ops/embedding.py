@@ -9,6 +9,8 @@ from tensorlite.ops.scatter import _take_rows
 from tensorlite.ops.shape import _reshape
 from tensorlite.tensor import Tensor
 
+__all__ = ["embedding"]
+
 
 @public(method=False)
 def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:

@@ -18,6 +18,8 @@ from tensorlite.ops.shape import _permute_dims, _reshape
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType
 
+__all__ = ["linear"]
+
 
 def _check(x: Any, weight: Any, bias: tuple[Any, ...]) -> None:
     check_alike(x, weight=weight, **({"bias": bias[0]} if bias else {}))

@@ -22,6 +22,11 @@ from tensorlite.ops.softmax import log_softmax
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import GROUPS, TensorType
 
+__all__ = [
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "l1_loss", "mse_loss",
+    "nll_loss",
+]
+
 
 def reduced(op: str, loss: Tensor, reduction: str) -> Tensor:
     """The losses as they are, their sum or their mean."""

@@ -22,6 +22,8 @@ from tensorlite.ops.shape import _reshape, astype
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType
 
+__all__ = ["batch_norm", "layer_norm"]
+
 Axes = tuple[int, ...]
 
 

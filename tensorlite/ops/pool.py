@@ -31,6 +31,8 @@ from tensorlite.ops.window import (
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType
 
+__all__ = ["adaptive_avg_pool2d", "avg_pool2d", "max_pool2d"]
+
 
 def _over(xp: Any, x: Any, kernel: Pair, stride: Pair, dilation: Pair, counts: Pair, combine: Any) -> Any:
     """Combines the elements of every window, first along the columns of images and then along their rows."""

@@ -15,6 +15,8 @@ from tensorlite.ops.shape import astype
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType, dtype_of
 
+__all__ = ["log_softmax", "softmax"]
+
 _SAMPLES = (Sample((3, 5), axis=1), Sample((2, 3, 4), axis=1), Sample((4,), axis=0), Sample((0, 3), axis=1),
             Sample((3, 1), axis=1))
 _BACKWARD_SAMPLES = tuple(Sample(*sample.inputs * 2, **sample.attributes) for sample in _SAMPLES)
