@@ -14,9 +14,13 @@ from math import e, inf, nan, pi
 from typing import Any as _Any
 
 from tensorlite import autograd, errors, methods, ops, random
+from tensorlite.checkpoint import checkpoint
 from tensorlite.context import device, devices_available, get_num_threads, set_num_threads
+from tensorlite.custom_rules import custom_jvp, custom_vjp
 from tensorlite.debug import debug_nans
 from tensorlite.declare import PUBLIC as _PUBLIC
+from tensorlite.forward import jvp, linearize
+from tensorlite.jacobian import hessian, jacfwd, jacobian, jacrev
 from tensorlite.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from tensorlite.ops import control as _control
 from tensorlite.random import Generator
@@ -53,11 +57,11 @@ _LATER = {"nn": None, "optim": None, "data": None, "io": None, "save": "io", "lo
 methods.bind()
 globals().update(_PUBLIC)
 __all__ = sorted({
-    "Generator", "Tensor", "TensorType", "autograd", "bfloat16", "bool", "complex128", "complex64", "debug_nans",
-    "device", "devices_available", "e", "enable_grad", "errors", "float16", "float32", "float64", "get_num_threads",
-    "grad", "inf", "int16", "int32", "int64", "int8", "is_grad_enabled", "nan", "newaxis", "no_grad", "pi",
-    "set_grad_enabled", "set_num_threads", "uint16", "uint32", "uint64", "uint8", "value_and_grad", "vjp",
-    "vmap",
+    "Generator", "Tensor", "TensorType", "autograd", "bfloat16", "bool", "checkpoint", "complex128", "complex64",
+    "custom_jvp", "custom_vjp", "debug_nans", "device", "devices_available", "e", "enable_grad", "errors",
+    "float16", "float32", "float64", "get_num_threads", "grad", "hessian", "inf", "int16", "int32", "int64", "int8",
+    "is_grad_enabled", "jacfwd", "jacobian", "jacrev", "jvp", "linearize", "nan", "newaxis", "no_grad", "pi",
+    "set_grad_enabled", "set_num_threads", "uint16", "uint32", "uint64", "uint8", "value_and_grad", "vjp", "vmap",
     *_LATER, *_PUBLIC,
 })
 

@@ -20,6 +20,9 @@ from tensorlite.random import Generator as Generator
 from tensorlite.tensor import Tensor as Tensor
 from tensorlite.tensor_type import TensorType as TensorType
 from tensorlite import autograd as autograd
+from tensorlite.checkpoint import checkpoint as checkpoint
+from tensorlite.custom_rules import custom_jvp as custom_jvp
+from tensorlite.custom_rules import custom_vjp as custom_vjp
 from tensorlite import data as data
 from tensorlite.debug import debug_nans as debug_nans
 from tensorlite.context import device as device
@@ -28,9 +31,15 @@ from tensorlite.modes import enable_grad as enable_grad
 from tensorlite import errors as errors
 from tensorlite.context import get_num_threads as get_num_threads
 from tensorlite.transforms import grad as grad
+from tensorlite.jacobian import hessian as hessian
 from tensorlite import io as io
 from tensorlite.modes import is_grad_enabled as is_grad_enabled
+from tensorlite.jacobian import jacfwd as jacfwd
+from tensorlite.jacobian import jacrev as jacobian
+from tensorlite.jacobian import jacrev as jacrev
 from tensorlite.jit.function import jit as jit
+from tensorlite.forward import jvp as jvp
+from tensorlite.forward import linearize as linearize
 from tensorlite.io.checkpoint import load as load
 from tensorlite import nn as nn
 from tensorlite.modes import no_grad as no_grad

@@ -84,6 +84,8 @@ class Walk:
                 g = g if changed is None else checked(changed, node, "the hook")
         if self.wanted is not None and node in self.wanted:
             self.captured[node] = g
+            if not any(parent in self.needed for parent in node.parents):  # type: ignore[operator]
+                return  # what it was computed from is not asked for, and keeps what it saved
         if isinstance(node, Leaf):
             if self.wanted is None:
                 accumulate(node, g)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tensorlite import errors
-from tensorlite.backward import own
+from tensorlite.backward import own, zeros
 from tensorlite.batching import Level
 from tensorlite.derivative import Rule
 from tensorlite.mapped_function import apply_mapped, is_tracked_beneath
@@ -16,6 +16,7 @@ from tensorlite.op import Op
 from tensorlite.state import state
 from tensorlite.tape import Node, Output, Plan, Step
 from tensorlite.tensor import Tensor
+from tensorlite.transforms import vjp
 
 
 class Context:
@@ -24,13 +25,19 @@ class Context:
     def __init__(self, arguments: Sequence[Any]) -> None:
         self.needs_input_grad = tuple(isinstance(x, Tensor) and x.node is not None for x in arguments)
         self._shapes = tuple(x.shape if isinstance(x, Tensor) else () for x in arguments)
+        self._dtypes = tuple(x.dtype if isinstance(x, Tensor) else None for x in arguments)
         self._tensors: tuple[Any, ...] = ()
+        self._forward: tuple[Any, ...] | None = None
         self._constants: tuple[Any, ...] = ()
         self._cotangents: tuple[Any, dict[int, Any]] = (None, {})
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keeps tensors as they are now."""
         self._tensors = tuple(None if x is None else own(x) for x in tensors)
+
+    def save_for_forward(self, *tensors: Tensor | None) -> None:
+        """Keeps tensors for `jvp`, where it needs others than `backward` does."""
+        self._forward = tuple(None if x is None else own(x) for x in tensors)
 
     def mark_non_differentiable(self, *outputs: Tensor) -> None:
         """Makes outputs constants, as integer ones are; their cotangents are zeros."""
@@ -49,12 +56,17 @@ class Context:
         owned = {id(y.array): _Own(node, i, y) for i, y in enumerate(made)}
         for x in arguments:
             owned.pop(id(getattr(x, "array", None)), None)
-        self._tensors = tuple(None if x is None else owned.get(id(x.array), x) for x in self._tensors)
+        def pointed(tensors: Sequence[Any]) -> tuple[Any, ...]:
+            return tuple(None if x is None else owned.get(id(x.array), x) for x in tensors)
+
+        self._tensors = pointed(self._tensors)
+        self._forward = None if self._forward is None else pointed(self._forward)
 
     def _cotangent(self, function: type[Function], g: tuple[Tensor, ...], index: int) -> Tensor | None:
         """One argument's cotangent; those of all arguments come from one call of the function's backward."""
         if self._cotangents[0] is not g:
-            given = function.backward(self, *map(own, g))
+            forward = state.linearizing and function.jvp is not Function.jvp
+            given = self._transposed(function, g) if forward else function.backward(self, *map(own, g))
             given = given if isinstance(given, tuple) else (given,)
             if len(given) != len(self._shapes):
                 raise errors.complaint(errors.GradientError, function.__name__,
@@ -69,6 +81,24 @@ class Context:
                 f"backward must return a gradient of shape {list(self._shapes[index])} for argument {index}",
                 {"returned": found})
         return found
+
+
+    def _transposed(self, function: type[Function], g: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
+        """The cotangents that make `jvp` the derivative forward: its transpose, as it is linear in the tangents."""
+        tracked = [i for i, needed in enumerate(self.needs_input_grad) if needed]
+        before, self._tensors = self._tensors, self._tensors if self._forward is None else self._forward
+
+        def move(*tangents: Tensor) -> tuple[Tensor, ...]:
+            found = dict(zip(tracked, tangents, strict=True))
+            moved = function.jvp(self, *(found.get(i) for i in range(len(self._shapes))))
+            return moved if isinstance(moved, tuple) else (moved,)
+
+        try:
+            still = (zeros(self._shapes[i], self._dtypes[i]) for i in tracked)  # type: ignore[arg-type]
+            pulled = iter(vjp(move, *still)[1](tuple(g)))
+        finally:
+            self._tensors = before
+        return tuple(next(pulled) if needed else None for needed in self.needs_input_grad)
 
 
 class _Own:
@@ -95,7 +125,8 @@ class Function:
 
     Subclasses give ``forward(context, *arguments)`` and ``backward(context, *cotangents)``, both static; ``backward``
     returns one cotangent (or None) an argument. It is recorded itself where higher derivatives are asked for. With
-    ``setup_context(context, arguments, result)``, `forward` takes the arguments alone.
+    ``setup_context(context, arguments, result)``, `forward` takes the arguments alone. What `tl.jvp` and its like give
+    follows from ``backward``, or from ``jvp(context, *tangents)`` where there is one.
 
     >>> import tensorlite as tl
     >>> class Double(tl.autograd.Function):
@@ -124,6 +155,11 @@ class Function:
     def backward(context: Context, *cotangents: Tensor) -> Any:
         """Computes the arguments' cotangents."""
         raise TypeError("a Function needs a static method backward(context, *cotangents)")
+
+    @staticmethod
+    def jvp(context: Context, *tangents: Tensor | None) -> Any:
+        """Computes the tangents of the outputs; where it is not given, they follow from `backward`."""
+        raise TypeError("a Function without jvp has its tangents from backward")
 
     @classmethod
     def apply(cls, *arguments: Any, **kwargs: Any) -> Any:

@@ -39,7 +39,7 @@ Rebuild = Callable[[Iterator[Any]], Any]
 
 
 @enable_grad()
-def _differentiate(function: Callable[..., Any], arguments: Sequence[Any], kwargs: dict[str, Any],
+def differentiate(function: Callable[..., Any], arguments: Sequence[Any], kwargs: dict[str, Any],
                    chosen: Sequence[int], caller: str) -> tuple[list[Tensor], list[Rebuild], Any, int]:
     """Calls a function on tracked copies: the copies, how to rebuild each argument, the result, the first new order."""
     changed = list(arguments)
@@ -59,7 +59,7 @@ def _differentiate(function: Callable[..., Any], arguments: Sequence[Any], kwarg
     return inputs, rebuilds, result, start
 
 
-def _pull(outputs: Sequence[Tensor], cotangents: Sequence[Tensor | None], inputs: Sequence[Tensor], start: int,
+def pull_back(outputs: Sequence[Tensor], cotangents: Sequence[Tensor | None], inputs: Sequence[Tensor], start: int,
           caller: str, retain: bool = False) -> list[Tensor]:
     """The inputs' cotangents, recorded where the outputs depend on what an outer transform tracks."""
     check_count(caller, cotangents, outputs)
@@ -90,22 +90,22 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
 
     @functools.wraps(function)
     def transformed(*arguments: Any, **kwargs: Any) -> Any:
-        inputs, rebuilds, result, start = _differentiate(function, arguments, kwargs, chosen, "grad")
+        inputs, rebuilds, result, start = differentiate(function, arguments, kwargs, chosen, "grad")
         value, aux = result if has_aux else (result, None)
         if not isinstance(value, Tensor):
             raise errors.complaint(errors.GradientError, "grad", "the function must return a tensor", {"value": value},
                                    "pass has_aux=True where it returns a pair of the loss and something else")
         if value.size != 1:
             seed(value, None, "grad")
-        found = iter(_pull([value], [None], inputs, start, "grad"))
+        found = iter(pull_back([value], [None], inputs, start, "grad"))
         grads = tuple(rebuild(found) for rebuild in rebuilds)
-        value = _release(value, start)
+        value = release(value, start)
         gradient = grads[0] if isinstance(argnums, int) else grads
         return ((value, aux) if has_aux else value), gradient
     return transformed
 
 
-def _release(value: Tensor, start: int) -> Tensor:
+def release(value: Tensor, start: int) -> Tensor:
     """The value without its tape, unless an outer transform tracks what it was computed from."""
     if value.node is not None and state.recording and any(node.order < start for node in ancestors([value.node])):
         return value
@@ -136,7 +136,7 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> t
     >>> pull(tl.tensor([1.0, 10.0]))
     (tensor([ 2., 40.]),)
     """
-    inputs, rebuilds, result, start = _differentiate(function, primals, {}, range(len(primals)), "vjp")
+    inputs, rebuilds, result, start = differentiate(function, primals, {}, range(len(primals)), "vjp")
     value, aux = result if has_aux else (result, None)
     outputs, rebuild_value = flatten(value)
     for y in outputs:
@@ -145,8 +145,8 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> t
                                    "pass has_aux=True where it returns a pair of them and something else")
 
     def pull(cotangent: Any) -> tuple[Any, ...]:
-        found = iter(_pull(outputs, flatten(cotangent)[0], inputs, start, "vjp", retain=True))
+        found = iter(pull_back(outputs, flatten(cotangent)[0], inputs, start, "vjp", retain=True))
         return tuple(rebuild(found) for rebuild in rebuilds)
 
-    released = rebuild_value(iter([_release(y, start) for y in outputs]))
+    released = rebuild_value(iter([release(y, start) for y in outputs]))
     return (released, pull, aux) if has_aux else (released, pull)
