@@ -11,6 +11,7 @@ from types import MethodType
 from typing import Any
 
 from tensorlite import errors
+from tensorlite.autocast import autocast
 from tensorlite.errors import TraceError
 from tensorlite.jit.compiled import Compiled, Stale, without_collection
 from tensorlite.jit.differentiate import Halves, call_recorded, halve
@@ -60,7 +61,7 @@ class Jitted:
         if state.interpreter is not None:  # part of another trace
             return self.function(*arguments, **kwargs)
         tensors: list[Tensor] = []
-        parts: list[Any] = [state.recording, state.device]
+        parts: list[Any] = [state.recording, state.device, state.autocast and state.autocast.dtype]
         key_of((arguments, kwargs) if kwargs else arguments, tensors, parts)
         if len(tensors) > 1:
             parts.append(pattern_of(tensors))
@@ -105,7 +106,7 @@ class Jitted:
 
     def _halve(self, compiled: Compiled, wanted: tuple[bool, ...]) -> Halves:
         """Cuts a specialisation and its derivative in two."""
-        with without_collection():
+        with without_collection(), autocast(enabled=False):
             return halve(compiled, wanted)
 
     def _specialize(self, key: Any, tensors: list[Tensor], arguments: Any, kwargs: Any) -> Compiled:
@@ -116,7 +117,8 @@ class Jitted:
             if key in self.escaped:
                 raise _escape(traced)
             self.escaped.add(key)
-        return Compiled(traced, guards, state.recording)
+        with autocast(enabled=False):  # the trace has its casts; what the passes write needs none
+            return Compiled(traced, guards, state.recording)
 
     def _count(self) -> None:
         count = sum(map(len, self.variants.values()))

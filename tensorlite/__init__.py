@@ -14,6 +14,7 @@ from math import e, inf, nan, pi
 from typing import Any as _Any
 
 from tensorlite import autograd, errors, methods, ops, random
+from tensorlite.autocast import autocast
 from tensorlite.checkpoint import checkpoint
 from tensorlite.context import device, devices_available, get_num_threads, set_num_threads
 from tensorlite.custom_rules import custom_jvp, custom_vjp
@@ -51,17 +52,18 @@ __array_api_version__ = "2024.12"
 newaxis = None
 
 #: What is imported at its first use, to keep the first import short.
-_LATER = {"nn": None, "optim": None, "data": None, "io": None, "save": "io", "load": "io",
-          "trace": "jit.trace", "jit": None}
+_LATER = {"nn": None, "optim": None, "data": None, "io": None, "amp": None, "save": "io", "load": "io",
+          "GradScaler": "optim.grad_scaler", "trace": "jit.trace", "jit": None}
 
 methods.bind()
 globals().update(_PUBLIC)
 __all__ = sorted({
-    "Generator", "Tensor", "TensorType", "autograd", "bfloat16", "bool", "checkpoint", "complex128", "complex64",
-    "custom_jvp", "custom_vjp", "debug_nans", "device", "devices_available", "e", "enable_grad", "errors",
-    "float16", "float32", "float64", "get_num_threads", "grad", "hessian", "inf", "int16", "int32", "int64", "int8",
-    "is_grad_enabled", "jacfwd", "jacobian", "jacrev", "jvp", "linearize", "nan", "newaxis", "no_grad", "pi",
-    "set_grad_enabled", "set_num_threads", "uint16", "uint32", "uint64", "uint8", "value_and_grad", "vjp", "vmap",
+    "Generator", "Tensor", "TensorType", "autocast", "autograd", "bfloat16", "bool", "checkpoint", "complex128",
+    "complex64", "custom_jvp", "custom_vjp", "debug_nans", "device", "devices_available", "e", "enable_grad",
+    "errors", "float16", "float32", "float64", "get_num_threads", "grad", "hessian", "inf", "int16", "int32",
+    "int64", "int8", "is_grad_enabled", "jacfwd", "jacobian", "jacrev", "jvp", "linearize", "nan", "newaxis",
+    "no_grad", "pi", "set_grad_enabled", "set_num_threads", "uint16", "uint32", "uint64", "uint8", "value_and_grad",
+    "vjp", "vmap",
     *_LATER, *_PUBLIC,
 })
 

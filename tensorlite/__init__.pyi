@@ -17,8 +17,11 @@ from tensorlite.ops.sets import UniqueAll
 from tensorlite.ops.sets import UniqueCounts
 from tensorlite.ops.sets import UniqueInverse
 from tensorlite.random import Generator as Generator
+from tensorlite.optim.grad_scaler import GradScaler as GradScaler
 from tensorlite.tensor import Tensor as Tensor
 from tensorlite.tensor_type import TensorType as TensorType
+from tensorlite import amp as amp
+from tensorlite.autocast import autocast as autocast
 from tensorlite import autograd as autograd
 from tensorlite.checkpoint import checkpoint as checkpoint
 from tensorlite.custom_rules import custom_jvp as custom_jvp

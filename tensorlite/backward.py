@@ -42,9 +42,9 @@ class Walk:
         """Walks from the roots, with their cotangents."""
         if self.wanted is not None:
             self.needed = leading_to(self.wanted, ancestors(node for node, _ in roots))
-        before = state.recording, state.walking, state.device
+        before = state.recording, state.walking, state.device, state.autocast
         try:
-            state.recording = self.create_graph
+            state.recording, state.autocast = self.create_graph, None
             state.device = roots[0][1].device if roots else state.device
             for node, cotangent in roots:
                 self.add(node, cotangent)
@@ -52,7 +52,7 @@ class Walk:
                 node = state.walking = heapq.heappop(self.heap)[1]
                 self.visit(node, self.pending.pop(node))
         finally:
-            state.recording, state.walking, state.device = before
+            state.recording, state.walking, state.device, state.autocast = before
 
     def add(self, node: Node, cotangent: Tensor) -> None:
         """Adds a contribution to a node's cotangent, undoing broadcasting and casts."""

@@ -81,7 +81,7 @@ class _Call:
                  generator: Any) -> None:
         leaves, self.rebuild = flatten((arguments, kwargs))
         self.leaves = [(x.array, x.node) if isinstance(x, Tensor) else x for x in leaves]
-        self.function, self.generator = function, generator
+        self.function, self.generator, self.casts = function, generator, state.autocast
         self.boundary: list[Node] = []
         self.shapes: list[tuple[int, ...]] = []
         self.found: tuple[Any, dict[int, Any]] = (None, {})
@@ -125,7 +125,11 @@ class _Call:
     def again(self, cotangent: Tensor) -> Any:
         """What the function gives for the same arguments."""
         arguments, kwargs = self.rebuild(self.given(cotangent))
-        return self.function(*arguments, **kwargs)
+        before, state.autocast = state.autocast, self.casts
+        try:
+            return self.function(*arguments, **kwargs)
+        finally:
+            state.autocast = before
 
     def given(self, cotangent: Tensor) -> Iterator[Any]:
         """The arguments once more; in a trace they depend on the cotangent, so that they are not used before it."""

@@ -13,6 +13,7 @@ from tensorlite.dispatch import applier
 from tensorlite.eager import runner
 from tensorlite.kernels import scalar as s
 from tensorlite.op import KINDS, OPS, Elementwise, Op, Sample
+from tensorlite.state import state
 from tensorlite.tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -28,7 +29,7 @@ _ALIASES = {"dim": "axis", "keepdim": "keepdims"}
 def elementwise(function: Callable[..., Any] | None = None, *, accepts: str = "numeric",
                 vjp: Mapping[str, Callable[..., s.Expr]] | None = None, conditions: Sequence[str] = (),
                 domain: Mapping[str, tuple[float, float]] | None = None, differentiable: bool = True,
-                hidden: bool = False, name: str | None = None) -> Any:
+                hidden: bool = False, name: str | None = None, autocast: str | None = None) -> Any:
     """Declares an elementwise op by a Python function over scalars.
 
     ``accepts`` names the group of dtypes it takes (`tensor_type.GROUPS`; a floating group takes integers too, as
@@ -43,10 +44,11 @@ def elementwise(function: Callable[..., Any] | None = None, *, accepts: str = "n
     """
     if function is None:
         return lambda f: elementwise(f, accepts=accepts, vjp=vjp, conditions=conditions, domain=domain,
-                                     differentiable=differentiable, hidden=hidden, name=name)
+                                     differentiable=differentiable, hidden=hidden, name=name, autocast=autocast)
     title = name or function.__name__
     op = elementwise_op(s.trace(function), title, accepts, conditions=frozenset(conditions), domain=domain or {},
                         stated=vjp or {}, differentiable=differentiable)
+    op.autocast = autocast
     _check_names(op)
     OPS[title] = op
     face = _face(op)
@@ -79,13 +81,14 @@ def _face(op: Elementwise) -> Callable[..., Any]:
 def primitive(kind: str, *, type: Callable[..., Any] | None = None,
               vjp: Mapping[str, Callable[..., Any]] | None = None, samples: Sequence[Sample] = (),
               meaning: Callable[..., Any] | None = None, batch: Callable[..., Any] | None = None,
-              native_size: int | None = None) -> Any:
+              native_size: int | None = None, autocast: str | None = None) -> Any:
     """Declares a structured op by a body on arrays, ``body(xp, *inputs, *, attributes)``.
 
     ``kind`` is what the compiler decides from (`op.KINDS`), ``type`` maps input types to the output's, ``vjp`` holds
     one rule an input in Tensor ops, ``samples`` the calls that generated tests make, ``meaning`` says the op in other
-    Tensor ops, ``batch`` is its rule for `vmap` where none follows from kind and attributes, and ``native_size`` says
-    from how many elements on kernels are worth it where that is not usual. What it returns applies the op.
+    Tensor ops, ``batch`` is its rule for `vmap` where none follows from kind and attributes, ``native_size`` says from
+    how many elements on kernels are worth it where that is not usual, and ``autocast`` what it takes in mixed precision
+    (`op.Op`). What it returns applies the op.
     """
     if kind not in KINDS:
         raise errors.InternalError(f"no kind of op is called {kind!r}; there are {', '.join(KINDS)}")
@@ -97,7 +100,7 @@ def primitive(kind: str, *, type: Callable[..., Any] | None = None,
                 attributes=tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY),
                 variadic=any(p.kind is p.VAR_POSITIONAL for p in parameters),
                 type_rule=type, rules=dict(vjp or {}), samples=tuple(samples), meaning=meaning,
-                batch=batch, native_size=native_size)
+                batch=batch, native_size=native_size, autocast=autocast)
         _check_names(op)
         op.run = runner(op)
         OPS[op.name] = op
@@ -105,11 +108,15 @@ def primitive(kind: str, *, type: Callable[..., Any] | None = None,
     return declare
 
 
-def public(function: F | None = None, *, method: bool | str = True, in_place: bool = False) -> Any:
-    """Makes a function part of the namespace ``tl``, and a method of tensors; accepts ``dim`` and ``keepdim`` too."""
+def public(function: F | None = None, *, method: bool | str = True, in_place: bool = False,
+           autocast: str | None = None) -> Any:
+    """Makes a function part of the namespace ``tl``, and a method of tensors; accepts ``dim`` and ``keepdim`` too.
+
+    ``autocast`` says what its tensors are cast to in mixed precision (`op.Op`), where its ops do not say it.
+    """
     if function is None:
-        return lambda f: public(f, method=method, in_place=in_place)
-    face = _checked(function)
+        return lambda f: public(f, method=method, in_place=in_place, autocast=autocast)
+    face = _cast(_checked(function), autocast)
     name = function.__name__.rstrip("_")
     PUBLIC[name] = face
     errors.ENTRIES[id(function.__code__)] = name
@@ -120,10 +127,27 @@ def public(function: F | None = None, *, method: bool | str = True, in_place: bo
     return face
 
 
-def functional(function: F) -> F:
-    """Makes a function of `nn.functional` alone: named in errors and checked as those of ``tl`` are."""
+def functional(function: F | None = None, *, autocast: str | None = None) -> Any:
+    """Makes a function of `nn.functional` alone: named in errors, checked and cast as those of ``tl`` are."""
+    if function is None:
+        return lambda f: functional(f, autocast=autocast)
     errors.ENTRIES[id(function.__code__)] = function.__name__
-    return _checked(function)
+    return _cast(_checked(function), autocast)
+
+
+def _cast(function: F, autocast: str | None) -> F:
+    """The function, which casts its tensors in mixed precision if that is wanted."""
+    if autocast is None:
+        return function
+
+    @functools.wraps(function)
+    def face(*arguments: Any, **kwargs: Any) -> Any:
+        if state.autocast is not None:
+            arguments, _ = state.autocast.operands(autocast, arguments, {})
+            given, _ = state.autocast.operands(autocast, list(kwargs.values()), {})
+            kwargs = dict(zip(kwargs, given, strict=True))
+        return function(*arguments, **kwargs)
+    return face  # type: ignore[return-value]
 
 
 def _checked(function: F) -> F:

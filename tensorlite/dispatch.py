@@ -53,7 +53,21 @@ def evaluate(op: Op, inputs: Sequence[Any], attributes: dict[str, Any]) -> Any:
 
 
 def applier(op: Op) -> Callable[..., Any]:
-    """The function that applies one op; of one or two inputs, no attributes and no views spelled out: 0.3 us less."""
+    """The function that applies one op, casting its inputs where `autocast` says so and the op minds."""
+    plain = _plain_applier(op)
+    if op.autocast is None:
+        return plain
+    precision = op.autocast
+
+    def apply_cast(*inputs: Any, **attributes: Any) -> Any:
+        if state.autocast is not None:
+            inputs, attributes = state.autocast.operands(precision, inputs, attributes)
+        return plain(*inputs, **attributes)
+    return apply_cast
+
+
+def _plain_applier(op: Op) -> Callable[..., Any]:
+    """Of one or two inputs, no attributes and no views it is spelled out: 0.3 us less."""
     if op.attributes or op.variadic or op.kind == "movement":
         return functools.partial(apply, op)
     by_inputs: dict[int, Callable[..., Any]] = {1: _of_one, 2: _of_two}

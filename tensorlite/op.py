@@ -55,7 +55,8 @@ class Op:
     ops, on tensors with elements: what a compiler fuses; it gives None for inputs of which the op itself says as much,
     or has a better kernel. `batch` says how the op maps over a batch where that does not follow from its kind and
     attributes (`batch.rule_for`). ``native_size`` says from how many elements on kernels are worth a call where that is
-    not as for most ops.
+    not as for most ops. ``autocast`` says what it takes in mixed precision: "narrow" the 16-bit dtype, "wide" float32,
+    None what it is given.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Op:
     meaning: Callable[..., Any] | None = None
     batch: Callable[..., Any] | None = None
     native_size: int | None = None
+    autocast: str | None = None
     run: Callable[..., Any] = field(init=False, repr=False)
     plans: dict[Any, Any] = field(init=False, repr=False, default_factory=dict)
 

@@ -235,7 +235,8 @@ def _array_scores(xp: Any, q: Any, k: Any, mask: Sequence[Any], causal: bool, sc
     return scores
 
 
-@primitive("contract", type=_attention_type, meaning=_attention_meaning, batch=_batched((2, 2, 2)), samples=_SAMPLES,
+@primitive("contract", autocast="narrow",
+           type=_attention_type, meaning=_attention_meaning, batch=_batched((2, 2, 2)), samples=_SAMPLES,
            vjp={"q": _rule(0), "k": _rule(1), "v": _rule(2), "mask": _mask_rule})
 def _attention(xp: Any, q: Any, k: Any, v: Any, *mask: Any, causal: bool, scale: float) -> Any:
     """The result, and the logarithm of the sum of each query's powers; [..., L, Ev] and [..., L]."""

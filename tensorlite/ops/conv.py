@@ -135,7 +135,7 @@ def _weight_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -
     return _grouped(batch, inputs, batch.axes, attributes), 0
 
 
-@primitive("contract", type=_conv2d_type, meaning=_conv2d_meaning, batch=_conv2d_batch, samples=[
+@primitive("contract", autocast="narrow", type=_conv2d_type, meaning=_conv2d_meaning, batch=_conv2d_batch, samples=[
     Sample((2, 3, 6, 5), (4, 3, 3, 3), **_geometry()),
     Sample((2, 2, 5, 6), (2, 2, 3, 2), (2,), **_geometry((2, 1), ((1, 0), (1, 2)))),
     Sample((1, 4, 7, 7), (6, 2, 2, 3), (6,), **_geometry(dilation=(2, 2), groups=2)),
@@ -180,7 +180,7 @@ def _data_weight_vjp(g: Tensor, g_: Tensor, weight_shape: tuple[int, ...], strid
                           groups=groups)
 
 
-@primitive("contract", type=_data_type, batch=_data_batch, vjp={
+@primitive("contract", autocast="narrow", type=_data_type, batch=_data_batch, vjp={
     "g_": _data_g_vjp, "weight": _data_weight_vjp}, samples=[
     Sample((2, 4, 4, 3), (4, 3, 3, 3), size=(6, 5), **_geometry()),
     Sample((2, 2, 2, 8), (2, 2, 3, 2), size=(5, 6), **_geometry((2, 1), ((1, 0), (1, 2)))),

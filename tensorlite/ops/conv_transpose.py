@@ -141,7 +141,7 @@ def _transposed(op: str, axes: int, input: Tensor, weight: Tensor, bias: Tensor 
     return batched(op, of_batch, input, axes)
 
 
-@public(method=False)
+@public(method=False, autocast="narrow")
 def conv_transpose1d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int | tuple[int] = 1,
                      padding: int | tuple[int] = 0, output_padding: int | tuple[int] = 0, groups: int = 1,
                      dilation: int | tuple[int] = 1) -> Tensor:
@@ -159,7 +159,7 @@ def conv_transpose1d(input: Tensor, weight: Tensor, bias: Tensor | None = None, 
     return _transposed("conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
-@public(method=False)
+@public(method=False, autocast="narrow")
 def conv_transpose2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int | tuple[int, int] = 1,
                      padding: int | tuple[int, int] = 0, output_padding: int | tuple[int, int] = 0, groups: int = 1,
                      dilation: int | tuple[int, int] = 1) -> Tensor:
@@ -178,7 +178,7 @@ def conv_transpose2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, 
     return _transposed("conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
-@public(method=False)
+@public(method=False, autocast="narrow")
 def conv_transpose3d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int | tuple[int, int, int] = 1,
                      padding: int | tuple[int, int, int] = 0, output_padding: int | tuple[int, int, int] = 0,
                      groups: int = 1, dilation: int | tuple[int, int, int] = 1) -> Tensor:

@@ -38,7 +38,7 @@ def _from_the_end(g: Tensor, axis: int) -> Tensor:
     return _flip(_cumulative_sum(_flip(g, axis=(axis,)), axis=axis), axis=(axis,))
 
 
-@primitive("opaque", type=_same_type, vjp={"x": _from_the_end}, samples=AXIS_SAMPLES)
+@primitive("opaque", autocast="wide", type=_same_type, vjp={"x": _from_the_end}, samples=AXIS_SAMPLES)
 def _cumulative_sum(xp: Any, x: Any, *, axis: int) -> Any:
     return xp.cumsum(x, axis=axis, dtype=accumulator(x.dtype)).astype(x.dtype, copy=False)
 
@@ -105,7 +105,7 @@ def _linear_scan(xp: Any, factor: Any, term: Any, *, axis: int) -> Any:
     return xp.moveaxis(term, 0, axis).astype(dtype, copy=False)
 
 
-@primitive("opaque", type=_same_type, samples=AXIS_SAMPLES, vjp={
+@primitive("opaque", autocast="wide", type=_same_type, samples=AXIS_SAMPLES, vjp={
     "x": lambda g, x, y, axis: _scan_back(g, x, axis) * conj(_before(y, axis, 1))})
 def _cumulative_prod(xp: Any, x: Any, *, axis: int) -> Any:
     return xp.cumprod(x, axis=axis, dtype=accumulator(x.dtype)).astype(x.dtype, copy=False)
@@ -142,7 +142,8 @@ def _prod_vjp(g: Tensor, x: Tensor, axis: tuple[int, ...]) -> Tensor:
     return spread(g, x.shape, axis) * conj(_permute_dims(others, axes=tuple(np.argsort(order).tolist())))
 
 
-@primitive("reduce", type=lambda x, *, axis, keepdims, dtype: retype(x, reduced_shape(x.shape, axis, keepdims), dtype),
+@primitive("reduce", autocast="wide",
+           type=lambda x, *, axis, keepdims, dtype: retype(x, reduced_shape(x.shape, axis, keepdims), dtype),
            vjp={"x": _prod_vjp}, samples=samples_with(REDUCE_SAMPLES, dtype=None))
 def _prod(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, dtype: np.dtype | None) -> Any:
     dtype = dtype or x.dtype

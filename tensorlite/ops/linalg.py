@@ -59,7 +59,7 @@ def _matmul_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -
                          for x, axis in zip(inputs, batch.axes, strict=True))), 0
 
 
-@primitive("contract", type=matmul_type, batch=_matmul_batch, native_size=NATIVE_PRODUCT,
+@primitive("contract", autocast="narrow", type=matmul_type, batch=_matmul_batch, native_size=NATIVE_PRODUCT,
            vjp={"x1": lambda g, x2: _matmul(g, conj(swap_last(x2))),
                 "x2": lambda g, x1: _matmul(conj(swap_last(x1)), g)},
            samples=[Sample((2, 3), (3, 4)), Sample((5, 2, 3), (3, 4)), Sample((2, 1, 2, 3), (4, 3, 2)),

@@ -74,7 +74,8 @@ def _linear_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -
     return out, 0
 
 
-@primitive("contract", type=_linear_type, meaning=_linear_meaning, batch=_linear_batch, native_size=NATIVE_PRODUCT,
+@primitive("contract", autocast="narrow",
+           type=_linear_type, meaning=_linear_meaning, batch=_linear_batch, native_size=NATIVE_PRODUCT,
            vjp={"x": lambda g, weight: _linear(g, _permute_dims(weight, axes=(1, 0))), "weight": _weight_vjp,
                 "bias": lambda g: g},
            samples=[Sample((3, 4), (2, 4)), Sample((2, 3, 4), (5, 4), (5,)), Sample((4,), (2, 4), (2,)),

@@ -47,7 +47,7 @@ def _moments_meaning(x: Tensor, *, axes: Axes) -> tuple[Tensor, Tensor]:
     return mean, _average(square(wide - mean), axes)
 
 
-@primitive("reduce", type=_moments_type, meaning=_moments_meaning,
+@primitive("reduce", autocast="wide", type=_moments_type, meaning=_moments_meaning,
            samples=[Sample((3, 4), axes=(1,)), Sample((2, 3, 4), axes=(0, 2))])
 def _moments(xp: Any, x: Any, *, axes: Axes) -> tuple[Any, Any]:
     """The mean and the variance over axes, which are kept, in a dtype wide enough for sums; without a derivative."""
@@ -142,7 +142,8 @@ def _layer_norm_batch(batch: Batch, inputs: Sequence[Any], attributes: Attribute
     return (out + ready[1] if len(ready) > 1 else out), 0
 
 
-@primitive("reduce", type=lambda x, *affine, axes, eps: x, meaning=_layer_norm_meaning, batch=_layer_norm_batch,
+@primitive("reduce", autocast="wide",
+           type=lambda x, *affine, axes, eps: x, meaning=_layer_norm_meaning, batch=_layer_norm_batch,
            vjp={"x": _layer_norm_x_vjp, "affine": _layer_norm_affine_vjp},
            samples=[Sample((3, 4), axes=(1,), eps=1e-5), Sample((3, 4), (4,), (4,), axes=(1,), eps=1e-5),
                     Sample((2, 3, 4), (3, 4), axes=(1, 2), eps=1e-3)])
@@ -170,7 +171,7 @@ def _normalize_meaning(x: Tensor, mean: Tensor, r: Tensor, *affine: Tensor, axes
     return astype(out + affine[1] if len(affine) > 1 else out, x.dtype, copy=False)
 
 
-@primitive("reduce", type=lambda x, mean, r, *affine, axes: x, meaning=_normalize_meaning,
+@primitive("reduce", autocast="wide", type=lambda x, mean, r, *affine, axes: x, meaning=_normalize_meaning,
            vjp={"x": _normalize_x_vjp, "affine": _normalize_affine_vjp},
            samples=[Sample((2, 0, 3), (1, 0, 1), (1, 0, 1), (1, 0, 1), (1, 0, 1), axes=(0, 2))])
 def _normalize(xp: Any, x: Any, mean: Any, r: Any, *affine: Any, axes: Axes) -> Any:

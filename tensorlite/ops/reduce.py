@@ -78,7 +78,8 @@ REDUCE_SAMPLES = (Sample((2, 3, 4), axis=(1,), keepdims=False), Sample((2, 3, 4)
 # --- sum ----------------------------------------------------------------------------------------------------------
 
 
-@primitive("reduce", type=lambda x, *, axis, keepdims, dtype: retype(x, reduced_shape(x.shape, axis, keepdims), dtype),
+@primitive("reduce", autocast="wide",
+           type=lambda x, *, axis, keepdims, dtype: retype(x, reduced_shape(x.shape, axis, keepdims), dtype),
            samples=(*samples_with(REDUCE_SAMPLES, dtype=None), Sample((0, 3), axis=(0,), keepdims=False, dtype=None)),
            vjp={"x": lambda g, x_shape, axis: spread(g, x_shape, axis)})
 def _sum(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, dtype: np.dtype | None) -> Any:
@@ -154,7 +155,7 @@ def _var_meaning(x: Tensor, *, axis: tuple[int, ...], keepdims: bool, correction
     return astype(total / _divisor(x.shape, axis, correction), x.dtype, copy=False)
 
 
-@primitive("reduce", type=reduce_type, vjp={"x": _var_vjp}, meaning=_var_meaning,
+@primitive("reduce", autocast="wide", type=reduce_type, vjp={"x": _var_vjp}, meaning=_var_meaning,
            samples=(*samples_with(REDUCE_SAMPLES[:4], correction=0.0),
                     Sample((5, 2), axis=(0,), keepdims=True, correction=1.0)))
 def _var(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, correction: float) -> Any:
@@ -215,7 +216,8 @@ def _logsumexp_meaning(x: Tensor, *, axis: tuple[int, ...], keepdims: bool) -> T
     return astype(_reshape(found, shape=reduced_shape(x.shape, axis, keepdims)), x.dtype, copy=False)
 
 
-@primitive("reduce", type=reduce_type, vjp={"x": _logsumexp_vjp}, meaning=_logsumexp_meaning, samples=REDUCE_SAMPLES)
+@primitive("reduce", autocast="wide",
+           type=reduce_type, vjp={"x": _logsumexp_vjp}, meaning=_logsumexp_meaning, samples=REDUCE_SAMPLES)
 def _logsumexp(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
     shape = reduced_shape(x.shape, axis, keepdims)
     if not x.size:

@@ -66,7 +66,7 @@ def _log_softmax_backward_meaning(g_: Tensor, y_: Tensor, *, axis: int) -> Tenso
     return astype(g - exp(_wide(y_)) * _total(g, axis), g_.dtype, copy=False)
 
 
-@primitive("reduce", type=_type, samples=_SAMPLES, meaning=_softmax_meaning,
+@primitive("reduce", autocast="wide", type=_type, samples=_SAMPLES, meaning=_softmax_meaning,
            vjp={"x": lambda g, y, axis: _softmax_backward(g, y, axis=axis)})
 def _softmax(xp: Any, x: Any, *, axis: int) -> Any:
     out = _shifted(xp, x, axis)
@@ -87,7 +87,7 @@ def _softmax_backward(xp: Any, g_: Any, y_: Any, *, axis: int) -> Any:
     return out.astype(g_.dtype, copy=False)
 
 
-@primitive("reduce", type=_type, samples=_SAMPLES, meaning=_log_softmax_meaning,
+@primitive("reduce", autocast="wide", type=_type, samples=_SAMPLES, meaning=_log_softmax_meaning,
            vjp={"x": lambda g, y, axis: _log_softmax_backward(g, y, axis=axis)})
 def _log_softmax(xp: Any, x: Any, *, axis: int) -> Any:
     out = _shifted(xp, x, axis)
