@@ -11,6 +11,7 @@ from tensorlite.kernels.cpu import (
     extreme_stages,
     index_stages,
     int8,
+    loss_stages,
     matmul,
     movement_stages,
     order_stages,
@@ -35,4 +36,5 @@ PLANS: dict[str, Callable[..., Plan | None]] = {
     **order_stages.PLANS,
     **box_stages.PLANS,
     **extreme_stages.PLANS,
+    **loss_stages.PLANS,
 }

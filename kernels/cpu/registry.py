@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from tensorlite.kernels.cpu import attention, contract, index, norm, sort
+from tensorlite.kernels.cpu import attention, contract, index, loss, norm, sort
 from tensorlite.kernels.cpu.pointwise import kernel as pointwise
 from tensorlite.kernels.cpu.prepared import fast
 from tensorlite.kernels.generated import reduce
@@ -21,5 +21,6 @@ KERNELS: dict[str, Callable[..., Any]] = {
     **{name: fast(kernel) for name, kernel in (contract.KERNELS | attention.KERNELS).items()},
     **norm.KERNELS,
     **index.KERNELS,
+    **loss.KERNELS,
     **sort.KERNELS,
 }

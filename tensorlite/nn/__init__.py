@@ -9,7 +9,12 @@ from tensorlite.nn.attention import *
 from tensorlite.nn.containers import *
 from tensorlite.nn.conv import *
 from tensorlite.nn.linear import *
-from tensorlite.nn.loss import *
+from tensorlite.nn.loss_classes import *
+from tensorlite.nn.loss_ctc import *
+from tensorlite.nn.loss_margins import *
+from tensorlite.nn.loss_numbers import *
+from tensorlite.nn.loss_probabilities import *
+from tensorlite.nn.loss_rare import *
 from tensorlite.nn.module import *
 from tensorlite.nn.normalization import *
 from tensorlite.nn.parameter import *

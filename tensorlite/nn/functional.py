@@ -12,7 +12,12 @@ from tensorlite.ops.dropout import *
 from tensorlite.ops.elementwise import sigmoid, tanh
 from tensorlite.ops.embedding import *
 from tensorlite.ops.linear import *
-from tensorlite.ops.loss import *
+from tensorlite.ops.loss_classes import *
+from tensorlite.ops.loss_ctc import *
+from tensorlite.ops.loss_margins import *
+from tensorlite.ops.loss_numbers import *
+from tensorlite.ops.loss_probabilities import *
+from tensorlite.ops.loss_rare import *
 from tensorlite.ops.norm import *
 from tensorlite.ops.pool import *
 from tensorlite.ops.scatter import one_hot

@@ -185,7 +185,7 @@ def test_losses_of_classes_are_modules_whose_weights_are_buffers():
     (lambda x: tl.cross_entropy(x, tl.tensor([0, 1]), tl.ones(4)), ShapeError,
      "cross_entropy: weight must have shape [3], one number for each class"),
     (lambda x: tl.cross_entropy(x, tl.tensor([0, 1]), reduction="max"), ArgumentError,
-     "nll_loss: reduction must be 'mean', 'sum' or 'none', not 'max'"),
+     "cross_entropy: reduction must be 'mean', 'sum' or 'none', not 'max'"),
     (lambda x: tl.cross_entropy(x, tl.tensor([0, 1]), label_smoothing=1.5), ArgumentError,
      "cross_entropy: label_smoothing must be between 0 and 1, not 1.5"),
     (lambda x: tl.mse_loss(x, tl.zeros((3, 2))), ShapeError, "mse_loss: input and target must have one shape"),

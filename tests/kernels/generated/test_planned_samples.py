@@ -11,6 +11,7 @@ from tensorlite.kernels.cpu import (
     box_stages,
     extreme_stages,
     index_stages,
+    loss_stages,
     movement_stages,
     order_stages,
     pool_stages,
@@ -20,7 +21,7 @@ from tensorlite.kernels.cpu import (
 from tensorlite.op import OPS, Integers
 
 FAMILIES = (index_stages, movement_stages, pool_stages, random_stages, scan_stages, order_stages,
-            box_stages, extreme_stages)  # fmt: skip
+            box_stages, extreme_stages, loss_stages)  # fmt: skip
 PLANS = {op: plan for family in FAMILIES for op, plan in family.PLANS.items()}
 ARBITRARY = {"empty"}  # any numbers will do
 CASES = [(op, k) for op in PLANS if op not in ARBITRARY for k in range(len(OPS[op].samples))]

@@ -1,4 +1,4 @@
-"""Losses: how far predictions are from targets, reduced to a mean or a sum or left as they are."""
+"""Losses of scores for classes: the negative log likelihood and the cross-entropy, and the ops that pick classes."""
 
 from __future__ import annotations
 
@@ -8,39 +8,24 @@ from typing import Any
 import numpy as np
 
 from tensorlite.batch import Attributes, Batch, leading, looped
-from tensorlite.declare import elementwise, primitive, public
+from tensorlite.declare import primitive, public
 from tensorlite.errors import ArgumentError, DTypeError, IndexingError, ShapeError, complaint
-from tensorlite.kernels import scalar as s
 from tensorlite.op import Integers, Sample
 from tensorlite.ops.dropout import keep_scaled
 from tensorlite.ops.elementwise import equal, logical_and, not_equal, where
+from tensorlite.ops.loss_reduction import check_reduction, reduced
 from tensorlite.ops.ranges import arange
-from tensorlite.ops.reduce import _mean, _sum
+from tensorlite.ops.reduce import _sum
 from tensorlite.ops.scatter import grid
 from tensorlite.ops.shape import _reshape, astype
 from tensorlite.ops.softmax import log_softmax
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import GROUPS, TensorType
 
-__all__ = [
-    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "l1_loss", "mse_loss",
-    "nll_loss",
-]
+__all__ = ["cross_entropy", "nll_loss"]
 
-
-def reduced(op: str, loss: Tensor, reduction: str) -> Tensor:
-    """The losses as they are, their sum or their mean."""
-    axes = tuple(range(loss.ndim))
-    if reduction == "mean":
-        return _mean(loss, axis=axes, keepdims=False)
-    if reduction == "sum":
-        return _sum(loss, axis=axes, keepdims=False, dtype=None)
-    if reduction == "none":
-        return loss
-    raise complaint(ArgumentError, op, f"reduction must be 'mean', 'sum' or 'none', not {reduction!r}")
-
-
-# --- classes ------------------------------------------------------------------------------------------------------
+#: What no target is: ignored is nothing.
+NOTHING = -2**63
 
 
 def _check_classes(target: Any, classes: int, ignore: int) -> Any:
@@ -51,8 +36,9 @@ def _check_classes(target: Any, classes: int, ignore: int) -> Any:
     valid = target != ignore
     outside = valid & ((target < 0) | (target >= classes))
     if outside.any():
+        ignored = "" if ignore == NOTHING else f", or ignore_index={ignore}"
         raise IndexingError(f"target {int(target[outside][0])} is out of range for {classes} classes",
-                            f"use 0 to {classes - 1}, or ignore_index={ignore}")
+                            f"use 0 to {classes - 1}{ignored}")
     return valid
 
 
@@ -96,10 +82,13 @@ def _place_class_meaning(g_: Tensor, target: Tensor, *, axis: int, ignore: int, 
     return where(here, _reshape(g_, shape=(*g_.shape[:axis], 1, *g_.shape[axis:])), _zero(g_))
 
 
-def _class_weights_meaning(target: Tensor, *weight: Tensor, ignore: int, classes: int, dtype: np.dtype) -> Tensor:
+def _class_weights_meaning(target: Tensor, *weight: Tensor, ignore: int, classes: int,
+                           dtype: np.dtype | None) -> Tensor:
     if weight:
         chosen = where(_is_class(target, target.ndim, classes, ignore), weight[0], _zero(weight[0]))
-        return astype(_sum(chosen, axis=(target.ndim,), keepdims=False, dtype=weight[0].dtype), dtype, copy=False)
+        total = _sum(chosen, axis=(target.ndim,), keepdims=False, dtype=weight[0].dtype)
+        return astype(total, dtype or total.dtype, copy=False)
+    assert dtype is not None
     return astype(not_equal(_known_classes(target, ignore=ignore, classes=classes), ignore), dtype, copy=False)
 
 
@@ -136,10 +125,18 @@ def _place_class(xp: Any, g_: Any, target: Any, *, axis: int, ignore: int, class
     return out
 
 
-def _weights_type(target: TensorType, *weight: TensorType, ignore: int, classes: int, dtype: np.dtype) -> TensorType:
+def _weights_type(target: TensorType, *weight: TensorType, ignore: int, classes: int,
+                  dtype: np.dtype | None) -> TensorType:
     if weight and weight[0].shape != (classes,):
         raise ShapeError(f"weight must have shape [{classes}], one number for each class")
-    return TensorType(dtype, target.shape, target.device)
+    return TensorType(dtype or weight[0].dtype, target.shape, target.device)
+
+
+def _weight_vjp(g: Tensor, target: Tensor, weight: tuple[Tensor, ...], ignore: int, classes: int) -> Tensor:
+    """The sum of the cotangents of each class's targets."""
+    placed = _place_class(g, target, axis=target.ndim, ignore=ignore, classes=classes)
+    total = _sum(placed, axis=tuple(range(target.ndim)), keepdims=False, dtype=None)
+    return astype(total, weight[0].dtype, copy=False)
 
 
 def _weights_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -> tuple[Any, Any]:
@@ -149,15 +146,20 @@ def _weights_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) 
 
 
 @primitive("index", type=_weights_type, batch=_weights_batch, meaning=_class_weights_meaning,
-           samples=[Sample(Integers((4,), 0, 3), (3,), ignore=1, classes=3, dtype=np.dtype("float32"))])
-def _class_weights(xp: Any, target: Any, *weight: Any, ignore: int, classes: int, dtype: np.dtype) -> Any:
-    """What each target counts: its class's weight, or 1; and 0 where it is ignored."""
+           vjp={"weight": _weight_vjp},
+           samples=[Sample(Integers((4,), 0, 3), (3,), ignore=1, classes=3, dtype=None)])
+def _class_weights(xp: Any, target: Any, *weight: Any, ignore: int, classes: int, dtype: np.dtype | None) -> Any:
+    """What each target counts: its class's weight, in that dtype, or 1 in ``dtype``; and 0 where it is ignored."""
     _weights_type(TensorType(target.dtype, target.shape), *weight, ignore=ignore, classes=classes, dtype=dtype)
     valid = _check_classes(target, classes, ignore)
-    return xp.where(valid, weight[0][xp.where(valid, target, 0)], 0).astype(dtype) if weight else valid.astype(dtype)
+    if not weight:
+        return valid.astype(dtype)
+    found = weight[0][xp.where(valid, target, 0)]
+    return xp.where(valid, found, found.dtype.type(0)).astype(dtype or found.dtype, copy=False)
 
 
-def _class_axis(op: str, x: Tensor) -> int:
+def class_axis(op: str, x: Tensor) -> int:
+    """The axis of classes: the first one of one element, else the second."""
     if x.ndim == 0:
         raise complaint(ShapeError, op, "the input needs an axis of classes", {"input": x})
     return 0 if x.ndim == 1 else 1
@@ -175,15 +177,29 @@ def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, *, ign
     >>> tl.nll_loss(tl.tensor([[-1.0, -2.0], [-3.0, -4.0]]), tl.tensor([0, 1]))
     tensor(2.5)
     """
-    axis = _class_axis("nll_loss", input)
+    axis = class_axis("nll_loss", input)
     loss = -_pick_class(input, target, axis=axis, ignore=ignore_index)
+    return counted("nll_loss", loss, target, weight, input.shape[axis], ignore_index, reduction)
+
+
+def counted(op: str, loss: Tensor, target: Tensor, weight: Tensor | None, classes: int, ignore: int,
+            reduction: str) -> Tensor:
+    """The losses of targets, each times its class's weight, and reduced: the mean is by these weights."""
+    check_reduction(op, reduction)
     if weight is None and reduction != "mean":
-        return reduced("nll_loss", loss, reduction)
-    others = () if weight is None else (weight.detach(),)
-    weights = _class_weights(target, *others, ignore=ignore_index, classes=input.shape[axis], dtype=input.dtype)
+        return reduced(op, loss, reduction)
+    weights = weights_of(target, weight, classes, ignore, loss.dtype)
     loss = loss if weight is None else loss * weights
-    return reduced("nll_loss", loss, "sum") / reduced("nll_loss", weights, "sum") if reduction == "mean" else reduced(
-        "nll_loss", loss, reduction)
+    if reduction == "mean":
+        return reduced(op, loss, "sum") / reduced(op, weights, "sum")
+    return reduced(op, loss, reduction)
+
+
+def weights_of(target: Tensor, weight: Tensor | None, classes: int, ignore: int, dtype: np.dtype) -> Tensor:
+    """What each target counts, in a dtype."""
+    if weight is None:
+        return _class_weights(target, ignore=ignore, classes=classes, dtype=dtype)
+    return _class_weights(target, astype(weight, dtype, copy=False), ignore=ignore, classes=classes, dtype=None)
 
 
 def _along(weight: Tensor, x: Tensor, axis: int) -> Tensor:
@@ -196,7 +212,7 @@ def _along(weight: Tensor, x: Tensor, axis: int) -> Tensor:
 
 
 def _with_probabilities(x: Tensor, target: Tensor, weight: Tensor | None, reduction: str, smoothing: float) -> Tensor:
-    axis = _class_axis("cross_entropy", x)
+    axis = class_axis("cross_entropy", x)
     if target.shape != x.shape:
         raise complaint(ShapeError, "cross_entropy", "a target of probabilities must have the input's shape",
                         {"input": x, "target": target})
@@ -204,7 +220,7 @@ def _with_probabilities(x: Tensor, target: Tensor, weight: Tensor | None, reduct
         target = target * (1 - smoothing) + smoothing / x.shape[axis]
     scores = target * log_softmax(x, axis=axis)
     if weight is not None:
-        scores = scores * _along(weight.detach(), x, axis)
+        scores = scores * _along(weight, x, axis)
     loss = -_sum(scores, axis=(axis,), keepdims=False, dtype=None)
     return reduced("cross_entropy", loss, reduction)
 
@@ -212,12 +228,11 @@ def _with_probabilities(x: Tensor, target: Tensor, weight: Tensor | None, reduct
 def _smoothed(x: Tensor, target: Tensor, weight: Tensor | None, ignore: int, reduction: str,
               smoothing: float) -> Tensor:
     """The loss against targets that give every class a share of ``smoothing``."""
-    axis = _class_axis("cross_entropy", x)
+    axis = class_axis("cross_entropy", x)
     classes = x.shape[axis]
     scores = log_softmax(x, axis=axis)
-    others = () if weight is None else (weight.detach(),)
-    weights = _class_weights(target, *others, ignore=ignore, classes=classes, dtype=x.dtype)
-    everywhere = scores if weight is None else scores * _along(weight.detach(), x, axis)
+    weights = weights_of(target, weight, classes, ignore, x.dtype)
+    everywhere = scores if weight is None else scores * _along(weight, x, axis)
     loss = -(1 - smoothing) * (_pick_class(scores, target, axis=axis, ignore=ignore) * weights)
     total = _sum(everywhere, axis=(axis,), keepdims=False, dtype=None)
     loss = loss - keep_scaled(not_equal(target, ignore), total, smoothing / classes)
@@ -242,115 +257,14 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, *
     if not 0.0 <= label_smoothing <= 1.0:
         raise complaint(ArgumentError, "cross_entropy",
                         f"label_smoothing must be between 0 and 1, not {label_smoothing}")
+    check_reduction("cross_entropy", reduction)
     if target.dtype in GROUPS["real floating"]:
+        if ignore_index >= 0:
+            raise complaint(ArgumentError, "cross_entropy", "a target of probabilities has no index to ignore",
+                            {"target": target, "ignore_index": ignore_index}, "leave ignore_index out")
         return _with_probabilities(input, target, weight, reduction, label_smoothing)
     if label_smoothing:
         return _smoothed(input, target, weight, ignore_index, reduction, label_smoothing)
-    return nll_loss(log_softmax(input, axis=_class_axis("cross_entropy", input)), target, weight,
+    return nll_loss(log_softmax(input, axis=class_axis("cross_entropy", input)), target, weight,
                     ignore_index=ignore_index,
                     reduction=reduction)
-
-
-# --- numbers ------------------------------------------------------------------------------------------------------
-
-
-@elementwise(accepts="real floating", hidden=True)
-def squared_error(x, target):
-    """``(x - target)**2``."""
-    return s.square(x - target)
-
-
-@elementwise(accepts="real floating", hidden=True, domain={"x": (1.0, 2.0), "target": (-1.0, 0.5)})
-def absolute_error(x, target):
-    """``|x - target|``; its derivative where they are equal is 0."""
-    return s.abs(x - target)
-
-
-@elementwise(accepts="real floating", hidden=True, domain={"x": (0.1, 0.9), "target": (0.1, 0.9)},
-             vjp={"x": lambda g, x, target: g * (x - target) / s.maximum(x * (1 - x), 1e-12)})
-def binary_error(x, target):
-    """``-target * log(x) - (1 - target) * log(1 - x)``, each logarithm at least -100."""
-    return -(target * s.maximum(s.log(x), -100.0) + (1 - target) * s.maximum(s.log1p(-x), -100.0))
-
-
-@elementwise(accepts="real floating", hidden=True, domain={"target": (0.1, 0.9)},
-             vjp={"x": lambda g, x, target: g * (1 / (1 + s.exp(-x)) - target)})
-def logit_error(x, target):
-    """`binary_error` of ``sigmoid(x)``, without overflow."""
-    return s.maximum(x, 0.0) - x * target + s.log1p(s.exp(-s.abs(x)))
-
-
-@elementwise(accepts="real floating", hidden=True, domain={"target": (0.1, 0.9)},
-             vjp={"x": lambda g, x, target, positive: g * (
-                 (1 - target) - (1 + (positive - 1) * target) / (1 + s.exp(x)))})
-def weighted_logit_error(x, target, positive):
-    """`logit_error` whose part of positive targets is weighed."""
-    return (1 - target) * x + (1 + (positive - 1) * target) * (s.log1p(s.exp(-s.abs(x))) + s.maximum(-x, 0.0))
-
-
-def _same_shape(op: str, input: Tensor, target: Tensor) -> None:
-    if input.shape != target.shape:
-        raise complaint(ShapeError, op, "input and target must have one shape", {"input": input, "target": target})
-
-
-def _weighed(loss: Tensor, weight: Tensor | None) -> Tensor:
-    return loss if weight is None else loss * weight
-
-
-@public(method=False)
-def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
-    """The squared error ``(input - target)**2``; a weighed mean divides by the weights' sum.
-
-    >>> import tensorlite as tl
-    >>> tl.mse_loss(tl.tensor([1.0, 3.0]), tl.tensor([0.0, 0.0]))
-    tensor(5.)
-    """
-    return _error("mse_loss", squared_error, input, target, reduction, weight)
-
-
-@public(method=False)
-def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
-    """The absolute error ``|input - target|``; a weighed mean divides by the weights' sum.
-
-    >>> import tensorlite as tl
-    >>> tl.l1_loss(tl.tensor([1.0, 3.0]), tl.tensor([0.0, 0.0]))
-    tensor(2.)
-    """
-    return _error("l1_loss", absolute_error, input, target, reduction, weight)
-
-
-def _error(op: str, error: Any, input: Tensor, target: Tensor, reduction: str, weight: Tensor | None) -> Tensor:
-    _same_shape(op, input, target)
-    if weight is None:
-        return reduced(op, error(input, target), reduction)
-    _same_shape(op, input, weight)
-    loss = error(input, target) * weight
-    return reduced(op, loss, "sum") / reduced(op, weight, "sum") if reduction == "mean" else reduced(op, loss,
-                                                                                                     reduction)
-
-
-@public(method=False)
-def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, *,
-                         reduction: str = "mean") -> Tensor:
-    """``-target * log(input) - (1 - target) * log(1 - input)`` of probabilities; each logarithm is at least -100.
-
-    >>> import tensorlite as tl
-    >>> tl.binary_cross_entropy(tl.tensor([0.5]), tl.tensor([1.0]))
-    tensor(0.6931)
-    """
-    _same_shape("binary_cross_entropy", input, target)
-    return reduced("binary_cross_entropy", _weighed(binary_error(input, target), weight), reduction)
-
-
-@public(method=False)
-def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tensor | None = None, *,
-                                     reduction: str = "mean", pos_weight: Tensor | None = None) -> Tensor:
-    """`binary_cross_entropy` of ``sigmoid(input)``, without overflow; ``pos_weight`` weighs positive targets.
-
-    >>> import tensorlite as tl
-    >>> tl.binary_cross_entropy_with_logits(tl.tensor([0.0]), tl.tensor([1.0]))
-    tensor(0.6931)
-    """
-    _same_shape("binary_cross_entropy_with_logits", input, target)
-    loss = logit_error(input, target) if pos_weight is None else weighted_logit_error(input, target, pos_weight)
-    return reduced("binary_cross_entropy_with_logits", _weighed(loss, weight), reduction)
