@@ -163,7 +163,13 @@ class CallFrame:
             np.copyto(targets[0], next(arrays))
             return
         operands = [next(arrays) if hasattr(x, "type") else x for x in equation.inputs]
-        made = equation.op.run(*operands, **equation.attributes)
+        try:
+            made = equation.op.run(*operands, **equation.attributes)
+        except Exception as error:
+            told = equation.explained(operands, error)
+            if told is error:
+                raise
+            raise told from None
         for target, array in zip(targets, made if isinstance(made, tuple) else (made,), strict=True):
             np.copyto(target, array)
 

@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from tensorlite.dispatch import apply
+from tensorlite.dispatch import apply, explain
 from tensorlite.errors import ArgumentError, asked
 from tensorlite.kernels import scalar as s
 from tensorlite.op import OPS, Elementwise, Op
@@ -100,6 +100,16 @@ class Equation:
         finally:
             asked.line, asked.name = before
         return made if isinstance(made, tuple) else (made,)
+
+    def explained(self, operands: Sequence[Any], error: Exception) -> Exception:
+        """What the op raised of arrays, as eager calls say it: with its name, the arguments and the user's line."""
+        given = [Tensor(x) if isinstance(of, Value) else x for x, of in zip(operands, self.inputs, strict=True)]
+        before = asked.line, asked.name
+        asked.line, asked.name = self.line, self.name
+        try:
+            return explain(self.op, given, dict(self.attributes), error)
+        finally:
+            asked.line, asked.name = before
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""Suppression of overlapping boxes without Python."""
+"""Boxes in images without Python: suppression of those that overlap, and the maxima of regions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from tensorlite.kernels.cpu.row_stages import builder, contiguous
 from tensorlite.kernels.irregular import boxes as kernels
+from tensorlite.kernels.irregular import regions
 from tensorlite.kernels.stage import Array, Plan, Stage, pack
 
 _FLOATS = ("float32", "float64")
@@ -33,4 +34,24 @@ def plan_unsuppressed(inputs: Sequence[Array], outputs: Sequence[Array], *, thre
     return Plan((*copies, stage), (*scratch, *room))
 
 
-PLANS: dict[str, Callable[..., Plan | None]] = {"unsuppressed": plan_unsuppressed}
+def plan_roi_places(inputs: Sequence[Array], outputs: Sequence[Array]) -> Plan | None:
+    """Where the maxima of bins are; an image that is not there is a fault."""
+    (x, images, down, across), (out,) = inputs, outputs
+    if not out.size:
+        return Plan(()) if not images.size else None
+    indices = (images, down, across)
+    if x.dtype.name not in _FLOATS or any(i.dtype != np.int64 for i in indices) or not out.is_contiguous:
+        return None
+    found = contiguous(inputs, 6)
+    if found is None:
+        return None
+    copies, reads, room = found
+    sizes = (*x.shape, down.shape[1], across.shape[1], images.size)
+    types = (x.dtype.name, *("int64",) * 5)
+    work = images.size * x.shape[1] * (x.shape[2] * x.shape[3] / 4 + out.shape[2] * out.shape[3]) * 1.0
+    stage = Stage(f"highest {x.dtype.name}", builder(regions.highest, *types, numbers=len(sizes)), reads, (4, 5),
+                  pack(*sizes), work)  # fmt: skip
+    return Plan((*copies, stage), (8, *room), 5)
+
+
+PLANS: dict[str, Callable[..., Plan | None]] = {"unsuppressed": plan_unsuppressed, "roi_places": plan_roi_places}

@@ -103,8 +103,8 @@ def _by_plan(plan: Callable[..., Plan | None], shape: Callable[..., tuple[int, .
         found = plan([stages.described(x) for x in arrays], [stages.described(out)], **attributes)
         if found is None:
             return NotImplemented
-        stages.run(found, [*arrays, out])
-        return out
+        is_fault = stages.run(found, [*arrays, out])  # of which the op's own body says what is wrong
+        return NotImplemented if is_fault else out
 
     return run
 
@@ -118,6 +118,11 @@ _argsort_natively = _by_plan(order_stages.plan_argsort, lambda x, **_: x.shape, 
 KERNELS: dict[str, Callable[..., Any]] = {
     "first": _by_plan(order_stages.PLANS["first"], _first_shape, np.int64),
     "unsuppressed": _by_plan(box_stages.PLANS["unsuppressed"], lambda x, order, groups, **_: order.shape, np.bool_),
+    "roi_places": _by_plan(
+        box_stages.PLANS["roi_places"],
+        lambda x, images, down, across: (images.size, x.shape[1], down.shape[1], across.shape[1]),
+        np.int64,
+    ),
     "sort": sort,
     "argsort": argsort,
     "searchsorted": searchsorted,

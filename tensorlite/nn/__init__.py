@@ -8,6 +8,7 @@ from tensorlite.nn.activation import *
 from tensorlite.nn.attention import *
 from tensorlite.nn.containers import *
 from tensorlite.nn.conv import *
+from tensorlite.nn.lazy import *
 from tensorlite.nn.linear import *
 from tensorlite.nn.loss_classes import *
 from tensorlite.nn.loss_ctc import *
@@ -17,7 +18,11 @@ from tensorlite.nn.loss_probabilities import *
 from tensorlite.nn.loss_rare import *
 from tensorlite.nn.module import *
 from tensorlite.nn.normalization import *
+from tensorlite.nn.padding import *
 from tensorlite.nn.parameter import *
 from tensorlite.nn.pooling import *
+from tensorlite.nn.rearrange import *
+from tensorlite.nn.regions import *
 from tensorlite.nn.rnn import *
 from tensorlite.nn.sparse import *
+from tensorlite.nn.uninitialized import *

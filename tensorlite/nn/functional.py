@@ -11,6 +11,8 @@ from tensorlite.ops.conv_transpose import *
 from tensorlite.ops.dropout import *
 from tensorlite.ops.elementwise import sigmoid, tanh
 from tensorlite.ops.embedding import *
+from tensorlite.ops.fold import *
+from tensorlite.ops.grid import *
 from tensorlite.ops.linear import *
 from tensorlite.ops.loss_classes import *
 from tensorlite.ops.loss_ctc import *
@@ -19,6 +21,8 @@ from tensorlite.ops.loss_numbers import *
 from tensorlite.ops.loss_probabilities import *
 from tensorlite.ops.loss_rare import *
 from tensorlite.ops.norm import *
+from tensorlite.ops.pad import *
 from tensorlite.ops.pool import *
 from tensorlite.ops.scatter import one_hot
+from tensorlite.ops.shuffle import *
 from tensorlite.ops.softmax import *

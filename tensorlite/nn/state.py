@@ -9,6 +9,7 @@ from tensorlite.errors import ArgumentError, DTypeError, complaint
 from tensorlite.io.state import describe_mismatch
 from tensorlite.modes import no_grad
 from tensorlite.nn.parameter import Parameter
+from tensorlite.nn.uninitialized import Uninitialized
 from tensorlite.ops.creation import asarray
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import can_hold
@@ -62,7 +63,7 @@ def load(module: Module, state: Mapping[str, Any], strict: bool, assign: bool) -
     missing = [key for key in wanted if key not in values]
     unexpected = [key for key in state if key not in wanted]
     misshapen = [(key, wanted[key].tensor.shape, value.shape) for key, value in values.items()
-                 if value.shape != wanted[key].tensor.shape]
+                 if not isinstance(wanted[key].tensor, Uninitialized) and value.shape != wanted[key].tensor.shape]
     text = describe_mismatch(missing if strict else (), unexpected if strict else (), misshapen)
     if text:
         fix = "pass strict=False to leave missing and unexpected keys out" if not misshapen else None
@@ -80,6 +81,10 @@ def load(module: Module, state: Mapping[str, Any], strict: bool, assign: bool) -
 
 def _fill(slot: Slot, value: Tensor, assign: bool) -> None:
     old = slot.tensor
+    if isinstance(value, Uninitialized):
+        return
+    if isinstance(old, Uninitialized):
+        old.materialize(value.shape)
     if not assign:
         old.copy_(value)
     elif isinstance(old, Parameter):

@@ -8,15 +8,19 @@ from itertools import accumulate
 from tensorlite.errors import ShapeError, complaint
 from tensorlite.ops.index import _slice
 from tensorlite.ops.join import _concat, along
+from tensorlite.ops.shape import _broadcast_to
 from tensorlite.ops.window import AXES, Pair, batched
 from tensorlite.tensor import Tensor
 
-#: For an extent and the widths before and after it, the slices that lie side by side; `_ROOM` is what each width needs.
-_PARTS: dict[str, Callable[[int, int, int], list[slice]]] = {
-    "reflect": lambda n, before, after: [
-        slice(before, 0, -1), slice(n), slice(n - 2, n - 2 - after if after < n - 1 else None, -1)],
-    "replicate": lambda n, before, after: [slice(1)] * before + [slice(n)] + [slice(n - 1, n)] * after,
-    "circular": lambda n, before, after: [slice(n - before, n), slice(n), slice(after)],
+Parts = tuple[slice, slice]
+
+#: For an extent and the widths before and after it, the slices that lie on both sides: of as many elements as the
+#: widths, or of one that is repeated. `_ROOM` is what each width needs.
+_PARTS: dict[str, Callable[[int, int, int], Parts]] = {
+    "reflect": lambda n, before, after: (
+        slice(before, 0, -1), slice(n - 2, n - 2 - after if after < n - 1 else None, -1)),
+    "replicate": lambda n, before, after: (slice(1), slice(n - 1, n)),
+    "circular": lambda n, before, after: (slice(n - before, n), slice(after)),
 }
 _ROOM: dict[str, Callable[[int], int]] = {
     "reflect": lambda width: width + 1, "replicate": lambda width: 1, "circular": lambda width: width}
@@ -35,7 +39,7 @@ def extended(op: str, x: Tensor, widths: Sequence[Pair], mode: str) -> Tensor:
         for axis, (name, width) in enumerate(zip(AXES[axes], widths, strict=True), start=2):
             if any(width):
                 _check_room(op, x, mode, name, x.shape[axis], max(width))
-                x = _along_axis(x, axis, _PARTS[mode](x.shape[axis], *width))
+                x = _along_axis(x, axis, width, _PARTS[mode](x.shape[axis], *width))
         return x
     found: Tensor = batched(op, of_batch, x, axes)
     return found
@@ -45,10 +49,20 @@ def _check_room(op: str, x: Tensor, mode: str, name: str, extent: int, width: in
     least = _ROOM[mode](width)
     if extent < least:
         raise complaint(ShapeError, op, f"a border of {width} made by {mode!r} needs a {name} of at least {least}, "
-                        f"it is {extent}", {"x": x}, "use less padding, or padding_mode='zeros'")
+                        f"it is {extent}", {"x": x}, "use less padding, or zeros")
 
 
-def _along_axis(x: Tensor, axis: int, slices: list[slice]) -> Tensor:
-    """The slices of an axis side by side."""
-    parts = [_slice(x, spec=along(axis, part)) for part in slices]
-    return _concat(*parts, axis=axis, _offsets=(0, *accumulate(part.shape[axis] for part in parts)))
+def _along_axis(x: Tensor, axis: int, width: Pair, parts: Parts) -> Tensor:
+    """The tensor with slices of an axis on both sides."""
+    before, after = (_as_wide(_slice(x, spec=along(axis, part)), axis, n) for part, n in zip(parts, width, strict=True))
+    found = [part for part in (before, x, after) if part.shape[axis]]
+    return _concat(*found, axis=axis, _offsets=(0, *accumulate(part.shape[axis] for part in found)))
+
+
+def _as_wide(x: Tensor, axis: int, width: int) -> Tensor:
+    """The slice, repeated where it is narrower."""
+    if x.shape[axis] == width:
+        return x
+    if not width:
+        return _slice(x, spec=along(axis, slice(0)))
+    return _broadcast_to(x, shape=(*x.shape[:axis], width, *x.shape[axis + 1:]))

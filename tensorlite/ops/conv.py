@@ -18,6 +18,7 @@ from tensorlite.dispatch import apply
 from tensorlite.errors import ArgumentError, ShapeError, complaint
 from tensorlite.op import OPS, Sample
 from tensorlite.ops.checks import check_alike, check_floating
+from tensorlite.ops.complex_conv import by_parts, is_complex
 from tensorlite.ops.reduce import _sum, accumulator
 from tensorlite.ops.shape import _reshape
 from tensorlite.ops.window import (
@@ -46,6 +47,16 @@ _ONE = (1, 1)
 _NONE = ((0, 0), (0, 0))
 
 
+def check_filters(weight: Any) -> None:
+    """Raises `ShapeError` where a weight has no filters, or they cover nothing."""
+    if 0 not in weight.shape:
+        return
+    names = ("first axis", None, *AXES[len(weight.shape) - 2])
+    for name, extent in zip(names, weight.shape, strict=True):
+        if name and not extent:
+            raise ShapeError(f"weight's {name} is 0, and so there is nothing to weigh", "use at least one")
+
+
 def check_windows(x: Any, weight: Any, bias: tuple[Any, ...], stride: Extents, padding: tuple[Pair, ...],
                   dilation: tuple[int, ...], groups: int) -> Extents:
     """The number of windows along each axis; raises what is wrong with arrays or their types."""
@@ -54,6 +65,7 @@ def check_windows(x: Any, weight: Any, bias: tuple[Any, ...], stride: Extents, p
     if len(weight.shape) != len(stride) + 2:
         raise ShapeError(f"weight must be [out channels, in channels / groups, {', '.join(AXES[len(stride)])}], "
                          f"it has {len(weight.shape)} dimensions")
+    check_filters(weight)
     channels, out_channels = x.shape[1], weight.shape[0]
     if groups < 1 or channels % groups or out_channels % groups:
         raise ShapeError(f"groups={groups} must divide x's {channels} channels and weight's {out_channels}")
@@ -273,6 +285,9 @@ def conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: in
     tensor([[[[4., 4.],
               [4., 4.]]]])
     """
+    if is_complex(input):
+        return by_parts("conv2d", lambda x, w, b: conv2d(x, w, b, stride, padding, dilation, groups), input, weight,
+                        bias)
     strides, dilations = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
     borders = read_padding("conv2d", padding, weight.shape[2:], strides, dilations)
     others = (weight,) if bias is None else (weight, bias)

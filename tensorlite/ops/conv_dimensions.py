@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from tensorlite.declare import public
 from tensorlite.errors import DTypeError, TensorliteError, complaint
+from tensorlite.ops.complex_conv import by_parts, is_complex
 from tensorlite.ops.conv import _conv2d, check_windows, read_padding
 from tensorlite.ops.index import _slice, _unslice
 from tensorlite.ops.join import along, concat
@@ -137,6 +138,9 @@ def _depth_windows(x: Tensor, kernel: int, geometry: Geometry, count: int) -> Te
 def _convolved(op: str, axes: int, input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any,
                dilation: Any, groups: int) -> Tensor:
     """The convolution along so many axes, of one sample or a batch."""
+    if is_complex(input):
+        return by_parts(op, lambda x, w, b: _convolved(op, axes, x, w, b, stride, padding, dilation, groups), input,
+                        weight, bias)
     strides, dilations = integers(op, "stride", stride, axes), integers(op, "dilation", dilation, axes)
     borders = read_padding(op, padding, weight.shape[2:], strides, dilations)
     geometry, biases = Geometry(strides, borders, dilations, groups), () if bias is None else (bias,)

@@ -15,7 +15,8 @@ from tensorlite.dispatch import apply
 from tensorlite.errors import ArgumentError, ShapeError
 from tensorlite.op import OPS
 from tensorlite.ops.checks import check_alike, check_floating
-from tensorlite.ops.conv import _conv2d_data
+from tensorlite.ops.complex_conv import by_parts, is_complex
+from tensorlite.ops.conv import _conv2d_data, check_filters
 from tensorlite.ops.conv_dimensions import (
     Geometry,
     checked,
@@ -43,6 +44,7 @@ def _check(x: Any, weight: Any, bias: Any | None, geometry: Geometry) -> None:
     if len(weight.shape) != len(names) + 2:
         raise ShapeError(f"weight must be [in channels, out channels / groups, {', '.join(names)}], "
                          f"it has {len(weight.shape)} dimensions")
+    check_filters(weight)
     channels, out_channels = x.shape[1], weight.shape[1] * groups
     if groups < 1 or channels % groups:
         raise ShapeError(f"groups={groups} must divide x's {channels} channels")
@@ -122,6 +124,9 @@ _BY_AXES = {1: _sequences, 2: _images, 3: _volumes}
 def _transposed(op: str, axes: int, input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any,
                 output_padding: Any, groups: int, dilation: Any) -> Tensor:
     """The transposed convolution along so many axes, of one sample or a batch."""
+    if is_complex(input):
+        return by_parts(op, lambda x, w, b: _transposed(op, axes, x, w, b, stride, padding, output_padding, groups,
+                                                        dilation), input, weight, bias)
     strides, dilations = integers(op, "stride", stride, axes), integers(op, "dilation", dilation, axes)
     extra = integers(op, "output_padding", output_padding, axes, least=0)
     borders = tuple((n, n) for n in integers(op, "padding", padding, axes, least=0))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tensorlite as tl
-from tensorlite.errors import GradientError, TensorliteError, TraceError
+from tensorlite.errors import GradientError, IndexingError, TensorliteError, TraceError
 from tensorlite.jit import RecompileWarning
 from tensorlite.nn import functional as F
 from tensorlite.state import state
@@ -331,3 +331,20 @@ def test_an_index_that_is_wrong_when_a_program_runs_is_told_with_the_line_within
         tl.jit(lambda x, k: x[k])(X, tl.tensor([0, 7]))
     with pytest.raises(IndexError, match="in test_an_index_that_is_wrong_when_a_program_runs"):
         tl.embedding(tl.tensor([9]), tl.ones((4, 2)))  # the line that was told before does not stay
+
+
+def test_an_op_that_python_runs_tells_errors_as_eagerly():
+    x, boxes = tl.zeros((1, 2, 4, 4)), tl.tensor([[0.0, 0, 0, 2, 2]])
+
+    def regions(x, boxes):
+        return tl.roi_align(x, boxes, 2)
+
+    compiled, texts = tl.jit(regions), []
+    for _ in range(2):
+        compiled(x, boxes)
+    for function in (regions, compiled):
+        with pytest.raises(IndexingError) as caught:
+            function(x, boxes + 1)
+        texts.append(str(caught.value))
+    assert texts[0] == texts[1]
+    assert texts[0].startswith("roi_align: a box lies in image 1, there are 1\n  x ")

@@ -128,6 +128,27 @@ def test_narrow_dtypes_are_summed_in_float32_and_rounded_once(name, dtype):
     assert_close(result, expected)
 
 
+@pytest.mark.parametrize("batched", [False, True])
+@pytest.mark.parametrize("name", ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
+                                  "conv_transpose3d"])
+def test_complex_numbers_are_convolved_as_in_torch(name, batched):
+    from nn.against_torch import torch
+    random, axes = np.random.default_rng(0), int(name[-2])
+    shapes = ((2, 4, *(5,) * axes), (4, 2, *(3,) * axes), (4,))
+    arrays = [random.standard_normal(s) + 1j * random.standard_normal(s) for s in shapes]
+    arrays[0] = arrays[0] if batched else arrays[0][0]
+    options = {"stride": 2, "padding": 1, "groups": 2}
+    ours = [tl.tensor(a, requires_grad=True) for a in arrays]
+    theirs = [torch.tensor(a, requires_grad=True) for a in arrays]
+    found = getattr(tl, name)(*ours, **options)
+    expected = getattr(torch.nn.functional, name)(*theirs, **options)
+    assert_close(found, expected.detach().numpy(), terms=200)
+    tl.abs(found).sum().backward()
+    expected.abs().sum().backward()
+    for x, z in zip(ours, theirs, strict=True):
+        assert_close(x.grad, z.grad.resolve_conj().numpy(), terms=2000)
+
+
 CALLS = [(name, shape, weight, options) for name, shape, weight, options in (
     ("conv1d", (2, 4, 7), (6, 2, 3), {"stride": 2, "padding": 1, "groups": 2}),
     ("conv3d", (2, 4, 5, 4, 6), (6, 2, 3, 2, 3), {"stride": (1, 2, 1), "padding": 1, "groups": 2}),
@@ -201,6 +222,14 @@ def zeros(*shape):
      "conv1d: padding='same' needs stride 1, not (2,)"),
     (lambda: tl.conv1d(zeros(3, 8), tl.zeros((4, 3, 5), dtype=tl.float64)), DTypeError,
      "conv1d: x is float32, weight is float64"),
+    (lambda: tl.conv1d(zeros(3, 8), zeros(4, 3, 0)), ShapeError,
+     "conv1d: weight's length is 0, and so there is nothing to weigh"),
+    (lambda: tl.conv2d(zeros(3, 8, 8), zeros(0, 3, 2, 2)), ShapeError,
+     "conv2d: weight's first axis is 0, and so there is nothing to weigh"),
+    (lambda: tl.conv_transpose3d(zeros(3, 8, 8, 8), zeros(3, 3, 2, 0, 2)), ShapeError,
+     "conv_transpose3d: weight's height is 0, and so there is nothing to weigh"),
+    (lambda: tl.conv3d(tl.zeros((3, 8, 8, 8), dtype=tl.complex64), zeros(3, 3, 2, 1, 2)), DTypeError,
+     "conv3d: x is complex64, weight is float32"),
     (lambda: tl.conv1d(zeros(3, 8), np.zeros((4, 3, 5), np.float32)), DTypeError,
      "conv1d: weight must be a tensor, not ndarray"),
     (lambda: tl.conv1d([1.0], zeros(4, 3, 5)), DTypeError, "conv1d: takes a tensor, not list"),
