@@ -17,6 +17,7 @@ from tensorlite.kernels.cpu import (
     order_stages,
     pool_stages,
     random_stages,
+    resample_stages,
     scan_stages,
 )
 from tensorlite.kernels.stage import Plan
@@ -32,6 +33,7 @@ PLANS: dict[str, Callable[..., Plan | None]] = {
     **attention.PLANS,
     **pool_stages.PLANS,
     **random_stages.PLANS,
+    **resample_stages.PLANS,
     **scan_stages.PLANS,
     **order_stages.PLANS,
     **box_stages.PLANS,

@@ -26,3 +26,4 @@ from tensorlite.nn.regions import *
 from tensorlite.nn.rnn import *
 from tensorlite.nn.sparse import *
 from tensorlite.nn.uninitialized import *
+from tensorlite.nn.upsampling import *

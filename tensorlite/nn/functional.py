@@ -4,7 +4,9 @@ A function is named in the ``__all__`` of its family's file, and nowhere else.
 """
 
 from tensorlite.ops.activation import *
+from tensorlite.ops.adaptive_pool import *
 from tensorlite.ops.attention import *
+from tensorlite.ops.avg_pool import *
 from tensorlite.ops.conv import *
 from tensorlite.ops.conv_dimensions import *
 from tensorlite.ops.conv_transpose import *
@@ -12,7 +14,9 @@ from tensorlite.ops.dropout import *
 from tensorlite.ops.elementwise import sigmoid, tanh
 from tensorlite.ops.embedding import *
 from tensorlite.ops.fold import *
+from tensorlite.ops.fractional_pool import *
 from tensorlite.ops.grid import *
+from tensorlite.ops.interpolate import *
 from tensorlite.ops.linear import *
 from tensorlite.ops.loss_classes import *
 from tensorlite.ops.loss_ctc import *
@@ -20,9 +24,10 @@ from tensorlite.ops.loss_margins import *
 from tensorlite.ops.loss_numbers import *
 from tensorlite.ops.loss_probabilities import *
 from tensorlite.ops.loss_rare import *
+from tensorlite.ops.max_pool import *
+from tensorlite.ops.max_unpool import *
 from tensorlite.ops.norm import *
 from tensorlite.ops.pad import *
-from tensorlite.ops.pool import *
 from tensorlite.ops.scatter import one_hot
 from tensorlite.ops.shuffle import *
 from tensorlite.ops.softmax import *

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -29,6 +30,8 @@ BLOCK_BYTES = 4 << 20
 
 def integers(op: str, name: str, value: Any, axes: int, least: int = 1) -> tuple[int, ...]:
     """One integer for each axis, from one or as many as users write them."""
+    if type(value) is int and value >= least:
+        return (value,) * axes
     values = tuple(value) if isinstance(value, tuple | list) else (value,)
     if len(values) == 1:
         values *= axes
@@ -64,6 +67,7 @@ def window_count(name: str, size: int, kernel: int, stride: int, dilation: int, 
     return count
 
 
+@lru_cache(1 << 10)
 def window_counts(size: tuple[int, ...], kernel: tuple[int, ...], stride: Extents, dilation: tuple[int, ...],
                   padding: tuple[Pair, ...], ceil_mode: bool = False) -> Extents:
     """How many windows fit along each axis, as down and across images."""

@@ -94,6 +94,13 @@ def test_nan_passes_through_and_carries_the_derivative():
     assert_same(gradient(x), np.array([[[[0.0, 0, 1, 0], [1, 0, 0, 0]]]]))
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_an_infinite_cotangent_goes_to_its_maximum_alone(stride):
+    leaf = tl.tensor(np.arange(4.0).reshape(1, 1, 2, 2), requires_grad=True)
+    tl.max_pool2d(leaf, 2, stride).backward(tl.tensor([[[[np.inf]]]], dtype=tl.float64))
+    assert_same(leaf.grad, np.array([[[[0.0, 0.0], [0.0, np.inf]]]]))
+
+
 def test_a_kernel_of_more_than_256_places_finds_its_maximum():
     x = np.zeros((1, 1, 20, 20))
     x[0, 0, 18, 17] = 1.0
@@ -109,13 +116,23 @@ def test_narrow_dtypes_are_kept_and_averaged_in_float32(dtype):
     assert_close(result, windows(x.astype(np.float64), 16, 16).mean((-1, -2)), dtype=dtype)
 
 
+@pytest.mark.parametrize("dtype", [tl.uint8, tl.int8, tl.int64])
+def test_maxima_of_integers_are_exact_and_never_in_the_border(dtype):
+    least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
+    x = np.full((1, 1, 3, 3), least, dtype)
+    x[0, 0, 2, 1:] = most - 1, most
+    found, places = tl.max_pool2d(tl.tensor(x), 2, 2, padding=1, return_indices=True)
+    assert_same(found, np.array([[[[least, least], [least, most]]]], dtype))
+    assert_same(places, np.array([[[[0, 1], [3, 8]]]]))
+
+
 @pytest.mark.parametrize(("call", "error", "text"), [
     (lambda x: tl.max_pool2d(x, 5), ShapeError,
      "max_pool2d: the kernel covers 5 of the height, which with padding is 4"),
     (lambda x: tl.max_pool2d(x, 2, padding=2), ArgumentError,
      "max_pool2d: padding (2, 2) is more than half of the kernel (2, 2)"),
     (lambda x: tl.max_pool2d(x, 0), ArgumentError, "max_pool2d: kernel_size must be at least 1, not 0"),
-    (lambda x: tl.max_pool2d(x.to(tl.int32), 2), DTypeError, "max_pool2d: takes real floating dtypes, not int32"),
+    (lambda x: tl.max_pool2d(x.to(tl.bool), 2), DTypeError, "max_pool2d: takes real dtypes, not bool"),
     (lambda x: tl.avg_pool2d(x.to(tl.int32), 2), DTypeError, "avg_pool2d: takes real floating dtypes, not int32"),
     (lambda x: tl.avg_pool2d(x, 2, divisor_override=0), ArgumentError, "avg_pool2d: divisor_override must not be zero"),
     (lambda x: tl.avg_pool2d(x, (1, 2, 3)), DTypeError,

@@ -16,12 +16,13 @@ from tensorlite.kernels.cpu import (
     order_stages,
     pool_stages,
     random_stages,
+    resample_stages,
     scan_stages,
 )
 from tensorlite.op import OPS, Integers
 
 FAMILIES = (index_stages, movement_stages, pool_stages, random_stages, scan_stages, order_stages,
-            box_stages, extreme_stages, loss_stages)  # fmt: skip
+            box_stages, extreme_stages, loss_stages, resample_stages)  # fmt: skip
 PLANS = {op: plan for family in FAMILIES for op, plan in family.PLANS.items()}
 ARBITRARY = {"empty"}  # any numbers will do
 CASES = [(op, k) for op in PLANS if op not in ARBITRARY for k in range(len(OPS[op].samples))]

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from planned import assert_equal, compute, eager, interpret, laid, layouts, planned
+from tolerance import assert_close
 
 from tensorlite.errors import ShapeError
+from tensorlite.kernels.cpu.pool import KERNELS
 from tensorlite.kernels.cpu.pool_stages import PLANS
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
@@ -153,3 +155,23 @@ def test_the_loops_mean_that(geometry):
         out = np.zeros_like(expected)
         interpret(planned(PLANS[op], inputs, expected, **attributes), [*inputs, out])
         assert_equal(out, expected)
+
+
+@settings(max_examples=15, deadline=None)
+@given(geometries(), geometries(dilated=False), dtypes, layouts, st.booleans(), st.booleans())
+def test_eager_ops_run_these_plans(geometry, other, dtype, layout, ceil_mode, include_pad):
+    """What is known of results before there are any is what the bodies give."""
+    size = (2, 3, 17, 19)
+    x = images(dtype, size, 8, layout)
+    top = pooled(x, geometry, ceil_mode)
+    winner = eager("max_pool2d_winner", x, top, **geometry)
+    average = {**other, "ceil_mode": ceil_mode, "include_pad": include_pad, "divisor": None}
+    calls = [("max_pool2d", [x], {**geometry, "ceil_mode": ceil_mode}), ("max_pool2d_winner", [x, top], geometry),
+             ("max_pool2d_gather", [x, winner], geometry),
+             ("max_pool2d_scatter", [top, winner], {**geometry, "size": size[2:]}), ("avg_pool2d", [x], average)]
+    for op, arrays, attributes in calls:
+        found = KERNELS[op](*arrays, **attributes)
+        if found is not NotImplemented:
+            expected = eager(op, *arrays, **attributes)
+            assert found.dtype == expected.dtype
+            assert_close(found, expected, terms=16)
