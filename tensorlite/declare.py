@@ -23,7 +23,7 @@ PUBLIC: dict[str, Callable[..., Any]] = {}
 METHODS: dict[str, Callable[..., Any]] = {}
 IN_PLACE: dict[str, Callable[..., Any]] = {}
 
-_ALIASES = {"dim": "axis", "keepdim": "keepdims"}
+_ALIASES = {"dim": "axis", "dims": "axis", "keepdim": "keepdims", "shifts": "shift"}
 
 
 def elementwise(function: Callable[..., Any] | None = None, *, accepts: str = "numeric",
@@ -151,7 +151,7 @@ def _cast(function: F, autocast: str | None) -> F:
 
 
 def _checked(function: F) -> F:
-    """Accepts PyTorch's ``dim`` and ``keepdim`` for ``axis`` and ``keepdims``, and says which argument is no tensor.
+    """Accepts PyTorch's names of options, ``dim`` for ``axis`` and so on, and says which argument is no tensor.
 
     The one place that does either.
     """

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
-from tensorlite.kernels.cpu import allocator, team
+from tensorlite.kernels.cpu import allocator, index_stages, stages, team
 from tensorlite.kernels.generated import launch
 from tensorlite.kernels.loops import Buffer, Let, Load, Parameter, Store, index
 
@@ -78,12 +78,29 @@ def scatter_add(x: Array, source: Array, index: Array, *, axis: int) -> Array:
     return _add(out, source, index, (outer, size, source.shape[axis], inner), whole_rows=False)
 
 
+def scatter_with(x: Array, source: Array, index: Array, *, axis: int, how: str) -> Array:
+    """Return ``x`` with ``source`` joined to it at the places that ``index`` names along an axis."""
+    arrays = (x, source, index)
+    if x.dtype != source.dtype or index.size < WORTH or not _inside(index, x.shape[axis]):
+        return NotImplemented
+    if any(step % a.itemsize for a in arrays for step in a.strides) or not all(a.flags.aligned for a in arrays):
+        return NotImplemented
+    out = allocator.empty(x.shape, x.dtype)
+    inputs = [stages.described(a) for a in arrays]
+    plan = index_stages.plan_scatter_with(inputs, [stages.described(out)], axis=axis, how=how)
+    if plan is None:
+        return NotImplemented
+    stages.run(plan, [*arrays, out])
+    return out
+
+
 KERNELS: dict[str, Callable[..., Any]] = {
     "take_rows": take_rows,
     "gather": gather,
     "add_rows": add_rows,
     "scatter_new": scatter_new,
     "scatter_add": scatter_add,
+    "scatter_with": scatter_with,
 }
 
 

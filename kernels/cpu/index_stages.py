@@ -157,22 +157,23 @@ def plan_from_the_front(inputs: Sequence[Array], outputs: Sequence[Array], *, ax
 
 def _write(
     x: Array, out: Array, at: Sequence[Array], named: Named | None, first: Callable[[Array, int], Stage | None], *,
-    adds: bool, from_end: bool = False, ignore: int | None = None, source: int = 0, target: int | None = None,
+    join: str, from_end: bool = False, ignore: int | None = None, source: int = 0, target: int | None = None,
 ) -> Plan | None:  # fmt: skip
-    """Return the plan of writing, or adding, ``x`` to what ``first`` makes of ``out``.
+    """Return the plan of writing ``x`` to what ``first`` makes of ``out``, or of joining it to that.
 
-    ``source`` is the number of ``x``, after which come those of the places, and ``target`` that of ``out``.
+    ``join`` is a name of `index_loops.JOINS`, ``source`` is the number of ``x``, after which come those of the places,
+    and ``target`` that of ``out``.
     """
     target = source + 1 + len(at) if target is None else target
     if not out.size:
         return Plan(())
     if named is None or named.shape != x.shape or not _are_places(*at) or (x.size and 0 in named.sizes):
         return None
-    if adds and not (is_native(out.dtype) and out.dtype.kind != "b") or max(out.dtype.itemsize, x.dtype.itemsize) > 8:
+    if join and not (is_native(out.dtype) and out.dtype.kind != "b") or max(out.dtype.itemsize, x.dtype.itemsize) > 8:
         return None
     if x.dtype != out.dtype and not (is_native(x.dtype) and is_native(out.dtype)):
         return None
-    wide = _FLOAT32 if adds and out.dtype.itemsize == 2 and out.dtype.kind not in "iu" else out.dtype
+    wide = _FLOAT32 if join and out.dtype.itemsize == 2 and out.dtype.kind not in "iu" else out.dtype
     fault, scratch = target + 1, (8, *(() if wide == out.dtype else (out.size * wide.itemsize,)))
     summed, number = Array(wide, out.shape, out.strides), target if wide == out.dtype else target + 2
     begin = first(summed, number)
@@ -183,16 +184,16 @@ def _write(
     if x.size:
         places = Places(tuple(a.dtype for a in at), from_end, ignore is not None)
         numbers = (source, *range(source + 1, source + 1 + len(at))), (number, fault)
-        stages.append(_write_stage(x, summed, places, named, adds, numbers, () if ignore is None else (ignore,)))
+        stages.append(_write_stage(x, summed, places, named, join, numbers, () if ignore is None else (ignore,)))
     return Plan((*stages, *([end] if end is not None else [])), scratch, fault)
 
 
 def _write_stage(
-    x: Array, out: Array, places: Places, named: Named, adds: bool,
+    x: Array, out: Array, places: Places, named: Named, join: str,
     numbers: tuple[tuple[int, ...], tuple[int, ...]], ignored: tuple[int, ...],
 ) -> Stage:  # fmt: skip
-    """Return the stage that writes or adds; dimensions along which ``out`` does not move are the index' own."""
-    dtypes = (x.dtype, out.dtype) if adds or x.dtype != out.dtype else (words(x.dtype), words(out.dtype))
+    """Return the stage that writes or joins; dimensions along which ``out`` does not move are the index' own."""
+    dtypes = (x.dtype, out.dtype) if join or x.dtype != out.dtype else (words(x.dtype), words(out.dtype))
     columns = list(zip(x.strides, *named.places, named.strides, strict=True))
     axes = [Axis(n, strides) for n, strides in zip(x.shape, columns, strict=True)]
     free = sorted((axis for axis in axes if axis.strides[-1]), key=lambda axis: -abs(axis.strides[-1]))
@@ -205,10 +206,10 @@ def _write_stage(
     most = max(32, -(-inner.extent // parts // 16) * 16)
     values = rows.numbers(plan, merged, [*(0 for _ in range(len(places.names) + 1)), named.start], max(task, 1), most)
     strides = [axis.strides[k] for k in range(len(places.names) + 1) for axis in turns]
-    key = f"write_at {dtypes[0].name} {dtypes[1].name} {places} {plan} {len(turns)} {adds} {by_vectors}"
+    key = f"write_at {dtypes[0].name} {dtypes[1].name} {places} {plan} {len(turns)} {join} {by_vectors}"
     return Stage(
         key,
-        lambda: index_loops.write(*dtypes, places, plan, len(turns), adds, by_vectors),
+        lambda: index_loops.write(*dtypes, places, plan, len(turns), join, by_vectors),
         *numbers,
         pack(*values, *named.extents, *ignored, *(axis.extent for axis in turns), *strides),
         x.size * _NANOSECONDS,
@@ -222,7 +223,7 @@ def _zeros(out: Array, number: int) -> Stage | None:
 def plan_add_rows(inputs: Sequence[Array], outputs: Sequence[Array], *, axis: int, size: int) -> Plan | None:
     """Zeros, to which slices are added where they came from."""
     (g, at), (out,) = inputs, outputs
-    return _write(g, out, [at], whole_rows(out, at, axis), _zeros, adds=True)
+    return _write(g, out, [at], whole_rows(out, at, axis), _zeros, join="add")
 
 
 def plan_scatter_new(
@@ -231,7 +232,7 @@ def plan_scatter_new(
     """Zeros, to which elements are added along an axis."""
     (g, at), (out,) = inputs, outputs
     g = Array(g.dtype, at.shape, g.strides)
-    return _write(g, out, [at], along_axis(out, at, axis, at.shape), _zeros, adds=True)
+    return _write(g, out, [at], along_axis(out, at, axis, at.shape), _zeros, join="add")
 
 
 def plan_put_add(
@@ -239,26 +240,31 @@ def plan_put_add(
 ) -> Plan | None:
     """Zeros, to which elements are added where an index of arrays and slices names them."""
     (g, *at), (out,) = inputs, outputs
-    return _write(g, out, at, advanced(out, at, spec), _zeros, adds=True, from_end=True)
+    return _write(g, out, at, advanced(out, at, spec), _zeros, join="add", from_end=True)
 
 
 def plan_scatter_add(inputs: Sequence[Array], outputs: Sequence[Array], *, axis: int) -> Plan | None:
     """An array with others' elements added along an axis."""
-    return _scattered(inputs, outputs[0], axis, adds=True)
+    return _scattered(inputs, outputs[0], axis, join="add")
 
 
 def plan_scatter(inputs: Sequence[Array], outputs: Sequence[Array], *, axis: int) -> Plan | None:
     """An array with elements replaced along an axis; of equal places the last one stays."""
-    return _scattered(inputs, outputs[0], axis, adds=False)
+    return _scattered(inputs, outputs[0], axis, join="")
 
 
-def _scattered(inputs: Sequence[Array], out: Array, axis: int, adds: bool) -> Plan | None:
+def plan_scatter_with(inputs: Sequence[Array], outputs: Sequence[Array], *, axis: int, how: str) -> Plan | None:
+    """An array with others' elements joined to it along an axis: their products, or the largest or smallest of all."""
+    return _scattered(inputs, outputs[0], axis, join=how)
+
+
+def _scattered(inputs: Sequence[Array], out: Array, axis: int, join: str) -> Plan | None:
     x, source, at = inputs
     corner = Array(source.dtype, at.shape, source.strides)
     if not (is_native(x.dtype) and is_native(source.dtype)):
         return None
     return _write(corner, out, [at], along_axis(out, at, axis, at.shape), lambda o, n: copy_stage(x, o, 0, n),
-                  adds=adds, source=1)  # fmt: skip
+                  join=join, source=1)  # fmt: skip
 
 
 def plan_set_at(inputs: Sequence[Array], outputs: Sequence[Array], *, spec: Sequence[Any]) -> Plan | None:
@@ -275,7 +281,7 @@ def plan_set_at(inputs: Sequence[Array], outputs: Sequence[Array], *, spec: Sequ
     if named is None:
         return None
     fitting = _fit(value, named.shape)
-    return _write(fitting, out, at, named, lambda o, n: copy_stage(x, o, 0, n), adds=False, from_end=True, source=1)
+    return _write(fitting, out, at, named, lambda o, n: copy_stage(x, o, 0, n), join="", from_end=True, source=1)
 
 
 def _set_part(x: Array, value: Array, out: Array, spec: Sequence[Any], number: int) -> Plan | None:
@@ -298,7 +304,7 @@ def plan_place_class(
 ) -> Plan | None:
     """Zeros but for each target's class."""
     (g, target), (out,) = inputs, outputs
-    return _write(g, out, [target], of_classes(out, target, axis), _zeros, adds=False, ignore=ignore)
+    return _write(g, out, [target], of_classes(out, target, axis), _zeros, join="", ignore=ignore)
 
 
 def plan_one_hot(inputs: Sequence[Array], outputs: Sequence[Array], *, classes: int) -> Plan | None:
@@ -327,6 +333,7 @@ PLANS: dict[str, Callable[..., Plan | None]] = {
     "scatter_new": plan_scatter_new,
     "scatter_add": plan_scatter_add,
     "scatter": plan_scatter,
+    "scatter_with": plan_scatter_with,
     "take_at": plan_take_at,
     "put_add": plan_put_add,
     "set_at": plan_set_at,

@@ -27,6 +27,14 @@ def plan_linear_scan(inputs: Sequence[Array], outputs: Sequence[Array], *, axis:
     return _scan(inputs, outputs[0], axis, ("factor", "term"), "recurrence", scan_loops.recurrence)
 
 
+def plan_running_place(
+    inputs: Sequence[Array], outputs: Sequence[Array], *, axis: int, largest: bool
+) -> Plan | None:
+    """Where the largest or smallest of the elements so far is."""
+    return _scan(inputs, outputs[0], axis, ("x",), f"running_place {largest}",
+                 lambda dtype, wide, *rest: scan_loops.running_place(dtype, largest, *rest))  # fmt: skip
+
+
 def _scan(
     inputs: Sequence[Array], out: Array, axis: int, names: tuple[str, ...], name: str,
     build: Callable[..., loops.Kernel],
@@ -34,7 +42,7 @@ def _scan(
     """Return the plan of a kernel that walks an axis from its beginning; ``build`` makes it from dtypes and rows."""
     if not out.size:
         return Plan(())
-    dtype, arrays = out.dtype, (*inputs, out)
+    dtype, arrays = inputs[0].dtype, (*inputs, out)
     if not is_native(dtype) or dtype.kind == "b" or any(x.dtype != dtype or x.shape != out.shape for x in inputs):
         return None
     wide = np.dtype(np.float32) if dtype.itemsize == 2 and dtype.kind not in "iu" else dtype
@@ -53,4 +61,5 @@ PLANS: dict[str, Callable[..., Plan | None]] = {
     "cumulative_sum": partial(_plan, product=False),
     "cumulative_prod": partial(_plan, product=True),
     "linear_scan": plan_linear_scan,
+    "running_place": plan_running_place,
 }

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tensorlite.kernels.cpu import allocator, box_stages, order_stages, stages
+from tensorlite.kernels.cpu import allocator, box_stages, order_stages, scan_stages, stages
 from tensorlite.kernels.cpu.row_stages import bits, builder
-from tensorlite.kernels.irregular import sets
+from tensorlite.kernels.irregular import searching, sets
 from tensorlite.kernels.irregular.keys import meaning
 from tensorlite.kernels.stage import Plan, Stage, pack
 
@@ -61,6 +61,10 @@ def argsort(x: Array, *, axis: int, descending: bool, stable: bool = True) -> Ar
 
 def searchsorted(x1: Array, x2: Array, *, side: str = "left") -> Array:
     """Return where in the sorted ``x1`` the elements of ``x2`` belong; queries are looked up in their own order."""
+    if x2.size >= _QUERIES and x1.size <= searching.SHORT and x1.dtype == x2.dtype:
+        found = _search_natively(x1, x2, side=side)
+        if found is not NotImplemented:
+            return found
     queries = x2.reshape(-1)
     if queries.size < _QUERIES or x1.dtype != x2.dtype or not _sortable(queries, 0):
         return NotImplemented
@@ -113,6 +117,7 @@ def _first_shape(x: Array, *, axis: int, k: int, **_: Any) -> tuple[int, ...]:
     return (*x.shape[:axis], k, *x.shape[axis + 1 :])
 
 
+_search_natively = _by_plan(order_stages.plan_searchsorted, lambda x1, x2, **_: x2.shape, np.int64)
 _argsort_natively = _by_plan(order_stages.plan_argsort, lambda x, **_: x.shape, np.int64)
 
 KERNELS: dict[str, Callable[..., Any]] = {
@@ -123,6 +128,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
         lambda x, images, down, across: (images.size, x.shape[1], down.shape[1], across.shape[1]),
         np.int64,
     ),
+    "running_place": _by_plan(scan_stages.plan_running_place, lambda x, **_: x.shape, np.int64),
     "sort": sort,
     "argsort": argsort,
     "searchsorted": searchsorted,

@@ -7,6 +7,7 @@ that the index does not name.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -123,10 +124,20 @@ def _fault() -> Buffer:
     return Buffer("fault", INDEX, writable=True)
 
 
+#: What becomes of a number and another one that is written to its place.
+JOINS: dict[str, Callable[[s.Expr, s.Expr], s.Expr]] = {
+    "": lambda old, new: new,
+    "add": lambda old, new: old + new,
+    "prod": lambda old, new: old * new,
+    "amax": s.maximum,
+    "amin": s.minimum,
+}
+
+
 def write(
-    dtype: DType, target: DType, places: Places, rows: Rows, turns: int, adds: bool, by_vectors: bool
+    dtype: DType, target: DType, places: Places, rows: Rows, turns: int, join: str, by_vectors: bool
 ) -> loops.Kernel:
-    """Return the loops of ``out[..., at, ...] = x[...]``, or ``+=``, for the index' dimensions in their order.
+    """Return the loops of ``out[..., at, ...] = x[...]``, or of a ``join`` of both, in the index' order.
 
     ``rows`` walks the dimensions that the index does not name; the ``turns`` dimensions that it has are serial loops.
     """
@@ -139,7 +150,7 @@ def write(
         *within,
         Load("v", "x", rows.place("x", _I) + offsets["x"]),
         Load("old", "out", place),
-        Let("new", old + new if adds else new),
+        Let("new", JOINS[join](old, new)),
         Store("out", place, s.where(places.is_outside, old, s.Var("new"))),
     ]
     columns = loops.vector("i", _COUNT, lanes(target, rows), *add) if by_vectors else loops.serial("i", _COUNT, *add)

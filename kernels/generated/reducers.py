@@ -80,7 +80,7 @@ def _all(dtype: DType) -> _Parts:
     return _one_pass((accumulate("hold", BOOL, True, s.logical_and, s.cast(X, BOOL)),), s.Var("hold"))
 
 
-def _extreme(dtype: DType, largest: bool) -> bool | int | float:
+def extreme(dtype: DType, largest: bool) -> bool | int | float:
     """Return the largest or smallest number of a dtype; infinite for floats."""
     if kind(dtype) == "f":
         return math.inf if largest else -math.inf
@@ -91,12 +91,12 @@ def _extreme(dtype: DType, largest: bool) -> bool | int | float:
 
 def _max(dtype: DType) -> _Parts:
     wide = carrier(dtype)
-    return _one_pass((accumulate("peak", wide, _extreme(wide, False), s.maximum, s.cast(X, wide)),), s.Var("peak"))
+    return _one_pass((accumulate("peak", wide, extreme(wide, False), s.maximum, s.cast(X, wide)),), s.Var("peak"))
 
 
 def _min(dtype: DType) -> _Parts:
     wide = carrier(dtype)
-    return _one_pass((accumulate("low", wide, _extreme(wide, True), s.minimum, s.cast(X, wide)),), s.Var("low"))
+    return _one_pass((accumulate("low", wide, extreme(wide, True), s.minimum, s.cast(X, wide)),), s.Var("low"))
 
 
 def _arg(beats: Callable[[Any, Any], s.Expr], largest: bool) -> Callable[[DType], _Parts]:
@@ -119,7 +119,7 @@ def _arg(beats: Callable[[Any, Any], s.Expr], largest: bool) -> Callable[[DType]
         taken = s.logical_or(other_better, s.logical_and(tied, other_where < where))
         accumulators = (
             Accumulator(
-                "best", wide, _extreme(wide, not largest), s.where(taken, other, best), s.where(better, x, best)
+                "best", wide, extreme(wide, not largest), s.where(taken, other, best), s.where(better, x, best)
             ),
             Accumulator("where", INT32, nowhere, s.where(taken, other_where, where), s.where(better, POSITION, where)),
         )

@@ -6,18 +6,21 @@ from tensorlite.declare import IN_PLACE, METHODS, PUBLIC
 from tensorlite.ops import (  # noqa: F401  (they declare the functions)
     bounds,
     cumulative,
-    extremes,
     join,
     linalg,
     manipulation,
+    parts,
     shape,
+    statistics,
 )
 
 #: PyTorch's name, and ours.
 ALIASES = {
-    "amax": "max", "amin": "min", "bmm": "matmul", "cat": "concat", "clamp": "clip", "cumprod": "cumulative_prod",
+    "broadcast_tensors": "broadcast_arrays", "concatenate": "concat", "row_stack": "vstack", "swapdims": "swapaxes",
+    "trapz": "trapezoid",
+    "bmm": "matmul", "cat": "concat", "clamp": "clip", "cumprod": "cumulative_prod",
     "cumsum": "cumulative_sum", "mm": "matmul", "movedim": "moveaxis", "permute": "permute_dims",
-    "repeat_interleave": "repeat", "transpose": "swapaxes", "unbind": "unstack", "unsqueeze": "expand_dims",
+    "transpose": "swapaxes", "unbind": "unstack", "unsqueeze": "expand_dims",
 }
 
 for _alias, _name in ALIASES.items():

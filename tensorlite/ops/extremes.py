@@ -1,4 +1,7 @@
-"""The largest and the smallest: max and min."""
+"""The largest and the smallest: max and min along an axis, amax and amin, aminmax.
+
+As in PyTorch, an extreme along one axis has its derivative at the first of equal elements, others share it.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,13 @@ from typing import Any
 import numpy as np
 
 from tensorlite.declare import primitive, public
+from tensorlite.dispatch import apply
 from tensorlite.errors import DTypeError, ShapeError, complaint
-from tensorlite.ops.axes import reduced_shape, some_axes
+from tensorlite.op import OPS
+from tensorlite.ops.axes import one_axis, reduced_shape, some_axes
 from tensorlite.ops.elementwise import equal
 from tensorlite.ops.reduce import REDUCE_SAMPLES, Axis, _sum, count_of, spread
+from tensorlite.ops.results import AMinMax
 from tensorlite.ops.shape import _reshape, astype, retype
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType
@@ -48,27 +54,87 @@ def ordered(op: str, x: Tensor) -> Tensor:
     return x
 
 
+def _along_one_axis(op: str, x: Tensor, axis: Axis, keepdims: bool) -> Tensor:
+    """An extreme; the derivative of one along a single axis goes to the first element that is it."""
+    reduce, place = _ORDERS[op]
+    x = ordered(op, x)
+    tracked = x.requires_grad or hasattr(x.array, "level")  # what vmap maps may be tracked outside of it
+    if not tracked or not hasattr(axis, "__index__") or not x.size:
+        return reduce(x, axis=some_axes(op, x, axis), keepdims=bool(keepdims))
+    axis = one_axis(op, x, axis)  # type: ignore[arg-type]
+    places = apply(OPS[place], x.detach(), axis=axis, keepdims=True)
+    found = apply(OPS["gather"], x, places, axis=axis)
+    return found if keepdims else _reshape(found, shape=reduced_shape(x.shape, (axis,), False))
+
+
+_ORDERS: dict[str, tuple[Any, str]] = {"max": (_max, "argmax"), "min": (_min, "argmin")}
+
+
 @public
 def max(x: Tensor, /, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The largest element over one, several or all axes; NaN where one is. Ties share the derivative.
+    """The largest element over one, several or all axes; NaN where one is.
 
-    Raises `ShapeError` for no elements.
+    Of equal ones along a single axis the first has the derivative; over several or all axes they share it, as those of
+    `amax` always do. Raises `ShapeError` for no elements.
 
     >>> import tensorlite as tl
     >>> tl.max(tl.tensor([[1.0, 5.0], [3.0, 4.0]]), axis=0)
     tensor([3., 5.])
     """
-    return _max(ordered("max", x), axis=some_axes("max", x, axis), keepdims=bool(keepdims))
+    return _along_one_axis("max", x, axis, keepdims)
 
 
 @public
 def min(x: Tensor, /, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The smallest element over one, several or all axes; NaN where one is. Ties share the derivative.
+    """The smallest element over one, several or all axes; NaN where one is.
 
-    Raises `ShapeError` for no elements.
+    Of equal ones along a single axis the first has the derivative; over several or all axes they share it, as those of
+    `amin` always do. Raises `ShapeError` for no elements.
 
     >>> import tensorlite as tl
     >>> tl.min(tl.tensor([[1.0, 5.0], [3.0, 4.0]]), axis=0)
     tensor([1., 4.])
     """
-    return _min(ordered("min", x), axis=some_axes("min", x, axis), keepdims=bool(keepdims))
+    return _along_one_axis("min", x, axis, keepdims)
+
+
+def _all_if_none(op: str, x: Tensor, axis: Axis) -> tuple[int, ...]:
+    """Axes counted from the front; an empty choice stands for all, too, and 0 for the axis that a number lacks."""
+    if not x.ndim and isinstance(axis, int):
+        one_axis(op, x, axis, 1)
+        return ()
+    return some_axes(op, x, None if isinstance(axis, tuple | list) and not axis else axis)
+
+
+@public
+def amax(x: Tensor, /, axis: Axis = (), keepdims: bool = False) -> Tensor:
+    """The largest element over one, several or all axes, as `max`; equal ones share the derivative.
+
+    >>> import tensorlite as tl
+    >>> tl.amax(tl.tensor([[1.0, 5.0], [3.0, 4.0]]), axis=(0, 1))
+    tensor(5.)
+    """
+    return _max(ordered("amax", x), axis=_all_if_none("amax", x, axis), keepdims=bool(keepdims))
+
+
+@public
+def amin(x: Tensor, /, axis: Axis = (), keepdims: bool = False) -> Tensor:
+    """The smallest element over one, several or all axes, as `min`; equal ones share the derivative.
+
+    >>> import tensorlite as tl
+    >>> tl.amin(tl.tensor([[1.0, 5.0], [3.0, 4.0]]), axis=(0, 1))
+    tensor(1.)
+    """
+    return _min(ordered("amin", x), axis=_all_if_none("amin", x, axis), keepdims=bool(keepdims))
+
+
+@public
+def aminmax(x: Tensor, /, *, axis: int | None = None, keepdims: bool = False) -> AMinMax:
+    """The smallest and the largest element along an axis or of all: fields ``min`` and ``max``; as `amin` and `amax`.
+
+    >>> import tensorlite as tl
+    >>> tl.aminmax(tl.tensor([3, 1, 2]))
+    AMinMax(min=tensor(1), max=tensor(3))
+    """
+    axes = () if axis is None else (one_axis("aminmax", x, axis, x.ndim or 1),) if x.ndim else ()
+    return AMinMax(amin(ordered("aminmax", x), axes, keepdims), amax(x, axes, keepdims))

@@ -8,8 +8,9 @@ import numpy as np
 
 from tensorlite.batch import leading
 from tensorlite.declare import primitive, public
+from tensorlite.dispatch import apply
 from tensorlite.errors import ArgumentError, DTypeError, IndexingError, ShapeError, complaint
-from tensorlite.op import Integers, Sample
+from tensorlite.op import OPS, Integers, Sample
 from tensorlite.ops import batched_index
 from tensorlite.ops.axes import one_axis
 from tensorlite.ops.filled import full
@@ -233,16 +234,33 @@ def scatter_add(x: Tensor, /, axis: int, index: Tensor, src: Tensor) -> Tensor:
 
 
 @public(in_place=True)
-def scatter(x: Tensor, /, axis: int, index: Tensor, src: Any) -> Tensor:
+def scatter(x: Tensor, /, axis: int, index: Tensor, src: Any = None, *, value: Any = None,
+            reduce: str | None = None) -> Tensor:
     """``x`` with the elements that ``index`` names replaced: ``y[i][index[i][j]] = src[i][j]``, or by one number.
 
-    Where an index names a place twice, the last one stays, and the derivative goes to every one, as in PyTorch.
+    ``src`` may be a number, which may also be given as ``value``. With ``reduce``, "add" or "multiply", the elements
+    are joined to those that were there. Where an index names a place twice, the last one stays, and the derivative goes
+    to every one, as in PyTorch. Raises `ArgumentError` for another reduction.
 
     >>> import tensorlite as tl
     >>> tl.scatter(tl.zeros(3), 0, tl.tensor([2]), 5.0)
     tensor([0., 0., 5.])
+    >>> tl.scatter(tl.ones(3), 0, tl.tensor([2, 2]), 5.0, reduce="multiply")
+    tensor([ 1.,  1., 25.])
     """
-    return _scatter(x, _as_source("scatter", x, index, src), index, axis=one_axis("scatter", x, axis))
+    if (src is None) == (value is None):
+        raise complaint(ArgumentError, "scatter", "takes src or value, one of them", {"x": x, "index": index})
+    if reduce not in _JOINS:
+        raise complaint(ArgumentError, "scatter", f"reduce must be None, 'add' or 'multiply', not {reduce!r}",
+                        {"x": x, "index": index}, "use tl.scatter_reduce for others")
+    source = _as_source("scatter", x, index, value if src is None else src)
+    op, attributes = _JOINS[reduce]
+    return apply(OPS[op], x, source, index, axis=one_axis("scatter", x, axis), **attributes)
+
+
+#: The op that joins elements to those that were there, by the name of the reduction, and its attributes.
+_JOINS: dict[str | None, tuple[str, dict[str, str]]] = {
+    None: ("scatter", {}), "add": ("scatter_add", {}), "multiply": ("scatter_with", {"how": "prod"})}
 
 
 @public

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -12,11 +12,15 @@ from tensorlite.declare import primitive, public
 from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
 from tensorlite.op import Sample
 from tensorlite.ops.axes import one_axis
+from tensorlite.ops.creation import asarray
+from tensorlite.ops.elementwise import isnan, less, less_equal, logical_and, logical_not, logical_or, minimum, where
+from tensorlite.ops.filled import full, zeros
+from tensorlite.ops.results import TopK
 from tensorlite.ops.scatter import _gather
 from tensorlite.ops.shape import astype, retype
-from tensorlite.ops.take import take
+from tensorlite.ops.take import take_along_axis
 from tensorlite.tensor import Tensor
-from tensorlite.tensor_type import DEFAULT_INTEGER, INTEGERS, TensorType, bfloat16, float32, promote
+from tensorlite.tensor_type import DEFAULT_INTEGER, FLOATS, INTEGERS, TensorType, bfloat16, float32, int32, promote
 
 
 def comparable(x: Any) -> Any:
@@ -100,15 +104,8 @@ def argsort(x: Tensor, /, axis: int = -1, *, descending: bool = False, stable: b
     return _argsort(x, axis=_checked("argsort", x, axis), descending=bool(descending), stable=bool(stable))
 
 
-class TopK(NamedTuple):
-    """What `topk` gives."""
-
-    values: Tensor
-    indices: Tensor
-
-
 @public
-def topk(x: Tensor, /, k: int, axis: int = -1, *, largest: bool = True, sorted: bool = True) -> TopK:
+def topk(x: Tensor, /, k: int, axis: int = -1, largest: bool = True, sorted: bool = True) -> TopK:
     """The ``k`` largest elements along an axis, or the smallest, in order, and their positions.
 
     The result has the fields ``values`` and ``indices``. A NaN counts as the largest number; of equal elements the
@@ -144,10 +141,13 @@ def _searchsorted(xp: Any, x1: Any, x2: Any, *, side: str) -> Any:
 
 
 @public
-def searchsorted(x1: Tensor, x2: Tensor, /, *, side: str = "left", sorter: Tensor | None = None) -> Tensor:
-    """Where each of ``x2`` would go into ``x1``, whose one axis is in order, or is by ``sorter``.
+def searchsorted(x1: Tensor, x2: Any, /, *, out_int32: bool = False, right: bool = False, side: str = "left",
+                 sorter: Tensor | None = None) -> Tensor:
+    """Where each of ``x2`` would go into ``x1``, whose last axis is in order, or is by ``sorter``.
 
-    Before elements that equal it with ``side="left"``, after them with ``side="right"``.
+    Before elements that equal it with ``side="left"``, after them with ``side="right"`` or ``right=True``. Where ``x1``
+    has several axes, all but the last are those of ``x2``, and each line is looked up in its own. int64, or int32 if so
+    wished. Raises `ShapeError` where axes differ.
 
     >>> import tensorlite as tl
     >>> tl.searchsorted(tl.tensor([1, 3, 5]), tl.tensor([0, 3, 9]))
@@ -155,14 +155,47 @@ def searchsorted(x1: Tensor, x2: Tensor, /, *, side: str = "left", sorter: Tenso
     """
     if side not in ("left", "right"):
         raise complaint(ArgumentError, "searchsorted", f"side is 'left' or 'right', not {side!r}")
-    if x1.ndim != 1:
-        raise complaint(ShapeError, "searchsorted", "x1 must have one axis", {"x1": x1, "x2": x2})
+    if not isinstance(x2, Tensor):
+        x2 = asarray(x2, device=x1.device)
+    if x1.ndim == 0:
+        raise complaint(ShapeError, "searchsorted", "x1 must have an axis", {"x1": x1, "x2": x2})
+    if x1.ndim > 1 and (x2.ndim != x1.ndim or x1.shape[:-1] != x2.shape[:-1]):
+        raise complaint(ShapeError, "searchsorted", "x1 must have one axis, or all but its last in common with x2",
+                        {"x1": x1, "x2": x2})
     if "c" in (x1.dtype.kind, x2.dtype.kind):
         raise complaint(DTypeError, "searchsorted", "complex numbers have no order", {"x1": x1, "x2": x2})
     if sorter is not None:
         if sorter.dtype not in INTEGERS or sorter.shape != x1.shape:
             raise complaint(ArgumentError, "searchsorted", "sorter must hold one position for each element of x1",
                             {"x1": x1, "sorter": sorter}, "use tl.argsort(x1)")
-        x1 = take(x1, sorter, axis=0)
+        x1 = take_along_axis(x1, sorter)
     dtype: np.dtype = promote(x1.dtype, x2.dtype)
-    return _searchsorted(astype(x1, dtype, copy=False), astype(x2, dtype, copy=False), side=side)
+    lookup = _searchsorted if x1.ndim == 1 else _search_lines
+    found = lookup(astype(x1, dtype, copy=False), astype(x2, dtype, copy=False),
+                   side="right" if right else side)
+    return astype(found, int32, copy=False) if out_int32 else found
+
+
+def _search_lines(x1: Tensor, x2: Tensor, *, side: str) -> Tensor:
+    """`searchsorted` of each line in its own: the range that is left is halved until it is empty."""
+    axis, n = x1.ndim - 1, x1.shape[-1]
+    low, count = zeros(x2.shape, dtype=DEFAULT_INTEGER, device=x2.device), n
+    high = full(x2.shape, n, dtype=DEFAULT_INTEGER, device=x2.device)
+    while count:
+        middle = (low + high) // 2
+        reads = _gather(x1, minimum(middle, n - 1), axis=axis)
+        goes_on = logical_and(_is_before(reads, x2, side), less(middle, high))
+        low, high = where(goes_on, middle + 1, low), where(goes_on, high, middle)
+        count //= 2
+    return low
+
+
+def _is_before(x: Tensor, y: Tensor, side: str) -> Tensor:
+    """Whether elements come before others in order; NaN comes last."""
+    if side == "left":
+        return logical_or(less(x, y), logical_and(isnan(y), logical_not(isnan(x)))) if _has_nan(x) else less(x, y)
+    return logical_or(less_equal(x, y), isnan(y)) if _has_nan(x) else less_equal(x, y)
+
+
+def _has_nan(x: Tensor) -> bool:
+    return x.dtype in FLOATS

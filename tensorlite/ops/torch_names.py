@@ -81,20 +81,6 @@ def _matrix_transposed(self: Tensor) -> Tensor:
     return transpose(self, -1, -2)
 
 
-def flatten(self: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """The tensor with the axes from ``start_dim`` to ``end_dim`` made one."""
-    if self.ndim == 0:
-        return PUBLIC["reshape"](self, (1,))
-    start, end = one_axis("flatten", self, start_dim), one_axis("flatten", self, end_dim)
-    if start > end:
-        raise errors.complaint(errors.ArgumentError, "flatten", f"start_dim {start_dim} comes after end_dim {end_dim}",
-                               {"x": self})
-    size = 1
-    for n in self.shape[start:end + 1]:
-        size *= n
-    return PUBLIC["reshape"](self, (*self.shape[:start], size, *self.shape[end + 1:]))
-
-
 def unsqueeze(self: Tensor, dim: int) -> Tensor:
     """The tensor with an axis of extent 1 inserted."""
     axis = one_axis("unsqueeze", self, dim, self.ndim + 1)
@@ -205,8 +191,8 @@ IN_PLACE.update(copy=_copied, fill=_filled, zero=_zeroed)
 
 TENSOR_MEMBERS: dict[str, Any] = {
     **{alias: METHODS[name] for alias, name in ALIASES.items()},
-    "view": view, "reshape": reshape, "permute": permute, "transpose": transpose, "flatten": flatten,
-    "unsqueeze": unsqueeze, "expand": expand, "to": to, "clone": clone, "contiguous": contiguous,
+    "view": view, "reshape": reshape, "permute": permute, "transpose": transpose, "unsqueeze": unsqueeze,
+    "expand": expand, "to": to, "clone": clone, "contiguous": contiguous,
     "is_contiguous": is_contiguous, "numel": numel, "dim": dim, "element_size": element_size,
     "is_floating_point": is_floating_point, "T": property(_transposed), "mT": property(_matrix_transposed),
     "t": _transposed, "to_device": lambda self, device, /, *, stream=None: to(self, device=device),

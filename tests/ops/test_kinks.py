@@ -19,7 +19,15 @@ def gradient(function, *arrays):
 
 def test_ties_of_extremes_share_the_derivative():
     assert gradient(tl.max, [1.0, 3.0, 3.0, 2.0]) == [[0, 0.5, 0.5, 0]]
-    assert gradient(lambda x: tl.min(x, axis=1), [[1.0, 1.0, 1.0, 2.0]]) == [[[1 / 3, 1 / 3, 1 / 3, 0]]]
+    assert gradient(lambda x: tl.amin(x, axis=1), [[1.0, 1.0, 1.0, 2.0]]) == [[[1 / 3, 1 / 3, 1 / 3, 0]]]
+    assert gradient(lambda x: tl.min(x, axis=(0, 1)), [[1.0, 1.0, 1.0, 2.0]]) == [[[1 / 3, 1 / 3, 1 / 3, 0]]]
+
+
+def test_the_first_of_tied_extremes_along_an_axis_has_the_derivative():
+    for function in (lambda x: tl.min(x, axis=1), lambda x: tl.min(x, axis=-1, keepdims=True),
+                     lambda x: tl.jit(lambda y: tl.min(y, axis=1))(x), tl.vmap(lambda x: tl.min(x, axis=0))):
+        assert gradient(function, [[2.0, 1.0, 1.0]]) == [[[0, 1, 0]]]
+    assert gradient(lambda x: tl.max(x, axis=0), [np.nan, 5.0, np.nan]) == [[1, 0, 0]]
 
 
 def test_bounds_belong_to_x():

@@ -8,6 +8,7 @@ from laws.drawing import seeded, values
 from tolerance import assert_close, assert_same
 
 import tensorlite as tl
+from tensorlite.op import OPS
 
 SHAPE = (300, 257)
 KINDS = [tl.float32, tl.float64, tl.bfloat16, tl.int32, tl.uint8, tl.bool, tl.complex64]
@@ -121,3 +122,22 @@ def test_moving(dtype):
     assert_same(tl.repeat(t, 2, axis=1), np.repeat(x, 2, 1))
     if dtype.kind in "iuc":
         assert_close(tl.cumulative_sum(t, axis=0), np.cumsum(wide(x), axis=0), terms=300)
+
+
+@pytest.mark.parametrize("dtype", [tl.float32, tl.float64, tl.float16, tl.bfloat16, tl.int32, tl.uint8],
+                         ids=lambda d: d.name)
+def test_running_extremes_and_scattered_ones(dtype):
+    """The kernels give what the ops' bodies give, NaN and ties included."""
+    x = values(seeded("running", dtype.name), (300, 257), dtype, (0.0, 6.0))
+    if dtype.kind not in "iu":
+        x[::7, 100] = np.nan
+    places = seeded("scattered").integers(0, 257, x.shape)
+    for axis in (0, 1):
+        for largest in (True, False):
+            body = OPS["running_place"].body(np, x, axis=axis, largest=largest)
+            found = (tl.cummax if largest else tl.cummin)(tl.asarray(x), axis)
+            assert_same(found.indices, body)
+    for how in ("prod", "amax", "amin"):
+        small = x if how != "prod" or dtype.kind in "iu" else np.where(places > 3, x.dtype.type(1), x)
+        body = OPS["scatter_with"].body(np, small, small, places, axis=1, how=how)
+        assert_close(tl.scatter_reduce(tl.asarray(small), 1, tl.asarray(places), tl.asarray(small), how), body)

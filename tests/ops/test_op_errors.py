@@ -268,7 +268,7 @@ nonzero: a 0-dimensional tensor has no positions
   at HERE
   fix: use x != 0"""),
     "searchsorted in a matrix": (lambda: tl.searchsorted(M23, V3), "ShapeError", """
-searchsorted: x1 must have one axis
+searchsorted: x1 must have one axis, or all but its last in common with x2
   x1  float32[2, 3]
   x2  float32[3]
   at HERE"""),
