@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,6 +35,10 @@ NATIVE_SIZE = devices.NATIVE_SIZE
 
 #: The same, of functions that NumPy computes in several steps: it takes 4 us for the sigmoid of so many, a kernel 0.5.
 NATIVE_STEPS = 1024
+
+#: The same, of functions such as gamma's logarithm, which NumPy computes in more than `MANY_STEPS`: a kernel takes 3 us
+#: where it takes 90, but is first compiled.
+NATIVE_MANY_STEPS, MANY_STEPS = 64, 50
 
 #: Products of arrays that all have fewer elements are too small for BLAS to divide them among threads.
 BLAS_SIZE = 1024
@@ -107,7 +112,9 @@ def _binary(op: Elementwise) -> Callable[..., Any]:
 
 def _native_size(op: Elementwise) -> int:
     """From how many elements on a native kernel computes the op."""
-    return NATIVE_SIZE if s.numpy_ufunc(op.function, np) is not None else NATIVE_STEPS
+    if s.numpy_ufunc(op.function, np) is not None:
+        return NATIVE_SIZE
+    return NATIVE_STEPS if s.numpy_passes(op.function) < MANY_STEPS else NATIVE_MANY_STEPS
 
 
 def _small(op: Elementwise) -> Callable[..., Any]:
@@ -119,14 +126,51 @@ def _small(op: Elementwise) -> Callable[..., Any]:
     return lambda *arrays: body(np, *arrays)
 
 
+def _alike(op: Elementwise) -> Callable[[Sequence[Any]], list[Any] | None]:
+    """What brings operands to arrays that need no promotion: of one shape and dtype, or weak numbers; else None."""
+    conditions, dtypes, boolean = [name in op.conditions for name in op.inputs], op.dtypes, np.dtype(bool)
+
+    def arrays_of(operands: Sequence[Any]) -> list[Any] | None:
+        shape = dtype = None
+        for operand, is_condition in zip(operands, conditions, strict=True):
+            if type(operand) is not ndarray:
+                continue
+            if shape is None:
+                shape = operand.shape
+            if dtype is None and not is_condition:
+                dtype = operand.dtype
+            if operand.shape != shape or operand.dtype != (boolean if is_condition else dtype):
+                return None
+        if dtype not in dtypes:
+            return None
+        arrays = []
+        for operand, is_condition in zip(operands, conditions, strict=True):
+            if type(operand) is not ndarray:
+                if is_condition or (type(operand), dtype) not in _WEAK:
+                    return None
+                operand = np.asarray(operand, dtype)
+            arrays.append(operand)
+        return arrays
+    return arrays_of
+
+
 def _general(op: Elementwise) -> Callable[..., Any]:
+    arrays_of, body, native_size = _alike(op), op.body, _native_size(op)
+
     def run(*operands: Any) -> Any:
+        alike = arrays_of(operands)
+        if alike is not None and max(map(_size, alike)) < native_size:
+            out = state.quiet(body, np, *alike)
+            return out if type(out) is ndarray else np.asarray(out)
         arrays, device = unify(op, operands)
         dtype = next((a.dtype for a, name in zip(arrays, op.inputs, strict=True) if name not in op.conditions),
                      np.dtype(bool))
         out = state.quiet(device.elementwise, op.function, arrays, op.result_dtype(dtype))
         return np.asarray(out) if isinstance(out, np.generic) else out
     return run
+
+
+_size = operator.attrgetter("size")
 
 
 def unify(op: Elementwise, operands: Sequence[Any]) -> tuple[list[Any], Any]:

@@ -15,7 +15,7 @@ from typing import Any
 import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy)
 import numpy as np
 
-from tensorlite.kernels.scalar.expr import ATOMS, TYPED_ATOMS, Atom, Call, Const, Expr, Number, Operand
+from tensorlite.kernels.scalar.expr import ATOMS, FAMILIES, Atom, Call, Const, Expr, Number, Operand, find_atom
 
 ANY = (-3.0, 3.0)
 POSITIVE = (0.2, 4.0)
@@ -209,6 +209,20 @@ erf: Atom = _atom(
 erfc: Atom = _atom(
     "erfc", 1, None, accepts="real floating", derivatives=(lambda x, y: -2 / math.sqrt(math.pi) * exp(-(x * x)),)
 )
+erfinv: Atom = _atom(
+    "erfinv",
+    1,
+    None,
+    accepts="real floating",
+    derivatives=(lambda x, y: math.sqrt(math.pi) / 2 * exp(y * y),),
+    domain=(UNIT,),
+)
+lgamma: Atom = _atom(
+    "lgamma", 1, None, accepts="real floating", derivatives=(lambda x, y: digamma(x),), domain=(POSITIVE,)
+)
+digamma: Atom = _atom(
+    "digamma", 1, None, accepts="real floating", derivatives=(lambda x, y: polygamma(x, 1),), domain=(POSITIVE,)
+)
 
 # Rounding, extrema, sign bits
 
@@ -304,7 +318,28 @@ def _bitcast(dtype: np.dtype[Any]) -> Atom:
     return Atom(f"bitcast[{dtype.name}]", 1, None, "any", "dtype", derivatives=(None,), domain=(ANY,), dtype=dtype)
 
 
-TYPED_ATOMS.update(cast=_cast, bitcast=_bitcast)
+@functools.cache
+def _polygamma(order: int) -> Atom:
+    return Atom(
+        f"polygamma[{order}]",
+        1,
+        None,
+        "real floating",
+        derivatives=(lambda x, y: polygamma(x, order + 1),),
+        domain=(POSITIVE,),
+    )
+
+
+FAMILIES.update(
+    cast=lambda name: _cast(np.dtype(name)),
+    bitcast=lambda name: _bitcast(np.dtype(name)),
+    polygamma=lambda order: _polygamma(int(order)),
+)
+
+
+def polygamma(x: Operand, order: int) -> Expr:
+    """The derivative of ``digamma`` of an order from 1 on."""
+    return find_atom(f"polygamma[{order}]")(x)
 
 
 def cast(x: Operand, dtype: Any) -> Expr:

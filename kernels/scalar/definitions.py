@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +19,11 @@ Spelling = Callable[..., Operand]
 
 @dataclass(frozen=True)
 class Definition:
-    """A spelling of an atom in others; ``ulp`` bounds its error, on all numbers."""
+    """A spelling of an atom in others; ``ulp`` bounds its error, on all numbers or those of its ``domain``."""
 
     spelling: Spelling
     ulp: float = 0.0
+    domain: tuple[float, float] = (-math.inf, math.inf)
 
     @functools.cached_property
     def function(self) -> Function:
@@ -30,15 +32,18 @@ class Definition:
 
 
 _DEFINITIONS: dict[tuple[str, Any], Definition] = {}  # by atom name and dtype, or kind of dtype
+_FAMILIES: dict[tuple[str, Any], Callable[[Expr, int], Operand]] = {}  # by the name before the bracket, and dtype
 _SPECIAL: dict[str, Callable[[Const, str], Function | None]] = {}  # by atom name: forms for a constant last operand
 
 
-def define(name: str, *dtypes: DType, ulp: float = 0.0) -> Callable[[Spelling], Spelling]:
+def define(
+    name: str, *dtypes: DType, ulp: float = 0.0, domain: tuple[float, float] = (-math.inf, math.inf)
+) -> Callable[[Spelling], Spelling]:
     """Register a Python function over expressions as the definition of an atom for operands of these dtypes."""
 
     def register(function: Spelling) -> Spelling:
         for dtype in dtypes:
-            _DEFINITIONS[name, np.dtype(dtype)] = Definition(function, ulp)
+            _DEFINITIONS[name, np.dtype(dtype)] = Definition(function, ulp, domain)
         return function
 
     return register
@@ -53,6 +58,24 @@ def define_kind(name: str, kinds: str) -> Callable[[Spelling], Spelling]:
         return function
 
     return register
+
+
+def define_family(name: str, *dtypes: DType) -> Callable[[Callable[[Expr, int], Operand]], Callable[..., Operand]]:
+    """Register a function of a number and an integer as the definition of the atoms ``name[integer]``."""
+
+    def register(function: Callable[[Expr, int], Operand]) -> Callable[..., Operand]:
+        for dtype in dtypes:
+            _FAMILIES[name, np.dtype(dtype)] = function
+        return function
+
+    return register
+
+
+@functools.cache
+def _member(name: str, dtype: DType) -> Function:
+    """The function of one atom of a family, traced at first use."""
+    family, _, member = name.rstrip("]").partition("[")
+    return trace(lambda x: _FAMILIES[family, dtype](x, int(member)))
 
 
 def define_special(name: str, choose: Callable[[Const, str], Function | None]) -> None:
@@ -78,4 +101,6 @@ def definition(name: str, dtype: DType, last: Expr | None = None) -> tuple[Funct
     for key in (dtype, carrier, kind(dtype)):
         if (name, key) in _DEFINITIONS:
             return _DEFINITIONS[name, key].function, dtype if key == dtype else carrier
+    if (name.partition("[")[0], carrier) in _FAMILIES:
+        return _member(name, carrier), carrier
     return None

@@ -267,15 +267,15 @@ IDENTITIES: dict[str, tuple[Rule, ...]] = {}
 
 
 def find_atom(name: str) -> Atom:
-    """Return the atom of that name; ``cast[float32]`` and ``bitcast[uint32]`` too."""
+    """Return the atom of that name; ``cast[float32]``, ``bitcast[uint32]`` and ``polygamma[2]`` too."""
     if name not in ATOMS:
-        kind, _, dtype = name.rstrip("]").partition("[")
-        return TYPED_ATOMS[kind](np.dtype(dtype))
+        family, _, member = name.rstrip("]").partition("[")
+        return FAMILIES[family](member)
     return ATOMS[name]
 
 
-TYPED_ATOMS: dict[str, Callable[[np.dtype[Any]], Atom]] = {}
-"""Makers of the atoms that carry a dtype (cast, bitcast); filled by ``atoms.py``."""
+FAMILIES: dict[str, Callable[[str], Atom]] = {}
+"""Makers of the atoms that carry a dtype (cast, bitcast) or a number (polygamma); filled by ``atoms.py``."""
 
 
 def as_expr(value: Any) -> Expr:

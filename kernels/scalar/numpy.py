@@ -1,8 +1,8 @@
 """Functions of the scalar language on whole arrays, through NumPy or whatever spells like it (``xp``).
 
 A function is turned into straight-line Python once for each combination of dtypes; a single atom is the ufunc itself.
-Atoms that NumPy lacks are spelled with it: ``fma`` rounds twice here, ``erf`` and ``erfc`` use their float64
-definition.
+Atoms that NumPy lacks are spelled with it: ``fma`` rounds twice here, ``erf``, ``lgamma`` and their kin use their
+float64 definition.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ class _Source:
         return name
 
     def spell(self, atom: Atom, dtype: DType, operands: list[str]) -> str:
-        if atom.name in _SPELLED:
-            return self.call(_SPELLED[atom.name](self.xp, dtype, atom), *operands)
+        if _family(atom) in _SPELLED:
+            return self.call(_SPELLED[_family(atom)](self.xp, dtype, atom), *operands)
         if atom.dtype is not None:
             method = "astype" if atom.name.startswith("cast") else "view"
             return f"{operands[0]}.{method}({self.bind(atom.dtype)})"
@@ -144,6 +144,11 @@ class _Source:
         name = self.names.setdefault(key or ("bound", id(value)), f"_{len(self.globals)}c")
         self.globals[name] = value
         return name
+
+
+def _family(atom: Atom) -> str:
+    """The name without what an atom carries in brackets."""
+    return atom.name.partition("[")[0]
 
 
 def _may_alias(expr: Expr) -> bool:
@@ -199,15 +204,21 @@ def _fma(xp: Any, dtype: DType, atom: Atom) -> ArrayFunction:
 
 
 def _defined(xp: Any, dtype: DType, atom: Atom) -> ArrayFunction:
-    """Compute in float64: a few numbers one by one in Python, more by the atom's definition there."""
+    """Compute in float64 by the atom's definition there."""
     found = definition(atom.name, FLOAT64)
     assert found is not None
-    many, one = numpy_function(found[0]), getattr(math, atom.name)
+    function = numpy_function(found[0])
+    return lambda x: function(xp, x.astype(FLOAT64)).astype(dtype)
+
+
+def _defined_or_one_by_one(xp: Any, dtype: DType, atom: Atom) -> ArrayFunction:
+    """As ``_defined``, but a few numbers one by one in Python."""
+    many, one = _defined(xp, dtype, atom), getattr(math, atom.name)
 
     def compute(x: Any) -> Any:
         if xp is np and x.size <= _FEW:
             return np.array([one(number) for number in x.ravel().tolist()], FLOAT64).reshape(x.shape).astype(dtype)
-        return many(xp, x.astype(FLOAT64)).astype(dtype)
+        return many(x)
 
     return compute
 
@@ -219,12 +230,13 @@ def numpy_passes(function: Function) -> int:
     >>> numpy_passes(trace(lambda x: 1 / (1 + exp(-x))))
     4
     """
-    calls = [node.atom.name for node in postorder(function.body) if isinstance(node, Call)]
+    calls = [_family(node.atom) for node in postorder(function.body) if isinstance(node, Call)]
     return sum(_PASSES.get(name, 1) for name in calls)
 
 
 _FEW = 600  # numbers: 60 passes of NumPy cost as much as so many calls of math.erf
-_PASSES = {"erf": 60, "erfc": 60, "sigmoid": 7, "rsqrt": 2, "fma": 2}
+_PASSES = {"sigmoid": 7, "rsqrt": 2, "fma": 2}
+_PASSES.update(dict.fromkeys(["erf", "erfc", "erfinv", "lgamma", "digamma", "polygamma"], 60))
 _VIEWS = ("real", "imag", "conj", "floor", "ceil", "trunc", "round", "positive")
 _SPELLED: dict[str, Callable[[Any, DType, Atom], ArrayFunction]] = {
     "where": _where,
@@ -239,6 +251,10 @@ _SPELLED: dict[str, Callable[[Any, DType, Atom], ArrayFunction]] = {
     "rsqrt": _rsqrt,
     "sigmoid": _sigmoid,
     "fma": _fma,
-    "erf": _defined,
-    "erfc": _defined,
+    "erf": _defined_or_one_by_one,
+    "erfc": _defined_or_one_by_one,
+    "erfinv": _defined,
+    "lgamma": _defined,
+    "digamma": _defined,
+    "polygamma": _defined,
 }

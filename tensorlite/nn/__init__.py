@@ -4,10 +4,10 @@ A layer is named in the ``__all__`` of its own file, and nowhere else.
 """
 
 from tensorlite.nn import functional, init, utils
-from tensorlite.nn.activation import *
 from tensorlite.nn.attention import *
 from tensorlite.nn.containers import *
 from tensorlite.nn.conv import *
+from tensorlite.nn.dropout import *
 from tensorlite.nn.lazy import *
 from tensorlite.nn.linear import *
 from tensorlite.nn.loss_classes import *
@@ -20,10 +20,14 @@ from tensorlite.nn.module import *
 from tensorlite.nn.normalization import *
 from tensorlite.nn.padding import *
 from tensorlite.nn.parameter import *
+from tensorlite.nn.piecewise import *
 from tensorlite.nn.pooling import *
 from tensorlite.nn.rearrange import *
+from tensorlite.nn.rectifiers import *
 from tensorlite.nn.regions import *
 from tensorlite.nn.rnn import *
+from tensorlite.nn.smooth import *
+from tensorlite.nn.softmax import *
 from tensorlite.nn.sparse import *
 from tensorlite.nn.uninitialized import *
 from tensorlite.nn.upsampling import *

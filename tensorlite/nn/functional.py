@@ -3,7 +3,6 @@
 A function is named in the ``__all__`` of its family's file, and nowhere else.
 """
 
-from tensorlite.ops.activation import *
 from tensorlite.ops.adaptive_pool import *
 from tensorlite.ops.attention import *
 from tensorlite.ops.avg_pool import *
@@ -15,6 +14,7 @@ from tensorlite.ops.elementwise import sigmoid, tanh
 from tensorlite.ops.embedding import *
 from tensorlite.ops.fold import *
 from tensorlite.ops.fractional_pool import *
+from tensorlite.ops.gates import *
 from tensorlite.ops.grid import *
 from tensorlite.ops.interpolate import *
 from tensorlite.ops.linear import *
@@ -28,6 +28,9 @@ from tensorlite.ops.max_pool import *
 from tensorlite.ops.max_unpool import *
 from tensorlite.ops.norm import *
 from tensorlite.ops.pad import *
+from tensorlite.ops.piecewise import *
+from tensorlite.ops.rectifiers import *
 from tensorlite.ops.scatter import one_hot
 from tensorlite.ops.shuffle import *
+from tensorlite.ops.smooth import *
 from tensorlite.ops.softmax import *

@@ -12,6 +12,7 @@ from tensorlite.ops import (  # noqa: F401  (they declare the functions)
     parts,
     shape,
     statistics,
+    torch_names,
 )
 
 #: PyTorch's name, and ours.
@@ -28,3 +29,5 @@ for _alias, _name in ALIASES.items():
     for _table in (METHODS, IN_PLACE):
         if _name in _table:
             _table[_alias] = _table[_name]
+for _alias, _name in torch_names.ALIASES.items():
+    PUBLIC[_alias] = PUBLIC[_name]

@@ -1,16 +1,17 @@
-"""Keeping numbers within bounds, and on integers: clip and round."""
+"""Keeping numbers within bounds, on integers, and finite: clip, round and nan_to_num."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from tensorlite.declare import elementwise, public
 from tensorlite.errors import DTypeError, complaint
 from tensorlite.kernels import scalar as s
 from tensorlite.ops.complex_numbers import _from_parts, imag, real
-from tensorlite.ops.elementwise import clip_high, clip_low
 from tensorlite.ops.shape import _copy, astype
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import GROUPS, INTEGERS, can_hold, default_dtype, kind, scalar_kind
@@ -20,6 +21,20 @@ from tensorlite.tensor_type import GROUPS, INTEGERS, can_hold, default_dtype, ki
 def rint(x):
     """The nearest integer, of two the even one."""
     return s.round(x)
+
+
+@elementwise(accepts="real", hidden=True, vjp={"x": lambda g, x, low: s.where(x < low, 0, g),
+                                  "low": lambda g, x, low: s.where(x < low, g, 0)})
+def clip_low(x, low):
+    """The number, or the bound where it is below."""
+    return s.maximum(x, low)
+
+
+@elementwise(accepts="real", hidden=True, vjp={"x": lambda g, x, high: s.where(x > high, 0, g),
+                                  "high": lambda g, x, high: s.where(x > high, g, 0)})
+def clip_high(x, high):
+    """The number, or the bound where it is above."""
+    return s.minimum(x, high)
 
 
 @public(in_place=True)
@@ -50,6 +65,32 @@ def clip(x: Tensor, /, min: Any = None, max: Any = None) -> Tensor:
         return _copy(x)
     result = x if min is None else clip_low(x, _bound(x, "min", min))
     return result if max is None else clip_high(result, _bound(x, "max", max))
+
+
+@elementwise(accepts="real floating", hidden=True, vjp={"x": lambda g, x: s.where(s.isfinite(x), g, 0)})
+def finite_or(x, nan, posinf, neginf):
+    """The number, or what stands for it where it is not finite."""
+    infinite = s.where(s.equal(x, math.inf), posinf, s.where(s.equal(x, -math.inf), neginf, x))
+    return s.where(s.isnan(x), nan, infinite)
+
+
+@public(in_place=True)
+def nan_to_num(x: Tensor, /, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+    """The numbers with NaN and the infinities replaced: by 0 and the largest finite numbers, where nothing is said.
+
+    Integers are finite. Of a complex number each part is replaced. The derivative at what is replaced is 0.
+
+    >>> import tensorlite as tl
+    >>> tl.nan_to_num(tl.tensor([tl.nan, 1.0, tl.inf]), posinf=9.0)
+    tensor([0., 1., 9.])
+    """
+    if x.dtype.kind == "c":
+        return _from_parts(*(nan_to_num(part, nan, posinf, neginf) for part in (real(x), imag(x))))
+    if x.dtype not in GROUPS["real floating"]:
+        return _copy(x)
+    largest = float(ml_dtypes.finfo(x.dtype).max)
+    return finite_or(x, *(float(default if given is None else given)
+                          for given, default in ((nan, 0.0), (posinf, largest), (neginf, -largest))))
 
 
 def _bound(x: Tensor, name: str, bound: Any) -> Any:

@@ -182,6 +182,20 @@ def logaddexp(x1, x2):
     return s.logaddexp(x1, x2)
 
 
+def _share_of_2(x, other):
+    """``2**x / (2**x + 2**other)``: a half where both are the same infinity."""
+    gap = s.where(s.logical_and(s.equal(x, other), s.isinf(x)), 0, other - x)
+    return 1 / (1 + s.exp2(gap))
+
+
+@elementwise(accepts="real floating", vjp={"x1": lambda g, x1, x2: g * _share_of_2(x1, x2),
+                                           "x2": lambda g, x1, x2: g * _share_of_2(x2, x1)})
+def logaddexp2(x1, x2):
+    """``log2(2**x1 + 2**x2)`` without overflow."""
+    far = s.log1p(s.exp2(-s.abs(x1 - x2))) * (1 / math.log(2))
+    return s.where(s.equal(x1, x2), x1 + 1, s.maximum(x1, x2) + far)
+
+
 # --- trigonometric and hyperbolic ---------------------------------------------------------------------------------
 
 
@@ -315,7 +329,7 @@ def signbit(x):
     return s.signbit(x)
 
 
-# --- comparisons, logic and bits ----------------------------------------------------------------------------------
+# --- comparisons and logic -----------------------------------------------------------------------------------------
 
 
 @elementwise(accepts="real or bool", differentiable=False)
@@ -378,42 +392,6 @@ def logical_not(x):
     return s.logical_not(x)
 
 
-@elementwise(accepts="integer or bool", differentiable=False)
-def bitwise_and(x1, x2):
-    """The bits set in both."""
-    return s.bitwise_and(x1, x2)
-
-
-@elementwise(accepts="integer or bool", differentiable=False)
-def bitwise_or(x1, x2):
-    """The bits set in either."""
-    return s.bitwise_or(x1, x2)
-
-
-@elementwise(accepts="integer or bool", differentiable=False)
-def bitwise_xor(x1, x2):
-    """The bits set in exactly one."""
-    return s.bitwise_xor(x1, x2)
-
-
-@elementwise(accepts="integer or bool", differentiable=False)
-def bitwise_invert(x):
-    """All bits flipped; of a bool, its negation."""
-    return s.bitwise_invert(x)
-
-
-@elementwise(accepts="integer", differentiable=False)
-def bitwise_left_shift(x1, x2):
-    """The bits of ``x1`` moved up by ``x2`` places."""
-    return s.left_shift(x1, x2)
-
-
-@elementwise(accepts="integer", differentiable=False)
-def bitwise_right_shift(x1, x2):
-    """The bits of ``x1`` moved down by ``x2`` places, the sign kept."""
-    return s.right_shift(x1, x2)
-
-
 @elementwise(accepts="any", differentiable=False)
 def isfinite(x):
     """Whether the number is neither infinite nor NaN."""
@@ -439,19 +417,7 @@ def where(condition, x1, x2):
     return s.where(condition, x1, x2)
 
 
-# --- activations --------------------------------------------------------------------------------------------------
-
-
-@elementwise(accepts="real floating")
-def erf(x):
-    """The error function."""
-    return s.erf(x)
-
-
-@elementwise(accepts="real floating")
-def erfc(x):
-    """One minus the error function, accurate for large numbers."""
-    return s.erfc(x)
+# --- two activations that layers are made of ---------------------------------------------------------------------
 
 
 @elementwise(accepts="real floating")
@@ -464,52 +430,6 @@ def sigmoid(x):
 def relu(x):
     """The positive part ``max(x, 0)``, NaN of NaN; its derivative at 0 is 0."""
     return s.where(x <= 0, 0, x)
-
-
-@elementwise(accepts="real floating")
-def gelu(x):
-    """The Gaussian error linear unit ``x * (1 + erf(x / sqrt(2))) / 2`` (Hendrycks and Gimpel, 2016)."""
-    return x * (0.5 + 0.5 * s.erf(x * math.sqrt(0.5)))
-
-
-@elementwise(accepts="real floating", hidden=True)
-def gelu_tanh(x):
-    """The tanh approximation of `gelu`: ``x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))) / 2``."""
-    return 0.5 * x * (1 + s.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
-
-
-@elementwise(accepts="real floating", vjp={"x": lambda g, x: g * s.sigmoid(x)})
-def softplus(x):
-    """``log(1 + exp(x))`` without overflow."""
-    return s.maximum(x, 0) + s.log1p(s.exp(-s.abs(x)))
-
-
-def _silu_vjp(g, x):
-    sigma = s.sigmoid(x)
-    return g * (sigma * (1 + x * (1 - sigma)))
-
-
-@elementwise(accepts="real floating", vjp={"x": _silu_vjp})
-def silu(x):
-    """``x * sigmoid(x)``, also called swish."""
-    return x * s.sigmoid(x)
-
-
-# --- bounds -------------------------------------------------------------------------------------------------------
-
-
-@elementwise(accepts="real", hidden=True, vjp={"x": lambda g, x, low: s.where(x < low, 0, g),
-                                  "low": lambda g, x, low: s.where(x < low, g, 0)})
-def clip_low(x, low):
-    """The number, or the bound where it is below."""
-    return s.maximum(x, low)
-
-
-@elementwise(accepts="real", hidden=True, vjp={"x": lambda g, x, high: s.where(x > high, 0, g),
-                                  "high": lambda g, x, high: s.where(x > high, g, 0)})
-def clip_high(x, high):
-    """The number, or the bound where it is above."""
-    return s.minimum(x, high)
 
 
 # --- complex numbers ----------------------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ import numpy as np
 from tensorlite.declare import elementwise, functional
 from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
 from tensorlite.kernels import scalar as s
+from tensorlite.ops.bounds import clip_low
 from tensorlite.ops.elementwise import (
     abs,
-    clip_low,
     equal,
     less,
     minimum,

@@ -8,7 +8,8 @@ from typing import Any
 from tensorlite.declare import elementwise, functional, public
 from tensorlite.errors import ArgumentError, ShapeError, complaint
 from tensorlite.kernels import scalar as s
-from tensorlite.ops.elementwise import clip_low, exp, log
+from tensorlite.ops.bounds import clip_low
+from tensorlite.ops.elementwise import exp, log
 from tensorlite.ops.filled import full_like
 from tensorlite.ops.loss_checks import checked_between
 from tensorlite.ops.loss_reduction import check_reduction, check_same_shape, reduced, weighed

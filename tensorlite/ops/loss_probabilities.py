@@ -5,9 +5,10 @@ from __future__ import annotations
 from tensorlite.declare import elementwise, functional, public
 from tensorlite.errors import ShapeError, complaint
 from tensorlite.kernels import scalar as s
-from tensorlite.ops.elementwise import exp, softplus
+from tensorlite.ops.elementwise import exp
 from tensorlite.ops.loss_reduction import REDUCTIONS, check_reduction, check_same_shape, reduced, weighed
 from tensorlite.ops.reduce import _mean
+from tensorlite.ops.smooth import softplus
 from tensorlite.tensor import Tensor
 
 __all__ = [

@@ -13,14 +13,20 @@ from tensorlite.batch import unchanged
 from tensorlite.context import find
 from tensorlite.declare import IN_PLACE, METHODS, PUBLIC, primitive
 from tensorlite.kernels import device as devices
+from tensorlite.ops import bits  # noqa: F401  (it declares a function that is named here)
 from tensorlite.ops import shape as shapes
 from tensorlite.ops.axes import one_axis
 from tensorlite.tensor import Tensor, link_view
 from tensorlite.tensor_type import TensorType, dtype_of
 from tensorlite.traced import is_traced, require_elements
 
-#: The same function by the name that PyTorch gives it.
-ALIASES = {"mul": "multiply", "sub": "subtract", "div": "divide", "true_divide": "divide", "neg": "negative"}
+#: The same elementwise function by the name that PyTorch gives it.
+ALIASES = {
+    "mul": "multiply", "sub": "subtract", "div": "divide", "true_divide": "divide", "neg": "negative",
+    "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
+    "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh", "arctan": "atan",
+    "arctan2": "atan2", "arctanh": "atanh", "bitwise_not": "bitwise_invert", "fix": "trunc", "sgn": "sign",
+}
 
 
 def _several(arguments: tuple[Any, ...]) -> Any:

@@ -19,7 +19,7 @@ POINTS = np.array([0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, 3.0, np.inf, -np.inf, n
 FUNCTIONS = {
     "rint": torch.round, "conj": torch.conj_physical, "relu": torch.relu, "gelu": torch.nn.functional.gelu,
     "gelu_tanh": lambda x: torch.nn.functional.gelu(x, approximate="tanh"), "softplus": torch.nn.functional.softplus,
-    "silu": torch.nn.functional.silu,
+    "silu": torch.nn.functional.silu, "fmod_floats": torch.fmod,
 }
 
 #: Where our derivative is another one, and why.
@@ -30,6 +30,10 @@ ELSEWHERE = {
     "maximum": lambda x, y: np.isnan(x) | np.isnan(y),  # PyTorch gives all to the first
     "minimum": lambda x, y: np.isnan(x) | np.isnan(y),
     "logaddexp": lambda x, y: (x == y) & np.isinf(x),  # a half each, where PyTorch has NaN
+    "logaddexp2": lambda x, y: (x == y) & np.isinf(x),
+    "fmod_floats": lambda x, y: (np.abs(x) > 1e20) & (np.abs(y) < 1e-20),  # PyTorch's float32 gives a NaN
+    "sinc": lambda x: (np.abs(x) < 1e-5) & (x != 0),  # PyTorch's difference cancels
+    "logit": lambda x: np.signbit(x) & (x == 0),  # PyTorch's vectors lose the zero's sign
     "copysign": lambda x, y: np.isinf(x) | np.isnan(x) | (x == 0),  # the slope is a sign, where PyTorch divides
     "sign": lambda x: np.isnan(x),  # the standard asks for NaN
     "gelu": lambda x: np.isinf(x),  # PyTorch's float32 gives a NaN
@@ -37,8 +41,8 @@ ELSEWHERE = {
     "remainder": lambda x, y: (np.abs(x) > 1e20) & (np.abs(y) < 1e-20),  # PyTorch's float32 quotient overflows
 }
 
-#: Not PyTorch's to judge: it has no derivative, or other values by design.
-LEFT_OUT = {"floor_divide", "imag", "clip_low", "clip_high"}
+#: Not PyTorch's to judge: it has no derivative, other values by design, or ten digits (of digamma's derivative).
+LEFT_OUT = {"digamma", "floor_divide", "imag", "clip_low", "clip_high"}
 
 
 def torch_function(name: str):

@@ -21,25 +21,25 @@ import numpy as np
 import tensorlite as tl
 
 def expected(x):
-    return x / (1 + np.abs(x))
+    return x / (1 + x * x)
 
 for dtype in ("float16", "bfloat16", "float32", "float64"):
     for size in (5, 300_000):
         x = tl.asarray(np.linspace(-3, 3, size), dtype=dtype)
-        found = tl.softsign(x)
+        found = tl.serpentine(x)
         assert found.dtype == x.dtype
         wide = x.numpy().astype(np.float64)
         error = np.abs(found.numpy().astype(np.float64) - expected(wide)).max()
         assert error <= {"float16": 1e-3, "bfloat16": 8e-3, "float32": 1e-7, "float64": 1e-15}[dtype], (dtype, error)
 
 x = tl.tensor([-2.0, 0.5, 3.0], dtype=tl.float64, requires_grad=True)
-assert np.array_equal(x.softsign().detach().numpy(), expected(x.detach().numpy()))
-tl.autograd.gradcheck(tl.softsign, (x,))
-tl.autograd.gradgradcheck(tl.softsign, (x,))
-y = tl.asarray([1.0, 3.0])
-y.softsign_()
-assert y.tolist() == [0.5, 0.75]
-assert tl.softsign.__doc__ == "The soft sign ``x / (1 + |x|)``."
+assert np.array_equal(x.serpentine().detach().numpy(), expected(x.detach().numpy()))
+tl.autograd.gradcheck(tl.serpentine, (x,))
+tl.autograd.gradgradcheck(tl.serpentine, (x,))
+y = tl.asarray([1.0, -1.0])
+y.serpentine_()
+assert y.tolist() == [0.5, -0.5]
+assert tl.serpentine.__doc__ == "Newton's serpentine ``x / (1 + x**2)``."
 print(tl.__file__)
 """
 
@@ -73,5 +73,5 @@ def test_the_op_works_in_every_way(copy):
 
 
 def test_editors_see_it(copy):
-    assert "def softsign(" in (copy / "tensorlite/__init__.pyi").read_text()
-    assert "def softsign_(" in (copy / "tensorlite/tensor.pyi").read_text()
+    assert "def serpentine(" in (copy / "tensorlite/__init__.pyi").read_text()
+    assert "def serpentine_(" in (copy / "tensorlite/tensor.pyi").read_text()
