@@ -67,6 +67,21 @@ def _layer_norm_in_steps(x: Array, affine: tuple[Array, ...], axes: Axes, eps: f
     return normalize(x, mean, np.asarray(1 / np.sqrt(variance + variance.dtype.type(eps))), *affine, axes=axes)
 
 
+def rms_norm(x: Array, *weight: Array, axes: Axes, eps: float) -> Any:
+    """Return ``x / sqrt(mean(x^2) + eps) * weight`` over the last axes."""
+    if not _rows(x, axes) or any(part.dtype != x.dtype for part in weight):
+        return NotImplemented
+    found = norm.rms_norm(x, weight[0] if weight else None, len(axes), eps)
+    return found if found is NotImplemented else found[0]
+
+
+def rms_norm_backward(g_: Array, x: Array, *, axes: Axes, eps: float) -> Any:
+    """Return the cotangent of ``x`` from that of the normalised."""
+    if not _rows(x, axes) or g_.dtype != x.dtype or g_.shape != x.shape:
+        return NotImplemented
+    return norm.rms_norm_from_cotangent(g_, x, len(axes), eps)
+
+
 def moments(x: Array, *, axes: Axes) -> Any:
     """Return the mean and the variance over axes, which are kept, in float32 at least."""
     if x.dtype.kind == "c" or not x.size:
@@ -90,19 +105,58 @@ def normalize(x: Array, mean: Array, r: Array, *affine: Array, axes: Axes) -> An
     return elementwise.run(function, (x, mean, r, *parts), allocator.empty(x.shape, x.dtype))
 
 
-def normalize_backward(g_: Array, x: Array, mean: Array, r: Array, *, axes: Axes) -> Any:
-    """Return the cotangent of ``x`` from that of the normalised."""
+def normalize_backward(g_: Array, x: Array, mean: Array, r: Array, *weight: Array, axes: Axes) -> Any:
+    """Return the cotangent of ``x`` from that of the normalised, or of what that is times a weight."""
+    if not _fit(g_, x, mean, r) or any(part.dtype != x.dtype for part in weight):
+        return NotImplemented
+    if _rows(x, axes) and (not weight or weight[0].shape[-len(axes) :] == x.shape[-len(axes) :]):
+        mean, r = (np.ascontiguousarray(part).reshape(-1) for part in (mean, r))
+        return norm.cotangent_of_rows(g_, x, mean, r, weight[0] if weight else None, len(axes))
+    return _from_sums(g_, x, mean, r, weight[0] if weight else np.ones((1,) * x.ndim, x.dtype), axes)
+
+
+def _from_sums(g: Array, x: Array, mean: Array, r: Array, weight: Array, axes: Axes) -> Any:
+    """The same by sums over the places that have one mean and one weight, then one map of the elements."""
+    if weight.ndim != x.ndim:
+        return NotImplemented
+    cells = tuple(a for a in axes if weight.shape[a] == 1)
+    found = _cell_sums(g, x, mean, r, cells)
+    if found is NotImplemented:
+        return NotImplemented
+    others = tuple(a for a in axes if a not in cells)
+    count = mean.dtype.type(prod(x.shape[a] for a in axes))
+    w = weight.astype(mean.dtype, copy=False)
+    along, across = ((w * part).sum(axis=others, keepdims=True) / count for part in found)
+    parts = (mean, w * r, r * r * along, r * across)
+    return elementwise.run(_CELLS[x.itemsize == 2], (g, x, *parts), allocator.empty(x.shape, x.dtype))
+
+
+def _cell_sums(g: Array, x: Array, mean: Array, r: Array, cells: Axes) -> Any:
+    """Return ``sum g z`` and ``sum g`` over axes, which are kept."""
+    kept = tuple(1 if a in cells else extent for a, extent in enumerate(x.shape))
+    mean, r = (np.ascontiguousarray(np.broadcast_to(part, kept)).reshape(-1) for part in (mean, r))
+    found = norm.cell_sums(g, x, mean, r, cells)
+    return found if found is NotImplemented else tuple(part.reshape(kept) for part in found)
+
+
+def normalize_backward_weight(g_: Array, x: Array, mean: Array, r: Array, *, axes: Axes, shape: tuple[int, ...]) -> Any:
+    """Return ``g z``, summed to the shape of a weight."""
+    if not _fit(g_, x, mean, r):
+        return NotImplemented
+    over = tuple(a for a, extent in enumerate(shape) if extent == 1 and x.shape[a] != 1)
+    if _rows(x, axes) and shape[-len(axes) :] == x.shape[-len(axes) :]:
+        statistics = tuple(np.ascontiguousarray(part).reshape(x.shape[: x.ndim - len(axes)]) for part in (mean, r))
+        found = norm.weight_cotangent_of_rows(g_, x, statistics, len(axes))
+        return found if found is NotImplemented else found.reshape(shape)
+    found = _cell_sums(g_, x, mean, r, tuple(a for a in over if a in axes))
+    if found is NotImplemented:
+        return NotImplemented
+    return found[0].sum(axis=tuple(a for a in over if a not in axes), keepdims=True).astype(x.dtype, copy=False)
+
+
+def _fit(g: Array, x: Array, mean: Array, r: Array) -> bool:
     wide = _wide(x)
-    if g_.dtype != x.dtype or g_.shape != x.shape or mean.dtype != wide or r.dtype != wide:
-        return NotImplemented
-    mean, r = (np.ascontiguousarray(part).reshape(-1) for part in (mean, r))
-    if _rows(x, axes):
-        found = norm.layer_norm_backward(g_, x, mean, r, None, len(axes))
-    elif _channels(x, axes):
-        found = norm.batch_norm_backward(g_, x, mean, r, None)
-    else:
-        return NotImplemented
-    return found if found is NotImplemented else found[0]
+    return g.dtype == x.dtype and g.shape == x.shape and mean.dtype == wide == r.dtype and x.size > 0
 
 
 KERNELS: dict[str, Callable[..., Any]] = {
@@ -111,9 +165,12 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "softmax_backward": softmax_backward,
     "log_softmax_backward": log_softmax_backward,
     "layer_norm": layer_norm,
+    "rms_norm": rms_norm,
+    "rms_norm_backward": rms_norm_backward,
     "moments": moments,
     "normalize": normalize,
     "normalize_backward": normalize_backward,
+    "normalize_backward_weight": normalize_backward_weight,
 }
 
 
@@ -147,3 +204,12 @@ def _normalize(parts: int, narrow: bool) -> s.Function:
 
 
 _NORMALIZE = {(parts, narrow): _normalize(parts, narrow) for parts in range(3) for narrow in (False, True)}
+
+
+def _cells(narrow: bool) -> s.Function:
+    g, x = (s.cast(s.Var(name), _FLOAT32) if narrow else s.Var(name) for name in "gx")
+    value = g * s.Var("scale") - (x - s.Var("mean")) * s.Var("along") - s.Var("across")
+    return s.Function(("g", "x", "mean", "scale", "along", "across"), value)
+
+
+_CELLS = {narrow: _cells(narrow) for narrow in (False, True)}

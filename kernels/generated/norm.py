@@ -62,10 +62,28 @@ def layer_norm(x: Array, weight: Array | None, bias: Array | None, dims: int, ep
 
 def layer_norm_backward(g: Array, x: Array, mean: Array, rstd: Array, weight: Array | None, dims: int) -> Any:
     """Return the gradients of x, of the weight and of the bias of ``layer_norm``."""
+    found = cotangent_of_rows(g, x, mean, rstd, weight, dims)
+    return found if found is NotImplemented else (found, *_parameter_gradients(g, x, (mean, rstd), dims))
+
+
+def cotangent_of_rows(g: Array, x: Array, mean: Array, rstd: Array, weight: Array | None, dims: int) -> Any:
+    """Return the gradient of x of ``layer_norm``."""
     given = [] if weight is None else [weight]
-    key = ("norm_backward", weight is not None, True)
-    found = _fold(key, norms.norm_backward, (g, x, *given), (mean, rstd), _last(x, dims))
-    return found if found is NotImplemented else (*found, *_parameter_gradients(g, x, (mean, rstd), dims))
+    found = _fold(("norm_backward", weight is not None, True), norms.norm_backward, (g, x, *given), (mean, rstd),
+                  _last(x, dims))
+    return found if found is NotImplemented else found[0]
+
+
+def weight_cotangent_of_rows(g: Array, x: Array, statistics: tuple[Array, ...], dims: int) -> Any:
+    """Return the gradient of the weight of ``layer_norm``."""
+    found = _parameter_gradients(g, x, statistics, dims)
+    return found if found is NotImplemented else found[0]
+
+
+def cell_sums(g: Array, x: Array, mean: Array, rstd: Array, axes: tuple[int, ...]) -> Any:
+    """Return ``sum g h`` and ``sum g`` over axes, h the normalised x; each place has a mean and a rstd of its own."""
+    c = carrier(x.dtype)
+    return _fold(("channel_gradients", c), norms.channel_gradients, (g, x), (mean, rstd), axes)
 
 
 def rms_norm(x: Array, weight: Array | None, dims: int, eps: float) -> Any:
@@ -80,6 +98,12 @@ def rms_norm_backward(g: Array, x: Array, rstd: Array, weight: Array | None, dim
     key = ("norm_backward", weight is not None, False)
     found = _fold(key, norms.norm_backward, (g, x, *given), (rstd,), _last(x, dims))
     return found if found is NotImplemented else (*found, _parameter_gradients(g, x, (rstd,), dims)[0])
+
+
+def rms_norm_from_cotangent(g: Array, x: Array, dims: int, eps: float) -> Any:
+    """Return the gradient of x of ``rms_norm`` without a weight, its scale found anew."""
+    found = _fold(("rms_norm_from_cotangent",), norms.rms_norm_from_cotangent, (g, x), (), _last(x, dims), (eps,))
+    return found if found is NotImplemented else found[0]
 
 
 def _parameter_gradients(g: Array, x: Array, statistics: tuple[Array, ...], dims: int) -> tuple[Array, ...]:

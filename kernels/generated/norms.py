@@ -139,6 +139,18 @@ def rms_norm(dtype: DType, weight: bool) -> Fold:
     return Fold((("x", dtype), *_parameters(dtype, weight, False)), passes, outputs, numbers=("eps",))
 
 
+def rms_norm_from_cotangent(dtype: DType) -> Fold:
+    """``r (g - h mean(g h))`` with ``r = 1 / sqrt(mean x^2 + eps)`` and ``h = x r``."""
+    c = carrier(dtype)
+    squares, total = sum_of("squares", s.square(s.cast(X, FLOAT64)), dtype)
+    along, projection = sum_of("along", s.cast(G, FLOAT64) * s.cast(X, FLOAT64), dtype)
+    scale = 1 / s.sqrt(total / SIZE + EPS)
+    named = (("scale", s.cast(scale, c)), ("pull", s.cast(projection / SIZE * scale * scale * scale, c)))
+    value = s.cast(G, c) * s.Var("scale") - s.cast(X, c) * s.Var("pull")
+    passes = (Pass((*squares, *along), named), Pass(stores=(("out", s.cast(value, dtype)),)))
+    return Fold((("g", dtype), ("x", dtype)), passes, (Output("out", dtype),), numbers=("eps",))
+
+
 def _hat(c: DType, centered: bool) -> s.Expr:
     """Return the normalised element: ``(x - mean) rstd``, or ``x rstd``."""
     return (s.cast(X, c) - MEAN if centered else s.cast(X, c)) * RSTD

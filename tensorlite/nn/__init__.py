@@ -4,7 +4,9 @@ A layer is named in the ``__all__`` of its own file, and nowhere else.
 """
 
 from tensorlite.nn import functional, init, utils
+from tensorlite.nn.adaptive import *
 from tensorlite.nn.attention import *
+from tensorlite.nn.batchnorm import *
 from tensorlite.nn.containers import *
 from tensorlite.nn.conv import *
 from tensorlite.nn.dropout import *
@@ -29,5 +31,6 @@ from tensorlite.nn.rnn import *
 from tensorlite.nn.smooth import *
 from tensorlite.nn.softmax import *
 from tensorlite.nn.sparse import *
+from tensorlite.nn.stochastic_depth import *
 from tensorlite.nn.uninitialized import *
 from tensorlite.nn.upsampling import *

@@ -13,7 +13,7 @@ from tensorlite.nn.module import Module, indented
 from tensorlite.nn.parameter import Parameter
 from tensorlite.tensor import Tensor
 
-__all__ = ["ModuleDict", "ModuleList", "ParameterList", "Sequential"]
+__all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
 
 def _place(container: Any, index: Any) -> int:
@@ -233,11 +233,11 @@ class ParameterList(Module):
         return self._parameters[str(_place(self, index))]
 
     def __setitem__(self, index: int, value: Tensor) -> None:
-        self.register_parameter(str(_place(self, index)), _as_parameter(value))
+        self.register_parameter(str(_place(self, index)), _as_parameter("ParameterList", value))
 
     def append(self, value: Tensor) -> Self:
         """Adds a parameter at the end."""
-        self.register_parameter(str(len(self)), _as_parameter(value))
+        self.register_parameter(str(len(self)), _as_parameter("ParameterList", value))
         return self
 
     def extend(self, values: Iterable[Tensor]) -> Self:
@@ -247,13 +247,122 @@ class ParameterList(Module):
         return self
 
     def extra_repr(self) -> str:
-        return "\n".join(f"({name}): Parameter containing: [{value.type}]" for name, value in self._parameters.items()
-                         if value is not None)
+        return _shown(self)
 
 
-def _as_parameter(value: Tensor) -> Parameter:
+class ParameterDict(Module):
+    """A dict of parameters, which count as those of the module that holds it; tensors become parameters.
+
+    >>> import tensorlite as tl
+    >>> scales = tl.nn.ParameterDict({"left": tl.ones(2)})
+    >>> scales["right"] = tl.zeros(2)
+    >>> list(scales.state_dict())
+    ['left', 'right']
+    """
+
+    def __init__(self, parameters: Any = None) -> None:
+        super().__init__()
+        self.update({} if parameters is None else parameters)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._parameters[key]
+
+    def __setitem__(self, key: str, value: Tensor) -> None:
+        self.register_parameter(key, _as_parameter("ParameterDict", value))
+        versions.changed()
+
+    def __delitem__(self, key: str) -> None:
+        del self._parameters[key]
+        versions.changed()
+
+    def __len__(self) -> int:
+        return len(self._parameters)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parameters)
+
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(list(self._parameters))
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._parameters
+
+    def __or__(self, other: ParameterDict) -> ParameterDict:
+        return self.copy().__ior__(other)
+
+    def __ror__(self, other: ParameterDict) -> ParameterDict:
+        return other.copy().__ior__(self)
+
+    def __ior__(self, other: ParameterDict) -> Self:
+        self.update(other)
+        return self
+
+    def copy(self) -> ParameterDict:
+        """Another dict of the same parameters."""
+        return ParameterDict(OrderedDict(self.items()))
+
+    def setdefault(self, key: str, default: Tensor | None = None) -> Any:
+        """The parameter of a name, which is added where it is not there."""
+        if key not in self and default is not None:
+            self[key] = default
+        return self.get(key)
+
+    def clear(self) -> None:
+        """Takes all parameters out."""
+        self._parameters.clear()
+        versions.changed()
+
+    def pop(self, key: str) -> Any:
+        """Takes a parameter out and returns it."""
+        value = self[key]
+        del self[key]
+        return value
+
+    def popitem(self) -> tuple[str, Any]:
+        """Takes the last parameter out and returns it with its name."""
+        key = next(reversed(self))
+        return key, self.pop(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The parameter of a name, or the default."""
+        return self._parameters.get(key, default)
+
+    def fromkeys(self, keys: Iterable[str], default: Tensor | None = None) -> ParameterDict:
+        """A dict of parameters that all start from the default."""
+        return ParameterDict(dict.fromkeys(keys, default))
+
+    def keys(self) -> Iterable[str]:
+        """The names."""
+        return self._parameters.keys()
+
+    def values(self) -> Iterable[Any]:
+        """The parameters."""
+        return self._parameters.values()
+
+    def items(self) -> Iterable[tuple[str, Any]]:
+        """The names and parameters."""
+        return self._parameters.items()
+
+    def update(self, parameters: Any) -> None:
+        """Adds parameters, or replaces those of the same names; those of a plain dict in the order of their names."""
+        ordered = isinstance(parameters, OrderedDict | ParameterDict) or not isinstance(parameters, Mapping)
+        pairs = parameters.items() if hasattr(parameters, "items") else parameters
+        for key, value in pairs if ordered else sorted(pairs):
+            self[key] = value
+
+    def extra_repr(self) -> str:
+        return _shown(self)
+
+
+def _shown(container: Module) -> str:
+    """The parameters of a container by their names and types."""
+    return "\n".join(f"({name}): Parameter containing: [{value.type}]"
+                     for name, value in container._parameters.items() if value is not None)
+
+
+def _as_parameter(container: str, value: Tensor) -> Parameter:
     if isinstance(value, Parameter):
         return value
     if not isinstance(value, Tensor):
-        raise complaint(DTypeError, "ParameterList", f"takes tensors, not {type(value).__name__}")
+        raise complaint(DTypeError, container, f"takes tensors, not {type(value).__name__}")
     return Parameter(value)

@@ -12,6 +12,7 @@ from tensorlite.ops.conv_transpose import *
 from tensorlite.ops.dropout import *
 from tensorlite.ops.elementwise import sigmoid, tanh
 from tensorlite.ops.embedding import *
+from tensorlite.ops.embedding_bag import *
 from tensorlite.ops.fold import *
 from tensorlite.ops.fractional_pool import *
 from tensorlite.ops.gates import *
@@ -30,7 +31,10 @@ from tensorlite.ops.norm import *
 from tensorlite.ops.pad import *
 from tensorlite.ops.piecewise import *
 from tensorlite.ops.rectifiers import *
+from tensorlite.ops.response_norm import *
+from tensorlite.ops.rms_norm import *
 from tensorlite.ops.scatter import one_hot
 from tensorlite.ops.shuffle import *
 from tensorlite.ops.smooth import *
 from tensorlite.ops.softmax import *
+from tensorlite.ops.stochastic_depth import *

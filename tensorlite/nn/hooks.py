@@ -45,6 +45,7 @@ class ForwardHook:
 
     function: Callable[..., Any]
     with_kwargs: bool
+    always_call: bool = False
 
     def __call__(self, module: Module, arguments: Arguments, kwargs: Keywords, output: Any) -> Any:
         given = (arguments, kwargs) if self.with_kwargs else (arguments,)
@@ -74,9 +75,16 @@ def call_with_hooks(module: Module, arguments: Arguments, kwargs: Keywords) -> A
     if (module._backward_hooks or module._backward_pre_hooks) and is_grad_enabled():
         observer = _Observer(module, arguments)
         arguments = observer.inputs()
-    output = module.forward(*arguments, **kwargs)
-    for hook in tuple(module._forward_hooks):
-        output = hook(module, arguments, kwargs, output)
+    waiting = list(module._forward_hooks)
+    try:
+        output = module.forward(*arguments, **kwargs)
+        while waiting:
+            output = waiting.pop(0)(module, arguments, kwargs, output)
+    except Exception:
+        for hook in waiting:
+            if hook.func.always_call:  # type: ignore[attr-defined]
+                hook(module, arguments, kwargs, None)
+        raise
     return output if observer is None else observer.outputs(output)
 
 

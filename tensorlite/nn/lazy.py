@@ -6,6 +6,14 @@ from typing import Any, ClassVar
 
 from tensorlite.errors import ArgumentError, ShapeError, TraceError, complaint
 from tensorlite.modes import no_grad
+from tensorlite.nn.batchnorm import (
+    BatchNorm1d,
+    BatchNorm2d,
+    BatchNorm3d,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    InstanceNorm3d,
+)
 from tensorlite.nn.conv import (
     Conv1d,
     Conv2d,
@@ -19,22 +27,15 @@ from tensorlite.nn.conv import (
 )
 from tensorlite.nn.linear import Linear
 from tensorlite.nn.module import Module
-from tensorlite.nn.normalization import BatchNorm1d, BatchNorm2d
 from tensorlite.nn.uninitialized import Uninitialized, UninitializedBuffer, UninitializedParameter
 from tensorlite.ops.window import AXES
 from tensorlite.state import state
 from tensorlite.tensor import Tensor
 
 __all__ = [
-    "LazyBatchNorm1d",
-    "LazyBatchNorm2d",
-    "LazyConv1d",
-    "LazyConv2d",
-    "LazyConv3d",
-    "LazyConvTranspose1d",
-    "LazyConvTranspose2d",
-    "LazyConvTranspose3d",
-    "LazyLinear",
+    "LazyBatchNorm1d", "LazyBatchNorm2d", "LazyBatchNorm3d", "LazyConv1d", "LazyConv2d", "LazyConv3d",
+    "LazyConvTranspose1d", "LazyConvTranspose2d", "LazyConvTranspose3d", "LazyInstanceNorm1d", "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d", "LazyLinear",
 ]
 
 
@@ -226,6 +227,11 @@ class LazyConvTranspose3d(_LazyTransposed, ConvTranspose3d):
 class _LazyNorm(_Lazy):
     counted = "num_features"
 
+    def _count(self, input: Tensor) -> int:
+        return self.cls_to_become._channels(self, input)  # type: ignore[attr-defined]
+
+
+class _LazyBatchNorm(_LazyNorm):
     def __init__(self, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
                  track_running_stats: bool = True, device: str | None = None, dtype: Any = None, *,
                  bias: bool = True) -> None:
@@ -233,21 +239,14 @@ class _LazyNorm(_Lazy):
                          bias=bias)
         self._forget_shapes()
 
-    def _check(self, input: Tensor) -> None:
-        """Raises `ShapeError` for an input of the wrong number of axes."""
 
-    def _count(self, input: Tensor) -> int:
-        self.cls_to_become._check(self, input)  # type: ignore[attr-defined]
-        return input.shape[1]
-
-
-class LazyBatchNorm1d(_LazyNorm, BatchNorm1d):
+class LazyBatchNorm1d(_LazyBatchNorm, BatchNorm1d):
     """`BatchNorm1d` whose ``num_features`` are the channels of the first input."""
 
     cls_to_become = BatchNorm1d
 
 
-class LazyBatchNorm2d(_LazyNorm, BatchNorm2d):
+class LazyBatchNorm2d(_LazyBatchNorm, BatchNorm2d):
     """`BatchNorm2d` whose ``num_features`` are the channels of the first input.
 
     >>> import tensorlite as tl
@@ -257,3 +256,41 @@ class LazyBatchNorm2d(_LazyNorm, BatchNorm2d):
     """
 
     cls_to_become = BatchNorm2d
+
+
+class LazyBatchNorm3d(_LazyBatchNorm, BatchNorm3d):
+    """`BatchNorm3d` whose ``num_features`` are the channels of the first input."""
+
+    cls_to_become = BatchNorm3d
+
+
+class _LazyInstanceNorm(_LazyNorm):
+    def __init__(self, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True,
+                 track_running_stats: bool = True, device: str | None = None, dtype: Any = None, *,
+                 bias: bool = True) -> None:
+        super().__init__(0, eps, momentum, affine, track_running_stats, device, dtype,  # type: ignore[call-arg]
+                         bias=bias)
+        self._forget_shapes()
+
+
+class LazyInstanceNorm1d(_LazyInstanceNorm, InstanceNorm1d):
+    """`InstanceNorm1d` whose ``num_features`` are the channels of the first input."""
+
+    cls_to_become = InstanceNorm1d
+
+
+class LazyInstanceNorm2d(_LazyInstanceNorm, InstanceNorm2d):
+    """`InstanceNorm2d` whose ``num_features`` are the channels of the first input."""
+
+    cls_to_become = InstanceNorm2d
+
+
+class LazyInstanceNorm3d(_LazyInstanceNorm, InstanceNorm3d):
+    """`InstanceNorm3d` whose ``num_features`` are the channels of the first input.
+
+    >>> import tensorlite as tl
+    >>> tl.nn.LazyInstanceNorm3d(affine=True)(tl.zeros((3, 4, 4, 4))).shape
+    (3, 4, 4, 4)
+    """
+
+    cls_to_become = InstanceNorm3d

@@ -12,8 +12,10 @@ from tensorlite.backward import clear_grad
 from tensorlite.errors import ArgumentError, DTypeError, complaint
 from tensorlite.modes import no_grad
 from tensorlite.nn import names, state
+from tensorlite.nn.derived import Derived
 from tensorlite.nn.hooks import ForwardHook, PreHook, call_with_hooks, register
-from tensorlite.nn.parameter import Parameter
+from tensorlite.nn.parameter import Buffer, Parameter
+from tensorlite.ops.filled import empty
 from tensorlite.state import state as thread
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import DIFFERENTIABLE, bfloat16, dtype_of, float16, float32, float64
@@ -21,7 +23,8 @@ from tensorlite.tensor_type import DIFFERENTIABLE, bfloat16, dtype_of, float16, 
 __all__ = ["Module"]
 
 _TABLES = ("_parameters", "_buffers", "_modules")
-_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks", "_state_dict_pre_hooks",
+          "_state_dict_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks")
 
 
 class Module:
@@ -45,11 +48,16 @@ class Module:
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
+    _derived: dict[str, Derived]
     _non_persistent_buffers_set: set[str]
     _forward_pre_hooks: list[Callable[..., Any]]
     _forward_hooks: list[Callable[..., Any]]
     _backward_pre_hooks: list[Callable[..., Any]]
     _backward_hooks: list[Callable[..., Any]]
+    _state_dict_pre_hooks: list[Callable[..., Any]]
+    _state_dict_hooks: list[Callable[..., Any]]
+    _load_state_dict_pre_hooks: list[Callable[..., Any]]
+    _load_state_dict_post_hooks: list[Callable[..., Any]]
 
     def __init__(self) -> None:
         self.__dict__.update(training=True, _non_persistent_buffers_set=set(), **{name: {} for name in _TABLES},
@@ -72,13 +80,19 @@ class Module:
     def __setattr__(self, name: str, value: Any) -> None:
         tables = self.__dict__
         versions.changed()
-        if isinstance(value, Parameter | Module) and "_parameters" not in tables:
+        if name in tables.get("_derived", ()):
+            tables["_derived"][name].assign(self, value)
+            return
+        if isinstance(value, Parameter | Buffer | Module) and "_parameters" not in tables:
             raise complaint(ArgumentError, type(self).__name__,
                             f"{name} is assigned before Module.__init__() was called",
                             None, "call super().__init__() first")
         if isinstance(value, Parameter):
             self._forget(name)
             self.register_parameter(name, value)
+        elif isinstance(value, Buffer):
+            self._forget(name, keep="_buffers")
+            self.register_buffer(name, value, value.persistent)
         elif isinstance(value, Module):
             self._forget(name, keep="_modules")
             tables["_modules"][name] = value
@@ -111,6 +125,8 @@ class Module:
         for table in _TABLES:
             if name in tables.get(table, ()):
                 return tables[table][name]
+        if name in tables.get("_derived", ()):
+            return tables["_derived"][name].compute(self)
         hint = "" if "_parameters" in tables else ": Module.__init__() was not called"
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}", name=name, obj=self)
 
@@ -124,7 +140,20 @@ class Module:
         object.__delattr__(self, name)
 
     def __dir__(self) -> list[str]:
-        return sorted({*object.__dir__(self), *(name for table in _TABLES for name in self.__dict__.get(table, ()))})
+        return sorted({*object.__dir__(self), *(name for table in _TABLES for name in self.__dict__.get(table, ())),
+                       *self.__dict__.get("_derived", ())})
+
+    def derive(self, name: str, derived: Derived | None) -> None:
+        """Makes an attribute what something computes each time it is read, in place of a parameter or a buffer.
+
+        With None the name stands for nothing again.
+        """
+        versions.changed()
+        if derived is None:
+            del self._derived[name]
+            return
+        self._forget(name, keep="")
+        self.__dict__.setdefault("_derived", {})[name] = derived
 
     def _check_name(self, what: str, name: str, table: str) -> None:
         if "_parameters" not in self.__dict__:
@@ -176,9 +205,9 @@ class Module:
         """The module itself and all below it, with their dotted names."""
         return names.named_modules(self, prefix, remove_duplicate, memo)
 
-    def modules(self) -> Iterator[Module]:
+    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
         """The module itself and all below it."""
-        return (module for _, module in self.named_modules())
+        return (module for _, module in self.named_modules(remove_duplicate=remove_duplicate))
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The modules right below this one, with their names."""
@@ -213,6 +242,25 @@ class Module:
     def get_submodule(self, target: str) -> Module:
         """The module of a dotted name; the module itself for an empty one."""
         return names.find(self, target, "_modules", "submodule") if target else self
+
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Puts a module at a dotted name, whose holder must be there; with ``strict``, only in place of another.
+
+        >>> import tensorlite as tl
+        >>> model = tl.nn.Sequential(tl.nn.Sequential(tl.nn.ReLU()))
+        >>> model.set_submodule("0.0", tl.nn.Identity())
+        >>> model[0][0]
+        Identity()
+        """
+        path, _, name = target.rpartition(".")
+        if not isinstance(module, Module):
+            raise complaint(DTypeError, "set_submodule", f"takes a Module, not {type(module).__name__}")
+        if not name:
+            raise complaint(ArgumentError, "set_submodule", f"a name is not empty: {target!r}")
+        holder = self.get_submodule(path)
+        if strict or hasattr(holder, name):
+            self.get_submodule(target)
+        setattr(holder, name, module)
 
     def get_parameter(self, target: str) -> Parameter:
         """The parameter of a dotted name."""
@@ -274,10 +322,21 @@ class Module:
             raise complaint(DTypeError, "to", f"a module can be cast to floating dtypes, not {wanted.name}")
         return self._apply(lambda x: x.to(dtype=wanted if x.dtype in DIFFERENTIABLE else None, device=device))
 
-    def _apply(self, fn: Callable[[Tensor], Tensor]) -> Self:
+    def type(self, dst_type: Any) -> Self:
+        """Casts all parameters and buffers, those of integers too."""
+        wanted = dtype_of(dst_type)
+        if wanted not in DIFFERENTIABLE:
+            raise complaint(DTypeError, "type", f"a module can be cast to floating dtypes, not {wanted.name}")
+        return self._apply(lambda x: x.to(dtype=wanted))
+
+    def to_empty(self, *, device: str | None, recurse: bool = True) -> Self:
+        """Moves parameters and buffers without their values: they hold any numbers then, until they are filled."""
+        return self._apply(lambda x: empty(x.shape, dtype=x.dtype, device=device or x.device), recurse)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Replaces the values of parameters, their gradients and the buffers by those of a function."""
         with no_grad():
-            for module in self.modules():
+            for module in self.modules() if recurse else (self,):
                 for parameter in module._parameters.values():
                     if parameter is not None:
                         _refill(parameter, fn(parameter))
@@ -321,9 +380,38 @@ class Module:
         ['0.weight', '0.bias']
         """
         found: dict[str, Any] = OrderedDict() if destination is None else destination
-        for name, slot in state.slots(self, prefix):
-            found[name] = slot.tensor if keep_vars else slot.tensor.detach()
+        for before in tuple(self._state_dict_pre_hooks):
+            before(self, prefix, keep_vars)
+        self._save_to_state_dict(found, prefix, keep_vars)
+        for name, child in self._modules.items():
+            if child is not None:
+                child.state_dict(destination=found, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
+        for after in tuple(self._state_dict_hooks):
+            after(self, found, prefix, {})
         return found
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        """Adds the module's own entries to a state dict; a subclass may add others."""
+        state.save(self, destination, prefix, keep_vars)
+
+    def _load_from_state_dict(self, state_dict: state.Loading, prefix: str, local_metadata: Any, strict: bool,
+                              missing_keys: list[str], unexpected_keys: list[str], error_msgs: list[str]) -> None:
+        """Finds the module's own entries in a state dict; a subclass may change that before, to read older ones."""
+        for hook in tuple(self._load_state_dict_pre_hooks):
+            hook(self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
+        state.find_own(self, state_dict, prefix, missing_keys)
+
+    def get_extra_state(self) -> Any:
+        """What `state_dict` is to hold beside parameters and buffers; a subclass defines it, with `set_extra_state`."""
+        raise complaint(ArgumentError, type(self).__name__, "the module has no extra state", None,
+                        "define get_extra_state(self)")
+
+    def set_extra_state(self, state: Any) -> None:
+        """Takes what `get_extra_state` gave, when a state dict is loaded."""
+        raise complaint(ArgumentError, type(self).__name__, "the module has no extra state", None,
+                        "define set_extra_state(self, state)")
+
+    get_extra_state.is_absent = set_extra_state.is_absent = True  # type: ignore[attr-defined]
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True,
                         assign: bool = False) -> state.IncompatibleKeys:
@@ -341,10 +429,13 @@ class Module:
         """Calls ``hook(module, arguments)`` before `forward`; what it returns replaces the arguments."""
         return register(self._forward_pre_hooks, PreHook(hook, with_kwargs), prepend)
 
-    def register_forward_hook(self, hook: Callable[..., Any], *, prepend: bool = False,
-                              with_kwargs: bool = False) -> Handle:
-        """Calls ``hook(module, arguments, output)`` after `forward`; what it returns replaces the output."""
-        return register(self._forward_hooks, ForwardHook(hook, with_kwargs), prepend)
+    def register_forward_hook(self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False,
+                              always_call: bool = False) -> Handle:
+        """Calls ``hook(module, arguments, output)`` after `forward`; what it returns replaces the output.
+
+        With ``always_call`` it is called where `forward` raises, too, with None for the output.
+        """
+        return register(self._forward_hooks, ForwardHook(hook, with_kwargs, always_call), prepend)
 
     def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
         """Calls ``hook(module, grad_output)`` when the output's gradients are known; what it returns replaces them."""
@@ -354,6 +445,28 @@ class Module:
         """Calls ``hook(module, grad_input, grad_output)`` when both are known; what it returns replaces the first."""
         return register(self._backward_hooks, hook, prepend)
 
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Calls ``hook(module, prefix, keep_vars)`` before `state_dict` reads the module."""
+        return register(self._state_dict_pre_hooks, hook, False)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Calls ``hook(module, state_dict, prefix, local_metadata)`` after `state_dict` read the module."""
+        return register(self._state_dict_hooks, hook, False)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Calls a hook before entries are looked up, on a copy of the state dict, which it may change.
+
+        As ``hook(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)``.
+        """
+        return register(self._load_state_dict_pre_hooks, hook, False)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Calls ``hook(module, incompatible_keys)`` after loading; it may change the lists of keys.
+
+        Where keys do not fit, it is called before anything is loaded: what it takes out of the lists is forgiven.
+        """
+        return register(self._load_state_dict_post_hooks, hook, False)
+
     # --- text ---
 
     def extra_repr(self) -> str:
@@ -361,7 +474,7 @@ class Module:
         return ""
 
     def _get_name(self) -> str:
-        return type(self).__name__
+        return ("Parametrized" if "parametrizations" in self._modules else "") + type(self).__name__
 
     def __repr__(self) -> str:
         extra = self.extra_repr()

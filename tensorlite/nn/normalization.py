@@ -1,115 +1,19 @@
-"""Layers that normalise: over the batch for each channel, or over features for each sample."""
+"""Layers that normalise each sample: over features, over groups of channels, or over channels near by."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from tensorlite.errors import ShapeError, complaint
+from tensorlite.errors import ArgumentError, ShapeError, complaint
 from tensorlite.nn import functional as F
 from tensorlite.nn import init
 from tensorlite.nn.module import Module
 from tensorlite.nn.parameter import Parameter
-from tensorlite.ops.filled import empty, ones, zeros
+from tensorlite.ops.filled import empty
 from tensorlite.tensor import Tensor
 
-__all__ = ["BatchNorm1d", "BatchNorm2d", "LayerNorm"]
-
-
-class _BatchNorm(Module):
-    """What batch normalisation of any number of axes shares."""
-
-    weight: Parameter | None
-    bias: Parameter | None
-    running_mean: Tensor | None
-    running_var: Tensor | None
-    num_batches_tracked: Tensor | None
-
-    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
-                 track_running_stats: bool = True, device: str | None = None, dtype: Any = None, *,
-                 bias: bool = True) -> None:
-        super().__init__()
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
-        self.affine, self.track_running_stats = affine, track_running_stats
-        for name, filled, wanted in (("weight", ones, affine), ("bias", zeros, affine and bias)):
-            self.register_parameter(name,
-                                    Parameter(filled((num_features,), dtype=dtype, device=device)) if wanted else None)
-        for name, filled in (("running_mean", zeros), ("running_var", ones)):
-            self.register_buffer(name,
-                                 filled((num_features,), dtype=dtype, device=device) if track_running_stats else None)
-        self.register_buffer("num_batches_tracked",
-                             zeros((), dtype=np.int64, device=device) if track_running_stats else None)
-
-    def reset_running_stats(self) -> None:
-        """Forgets what was tracked."""
-        if self.track_running_stats:
-            self.running_mean.zero_()  # type: ignore[union-attr]
-            self.running_var.fill_(1)  # type: ignore[union-attr]
-            self.num_batches_tracked.zero_()  # type: ignore[union-attr]
-
-    def reset_parameters(self) -> None:
-        """Sets everything as it was at first."""
-        self.reset_running_stats()
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
-
-    def _check(self, input: Tensor) -> None:
-        """Raises `ShapeError` for an input of the wrong number of axes."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        self._check(input)
-        momentum = 0.0 if self.momentum is None else self.momentum
-        if self.training and self.track_running_stats and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
-            if self.momentum is None:  # a cumulative average
-                momentum = 1.0 / float(self.num_batches_tracked)
-        of_batch = self.training or self.running_mean is None
-        tracked = not self.training or self.track_running_stats
-        return F.batch_norm(input, self.running_mean if tracked else None, self.running_var if tracked else None,
-                            self.weight,
-                            self.bias, of_batch, momentum, self.eps)
-
-    def extra_repr(self) -> str:
-        return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-                f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}")
-
-
-def _wrong(module: Module, input: Tensor, wanted: str) -> Exception:
-    return complaint(ShapeError, type(module).__name__, f"the input must be {wanted}, it has {input.ndim} dimensions",
-                     {"input": input})
-
-
-class BatchNorm1d(_BatchNorm):
-    """Normalises each channel of [batch, channels] or [batch, channels, length]; see `functional.batch_norm`.
-
-    >>> import tensorlite as tl
-    >>> tl.nn.BatchNorm1d(3)
-    BatchNorm1d(3, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)
-    """
-
-    def _check(self, input: Tensor) -> None:
-        if input.ndim not in (2, 3):
-            raise _wrong(self, input, "[batch, channels] or [batch, channels, length]")
-
-
-class BatchNorm2d(_BatchNorm):
-    """Normalises each channel of [batch, channels, height, width]; see `functional.batch_norm`.
-
-    ``momentum=None`` averages over all batches seen. The buffers are ``running_mean``, ``running_var`` (unbiased) and
-    ``num_batches_tracked``.
-
-    >>> import tensorlite as tl
-    >>> tl.nn.BatchNorm2d(3)(tl.zeros((2, 3, 4, 4))).shape
-    (2, 3, 4, 4)
-    """
-
-    def _check(self, input: Tensor) -> None:
-        if input.ndim != 4:
-            raise _wrong(self, input, "[batch, channels, height, width]")
+__all__ = ["CrossMapLRN2d", "GroupNorm", "LayerNorm", "LocalResponseNorm", "RMSNorm"]
 
 
 class LayerNorm(Module):
@@ -146,3 +50,121 @@ class LayerNorm(Module):
     def extra_repr(self) -> str:
         return (f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, "
                 f"bias={self.bias is not None}")
+
+
+class RMSNorm(Module):
+    """Divides by the root of the mean square over the last axes; see `functional.rms_norm`.
+
+    >>> import tensorlite as tl
+    >>> tl.nn.RMSNorm(4)
+    RMSNorm((4,), eps=None, elementwise_affine=True)
+    """
+
+    weight: Parameter | None
+
+    def __init__(self, normalized_shape: int | Sequence[int], eps: float | None = None,
+                 elementwise_affine: bool = True, device: str | None = None, dtype: Any = None) -> None:
+        super().__init__()
+        self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        self.register_parameter("weight", Parameter(empty(self.normalized_shape, dtype=dtype, device=device))
+                                if elementwise_affine else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Sets the weight to ones."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+
+
+class GroupNorm(Module):
+    """Normalises groups of each sample's channels; see `functional.group_norm`.
+
+    >>> import tensorlite as tl
+    >>> tl.nn.GroupNorm(2, 6)
+    GroupNorm(2, 6, eps=1e-05, affine=True, bias=True)
+    """
+
+    weight: Parameter | None
+    bias: Parameter | None
+
+    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True,
+                 device: str | None = None, dtype: Any = None, *, bias: bool = True) -> None:
+        super().__init__()
+        if num_groups < 1 or num_channels % num_groups:
+            raise complaint(ArgumentError, "GroupNorm", f"{num_channels} channels do not make {num_groups} groups",
+                            None, "choose a number of groups that divides the channels")
+        self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
+        for name, wanted in (("weight", affine), ("bias", affine and bias)):
+            self.register_parameter(name, Parameter(empty((num_channels,), dtype=dtype, device=device))
+                                    if wanted else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Sets the weight to ones and the bias to zeros."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return (f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
+                f"bias={self.bias is not None}")
+
+
+class _ResponseNorm(Module):
+    """What normalisation by the channels near by shares."""
+
+    def __init__(self, size: int, alpha: float, beta: float, k: float) -> None:
+        super().__init__()
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class LocalResponseNorm(_ResponseNorm):
+    """Divides by the response of ``size`` neighbouring channels; see `functional.local_response_norm`.
+
+    >>> import tensorlite as tl
+    >>> tl.nn.LocalResponseNorm(5)
+    LocalResponseNorm(5, alpha=0.0001, beta=0.75, k=1.0)
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        super().__init__(size, alpha, beta, k)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+
+class CrossMapLRN2d(_ResponseNorm):
+    """The normalisation of `LocalResponseNorm` for images, by windows that lie evenly around their channel.
+
+    A window holds ``(size - 1) // 2`` channels on each side, and the sum of squares is divided by ``size``. PyTorch's
+    own leaves the first channel in all windows after it, in `forward` but not in its derivative; here it is in those
+    that it belongs to.
+
+    >>> import tensorlite as tl
+    >>> tl.nn.CrossMapLRN2d(5)
+    CrossMapLRN2d(5, alpha=0.0001, beta=0.75, k=1)
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
+        super().__init__(size, alpha, beta, k)
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.ndim != 4:
+            raise complaint(ShapeError, "CrossMapLRN2d", f"the input must be [batch, channels, height, width], it has "
+                            f"{input.ndim} dimensions", {"input": input})
+        window = (self.size - 1) // 2 * 2 + 1
+        return F.local_response_norm(input, window, self.alpha * window / self.size, self.beta, self.k)

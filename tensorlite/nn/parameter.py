@@ -1,4 +1,4 @@
-"""Parameter: a tensor that a module owns and an optimizer changes."""
+"""Parameter and Buffer: tensors that a module owns, to be changed by an optimizer or only by the module itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tensorlite.ops.creation import place, require_grad
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import DEFAULT_FLOAT
 
-__all__ = ["Parameter"]
+__all__ = ["Buffer", "Parameter"]
 
 
 class Parameter(Tensor):
@@ -32,3 +32,25 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{Tensor.__repr__(self)}"
+
+
+class Buffer(Tensor):
+    """A tensor that becomes a buffer of the module it is assigned to; `state_dict` holds it if it is persistent.
+
+    >>> import tensorlite as tl
+    >>> class Counting(tl.nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.count = tl.nn.Buffer(tl.tensor(0))
+    >>> list(Counting().state_dict())
+    ['count']
+    """
+
+    __slots__ = ("persistent",)
+
+    def __init__(self, data: Tensor | None = None, *, persistent: bool = True) -> None:
+        if data is not None and not isinstance(data, Tensor):
+            raise complaint(DTypeError, "Buffer", f"takes a tensor, not {type(data).__name__}", None,
+                            "make it one: tl.asarray(...)")
+        super().__init__(place(np.empty(0, DEFAULT_FLOAT), None) if data is None else data.array)
+        self.persistent = persistent

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tensorlite.batch import Attributes, Batch, move_axis, padded, reshape
-from tensorlite.declare import primitive, public
+from tensorlite.declare import functional, primitive, public
 from tensorlite.dispatch import apply
 from tensorlite.errors import DTypeError, ShapeError, complaint
 from tensorlite.op import OPS, Sample
@@ -18,7 +18,7 @@ from tensorlite.ops.shape import _permute_dims, _reshape
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType
 
-__all__ = ["linear"]
+__all__ = ["bilinear", "linear"]
 
 
 def _check(x: Any, weight: Any, bias: tuple[Any, ...]) -> None:
@@ -106,3 +106,32 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         raise complaint(DTypeError, "linear", f"takes a tensor, not {type(input).__name__}", None,
                         "make it one: tl.asarray(...)")
     return _linear(input, weight) if bias is None else _linear(input, weight, bias)
+
+
+@functional
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``y[k] = input1 @ weight[k] @ input2 + bias[k]``.
+
+    input1: [..., n], input2: [..., m], of equal leading axes; weight: [out features, n, m]; bias: [out features].
+    Raises `ShapeError` and `DTypeError` where these do not fit.
+
+    >>> import tensorlite as tl
+    >>> bilinear(tl.tensor([1.0, 2.0]), tl.tensor([3.0]), tl.ones((1, 2, 1)))
+    tensor([9.])
+    """
+    given = {"input1": input1, "input2": input2, "weight": weight, **({} if bias is None else {"bias": bias})}
+    if len({x.dtype for x in given.values()}) > 1:
+        raise complaint(DTypeError, "bilinear", "all must have one dtype", given)
+    if not input1.ndim or not input2.ndim or weight.ndim != 3 or weight.shape[1:] != (
+            input1.shape[-1], input2.shape[-1]):
+        raise complaint(ShapeError, "bilinear", "weight must be [out features, features of input1, features of input2]",
+                        given)
+    if input1.shape[:-1] != input2.shape[:-1]:
+        raise complaint(ShapeError, "bilinear", "the inputs must agree in all axes but the last", given)
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise complaint(ShapeError, "bilinear", f"bias must have shape [{weight.shape[0]}]", given)
+    outputs, n, m = weight.shape
+    leading = input1.shape[:-1]
+    seen = _reshape(linear(input2, _reshape(weight, shape=(outputs * n, m))), shape=(*leading, outputs, n))
+    result = _reshape(_matmul(seen, _reshape(input1, shape=(*leading, n, 1))), shape=(*leading, outputs))
+    return result if bias is None else result + bias

@@ -26,6 +26,10 @@ LAYERS = {
     "LazyConvTranspose3d": ((4, 2), {"dilation": 2}, (3, 4, 4, 4)),
     "LazyBatchNorm1d": ((), {"momentum": None}, (2, 3, 4)),
     "LazyBatchNorm2d": ((), {"affine": False}, (2, 3, 4, 4)),
+    "LazyBatchNorm3d": ((), {}, (2, 3, 2, 4, 4)),
+    "LazyInstanceNorm1d": ((), {"affine": True}, (2, 3, 4)),
+    "LazyInstanceNorm2d": ((), {"affine": True, "track_running_stats": True}, (2, 3, 4, 4)),
+    "LazyInstanceNorm3d": ((), {"affine": True}, (3, 2, 4, 4)),
 }
 
 

@@ -122,8 +122,6 @@ def test_one_hot():
     (lambda x: tl.one_hot(tl.tensor([5]), 5), IndexingError, "one_hot: index 5 is out of range for an axis of 5"),
     (lambda x: tl.one_hot(tl.zeros(0, dtype=tl.int64)), ArgumentError,
      "one_hot: cannot count the classes of no elements"),
-    (lambda x: nn.Embedding(3, 2, max_norm=1.0), ArgumentError, "Embedding: the option max_norm is not there"),
-    (lambda x: nn.Embedding(3, 2, sparse=True), ArgumentError, "Embedding: the option sparse is not there"),
     (lambda x: nn.Embedding(3, 2, 3), ArgumentError, "Embedding: padding_idx 3 is no row of a table of 3"),
 ])
 def test_what_does_not_fit_is_named(call, error, text):

@@ -148,3 +148,9 @@ def test_passes_count_what_a_loop_would_fuse():
 def test_sources_are_made_once_for_each_dtype():
     function = s.trace(lambda v: v * 3.5 + 1)
     assert s.numpy_function(function) is s.numpy_function(s.trace(lambda v: v * 3.5 + 1))
+
+
+def test_functions_are_made_under_a_file_name_of_ours():
+    """Else a trace would note what they read, such as a table that fills, and be made again at the second call."""
+    for function in (s.trace(lambda x, y: x + y), s.trace(lambda x, y: x * y + 1)):
+        assert s.numpy_function(function).__code__.co_filename.startswith("<tensorlite")

@@ -1,0 +1,12 @@
+"""What is done to models from outside: gradients bounded, weights computed from others, layers fused and called anew.
+
+Pruning is not there.
+"""
+
+from tensorlite.nn.utils import parametrizations, parametrize, stateless
+from tensorlite.nn.utils.clip_grad import *
+from tensorlite.nn.utils.convert_parameters import *
+from tensorlite.nn.utils.fusion import *
+from tensorlite.nn.utils.init import *
+from tensorlite.nn.utils.spectral_norm import *
+from tensorlite.nn.utils.weight_norm import *
