@@ -25,6 +25,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,21 +94,23 @@ class Equation:
     def apply(self, known: Mapping[Value, Tensor]) -> tuple[Tensor, ...]:
         """The outputs, of values that are known, through `dispatch.apply`."""
         operands = [known[x] if isinstance(x, Value) else x for x in self.inputs]
-        before = asked.line, asked.name
-        asked.line, asked.name = self.line, self.name
-        try:
+        with self._asked():
             made = apply(self.op, *operands, **self.attributes)
-        finally:
-            asked.line, asked.name = before
         return made if isinstance(made, tuple) else (made,)
 
     def explained(self, operands: Sequence[Any], error: Exception) -> Exception:
         """What the op raised of arrays, as eager calls say it: with its name, the arguments and the user's line."""
         given = [Tensor(x) if isinstance(of, Value) else x for x, of in zip(operands, self.inputs, strict=True)]
+        with self._asked():
+            return explain(self.op, given, dict(self.attributes), error)
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        """Errors of the block name the user's line and the public function there."""
         before = asked.line, asked.name
         asked.line, asked.name = self.line, self.name
         try:
-            return explain(self.op, given, dict(self.attributes), error)
+            yield
         finally:
             asked.line, asked.name = before
 

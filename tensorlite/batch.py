@@ -15,6 +15,7 @@ from tensorlite.declare import PUBLIC
 from tensorlite.dispatch import apply
 from tensorlite.op import OPS, Elementwise, Op
 from tensorlite.tensor import Tensor
+from tensorlite.tensor_type import TensorType
 
 Attributes = Mapping[str, Any]
 
@@ -176,6 +177,8 @@ def folded(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -> tuple
 def looped(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -> tuple[Any, Any]:
     """The op applied to one element after another: right for every op, and as slow as that."""
     ready = batch.in_front(inputs)
+    if batch.size == 0 and batch.op.type_rule is not None:
+        return _nothing(batch, ready, attributes)
     rows = [x for x, axis in zip(ready, batch.axes, strict=True) if axis is not None]
 
     def one(parts: Sequence[Tensor]) -> Any:
@@ -188,6 +191,17 @@ def looped(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -> tuple
     else:
         found = _stacked(batch.op, [one([apply(OPS["slice"], x, spec=(i,)) for x in rows]) for i in range(batch.size)])
     return found, (0 if isinstance(found, Tensor) else (0,) * len(found))
+
+
+def _nothing(batch: Batch, ready: Sequence[Any], attributes: Attributes) -> tuple[Any, Any]:
+    """The results of no elements, whose types the op's type rule says without running it on numbers made up."""
+    assert batch.op.type_rule is not None
+    types = [x.type if axis is None else TensorType(x.dtype, x.shape[1:], x.device)
+             for x, axis in zip(ready, batch.axes, strict=True)]
+    found = batch.op.type_rule(*types, **attributes)
+    made = tuple(PUBLIC["zeros"]((0, *t.shape), dtype=t.dtype, device=t.device)
+                 for t in (found if isinstance(found, tuple) else (found,)))
+    return (made, (0,) * len(made)) if isinstance(found, tuple) else (made[0], 0)
 
 
 def _stacked(op: Op, results: Sequence[Any]) -> Any:

@@ -63,6 +63,10 @@ class NumericsError(TensorliteError, ArithmeticError):
     """A NaN or infinity found while ``debug_nans`` looks for them."""
 
 
+class LinAlgError(TensorliteError, np.linalg.LinAlgError):
+    """A matrix for which what is asked does not exist, such as the inverse of a singular one."""
+
+
 class InternalError(TensorliteError, RuntimeError):
     """A broken promise inside tensorlite itself: please report it with the program that shows it."""
 

@@ -32,6 +32,21 @@ class Integers:
         return np.asarray(random.integers(self.low, self.high, (*leading, *self.shape))).astype(self.dtype)
 
 
+class Regular(tuple[int, ...]):
+    """A sample input: matrices of this shape that are far from singular, diagonals 2, 4, 6, ... and little beside.
+
+    So their eigenvalues and singular values are apart, and their Hermitian parts positive definite.
+    """
+
+    def draw(self, random: np.random.Generator, dtype: np.dtype) -> np.ndarray:
+        """Such matrices of a dtype."""
+        rows, columns = self[-2:]
+        beside: Any = random.uniform(-0.3, 0.3, self)
+        if dtype.kind == "c":
+            beside = beside + 1j * random.uniform(-0.3, 0.3, self)
+        return np.asarray(beside + 2 * np.eye(rows, columns) * np.arange(1, columns + 1)).astype(dtype)
+
+
 @dataclass(frozen=True, init=False)
 class Sample:
     """One call that generated tests make: shapes (or `Integers`) of the inputs, then attributes."""

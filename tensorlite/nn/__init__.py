@@ -9,6 +9,7 @@ from tensorlite.nn.attention import *
 from tensorlite.nn.batchnorm import *
 from tensorlite.nn.containers import *
 from tensorlite.nn.conv import *
+from tensorlite.nn.distance import *
 from tensorlite.nn.dropout import *
 from tensorlite.nn.lazy import *
 from tensorlite.nn.linear import *

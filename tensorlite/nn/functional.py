@@ -9,6 +9,7 @@ from tensorlite.ops.avg_pool import *
 from tensorlite.ops.conv import *
 from tensorlite.ops.conv_dimensions import *
 from tensorlite.ops.conv_transpose import *
+from tensorlite.ops.distances import *
 from tensorlite.ops.dropout import *
 from tensorlite.ops.elementwise import sigmoid, tanh
 from tensorlite.ops.embedding import *

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from tensorlite.errors import ArgumentError, ShapeError, complaint
 from tensorlite.nn import functional as F
+from tensorlite.nn.distance import PairwiseDistance
 from tensorlite.nn.loss_base import Loss, WeightedLoss
 from tensorlite.tensor import Tensor
 
@@ -73,7 +74,8 @@ class TripletMarginWithDistanceLoss(Loss):
                  swap: bool = False, reduction: str = "mean") -> None:
         super().__init__(reduction=reduction)
         _check_margin("TripletMarginWithDistanceLoss", margin)
-        self.distance_function, self.margin, self.swap = distance_function, margin, swap
+        self.distance_function = PairwiseDistance() if distance_function is None else distance_function
+        self.margin, self.swap = margin, swap
 
     def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         return F.triplet_margin_with_distance_loss(

@@ -1,21 +1,19 @@
-"""Activations over an axis: gates, softmin and samples of Gumbel's softmax; vectors scaled to length 1."""
+"""Activations over an axis: gates, softmin, and samples of Gumbel's softmax."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from tensorlite.declare import PUBLIC, functional
-from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
+from tensorlite.errors import DTypeError, ShapeError, complaint
 from tensorlite.ops.axes import one_axis
-from tensorlite.ops.elementwise import abs, equal, log, log1p, maximum, negative, not_equal, pow, sigmoid, square, where
-from tensorlite.ops.reduce import deviation
+from tensorlite.ops.elementwise import equal, log, log1p, maximum, negative, sigmoid
 from tensorlite.ops.shape import astype
 from tensorlite.ops.softmax import softmax
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import FLOATS, float32, float64
 
-__all__ = ["glu", "gumbel_softmax", "normalize", "softmin"]
+__all__ = ["glu", "gumbel_softmax", "softmin"]
 
 
 @functional
@@ -82,36 +80,3 @@ def _gumbel(logits: Tensor, generator: Any) -> Tensor:
     drawn = PUBLIC["rand"](logits.shape, dtype=wide, generator=generator)
     exponential = negative(log1p(negative(maximum(drawn, 2.0**-54 if wide == float64 else 2.0**-25))))
     return astype(negative(log(exponential)), logits.dtype, copy=False)
-
-
-@functional
-def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
-    """``input / max(norm, eps)`` with the ``p``-norms along an axis (or several, as a tuple).
-
-    The derivative of a norm that is 0 is 0. Raises `DTypeError` for what is not real and floating.
-
-    >>> import tensorlite as tl
-    >>> normalize(tl.tensor([[3.0, 4.0], [0.0, 0.0]]))
-    tensor([[0.6, 0.8],
-            [0. , 0. ]])
-    """
-    if input.dtype not in FLOATS:
-        raise complaint(DTypeError, "normalize", f"takes real floating dtypes, not {input.dtype.name}",
-                        {"input": input}, "cast it first: input.to(tl.float32)")
-    if not isinstance(p, int | float):
-        raise complaint(ArgumentError, "normalize", f"p is a number, not {type(p).__name__}", {"input": input})
-    return input / PUBLIC["clip"](_norm(input, float(p), dim), min=eps)
-
-
-def _norm(x: Tensor, p: float, axis: Any) -> Tensor:
-    """The p-norm along axes that are kept."""
-    if p == math.inf:
-        return PUBLIC["max"](abs(x), axis=axis, keepdims=True)
-    if p == -math.inf:
-        return PUBLIC["min"](abs(x), axis=axis, keepdims=True)
-    if p == 0:
-        return PUBLIC["sum"](astype(not_equal(x, 0), x.dtype), axis=axis, keepdims=True)
-    if p == 2:
-        return deviation(PUBLIC["sum"](square(x), axis=axis, keepdims=True))
-    total = PUBLIC["sum"](abs(x) if p == 1 else pow(abs(x), p), axis=axis, keepdims=True)
-    return total if p == 1 else where(equal(total, 0), 0, pow(where(equal(total, 0), 1, total), 1 / p))

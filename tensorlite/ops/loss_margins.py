@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -11,23 +11,19 @@ from tensorlite.declare import elementwise, functional
 from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
 from tensorlite.kernels import scalar as s
 from tensorlite.ops.bounds import clip_low
+from tensorlite.ops.distances import pairwise_distance
 from tensorlite.ops.elementwise import (
-    abs,
     equal,
     less,
     minimum,
-    not_equal,
-    pow,
     relu,
-    sign,
     sqrt,
     square,
     where,
 )
-from tensorlite.ops.extremes import _max
 from tensorlite.ops.loss_classes import NOTHING, _is_class, _known_classes, _pick_class, weights_of
 from tensorlite.ops.loss_reduction import reduced
-from tensorlite.ops.reduce import _sum, deviation
+from tensorlite.ops.reduce import _sum
 from tensorlite.ops.shape import _reshape, astype
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import int64
@@ -130,8 +126,8 @@ def triplet_margin_loss(anchor: Tensor, positive: Tensor, negative: Tensor, marg
     >>> triplet_margin_loss(tl.tensor([[0.0, 0.0]]), tl.tensor([[0.0, 3.0]]), tl.tensor([[0.0, 2.0]]), p=1)
     tensor(2.)
     """
-    return _triplet("triplet_margin_loss", (anchor, positive, negative), lambda x, y: _distance(x, y, p, eps), margin,
-                    swap, reduction)
+    distance = functools.partial(pairwise_distance, p=p, eps=eps)
+    return _triplet("triplet_margin_loss", (anchor, positive, negative), distance, margin, swap, reduction)
 
 
 @functional
@@ -145,7 +141,7 @@ def triplet_margin_with_distance_loss(anchor: Tensor, positive: Tensor, negative
     >>> triplet_margin_with_distance_loss(x, x + 3, x + 2, distance_function=lambda x, y: (x - y).abs().max(axis=-1))
     tensor(2.)
     """
-    distance = distance_function or (lambda x, y: _distance(x, y, 2.0, 1e-6))
+    distance = distance_function or pairwise_distance
     return _triplet("triplet_margin_with_distance_loss", (anchor, positive, negative), distance, margin, swap,
                     reduction)
 
@@ -160,22 +156,6 @@ def _triplet(op: str, triplet: tuple[Tensor, Tensor, Tensor], distance: Distance
     if swap:
         far = minimum(far, distance(positive, negative))
     return reduced(op, clip_low(margin + near - far, 0.0), reduction)
-
-
-def _distance(x1: Tensor, x2: Tensor, p: float, eps: float) -> Tensor:
-    """The p-norm of ``x1 - x2 + eps`` along the last axis; where it is 0 so is its derivative."""
-    size = abs(x1 - x2 + eps)
-    if p == 2:
-        return deviation(_along_last(square(size)))
-    if p == 1:
-        return _along_last(size)
-    if p == math.inf:
-        return _max(size, axis=(size.ndim - 1,), keepdims=False)
-    if p == 0:
-        return _along_last(sign(size))
-    total = _along_last(pow(size, p))
-    some = not_equal(total, 0)
-    return where(some, pow(where(some, total, 1.0), 1 / p), 0.0)
 
 
 # --- classes ------------------------------------------------------------------------------------------------------

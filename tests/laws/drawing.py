@@ -11,7 +11,7 @@ import numpy as np
 import tensorlite.nn
 import tensorlite.optim  # noqa: F401  (optimizers declare ops too)
 from tensorlite.kernels.device import NATIVE_SIZE
-from tensorlite.op import OPS, Elementwise, Integers, Op, Sample
+from tensorlite.op import OPS, Elementwise, Integers, Op, Regular, Sample
 from tensorlite.tensor_type import DTYPES, GROUPS
 
 ELEMENTWISE = [op for op in OPS.values() if isinstance(op, Elementwise)]
@@ -70,6 +70,8 @@ def lay_out(array: np.ndarray, layout: str) -> np.ndarray:
 def values(random: np.random.Generator, shape: Sequence[int], dtype: np.dtype,
            domain: tuple[float, float] = DEFAULT_DOMAIN) -> np.ndarray:
     """Random numbers of a dtype within a domain; of a complex dtype, with imaginary parts in (-1, 1)."""
+    if isinstance(shape, Regular):
+        return shape.draw(random, dtype)
     low, high = domain
     if dtype.kind == "b":
         return np.asarray(random.integers(0, 2, shape), dtype)
@@ -85,6 +87,8 @@ def values(random: np.random.Generator, shape: Sequence[int], dtype: np.dtype,
 def smooth_values(random: np.random.Generator, shape: Sequence[int], dtype: np.dtype, place: int,
                   domain: tuple[float, float] = DEFAULT_DOMAIN) -> np.ndarray:
     """Values away from kinks: not near multiples of a half, and not near those of another ``place``."""
+    if isinstance(shape, Regular):
+        return shape.draw(random, dtype)
     low, high = domain
     grid = np.arange(np.floor(low * 2), np.ceil(high * 2)) / 2 + 0.1 + 0.12 * place
     grid = grid[(grid >= low) & (grid + 0.06 <= high)]
@@ -135,7 +139,7 @@ def samples() -> Iterator[tuple[Op, Sample]]:
 
 #: Ops that only real floating tensors reach: the functions around them refuse the others, or cast them.
 _REAL_FLOATING = ("var", "logsumexp", "from_parts", "class_weights", "conv2d", "softmax", "log_softmax", "normalize",
-                  "max_pool2d", "avg_pool2d")
+                  "max_pool2d", "avg_pool2d", "eig", "svd")
 
 
 def reaches(op: Op, dtype: np.dtype) -> bool:

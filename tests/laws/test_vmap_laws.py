@@ -173,7 +173,8 @@ def test_a_batch_of_batches(op, sample):
     function = functools.partial(apply, op, **sample.attributes)
     random = seeded(op.name, sample_id(sample), "twice")
     arrays = [i.draw(random, 2, SIZE) if isinstance(i, Integers)
-              else smooth_values(random, (2, SIZE, *i), tl.float64, place) for place, i in enumerate(sample.inputs)]
+              else smooth_values(random, type(i)((2, SIZE, *i)), tl.float64, place)
+              for place, i in enumerate(sample.inputs)]
     found = outputs(tl.vmap(tl.vmap(function))(*map(tl.asarray, arrays)))
     rows = [[outputs(function(*(tl.asarray(a[i, j]) for a in arrays))) for j in range(SIZE)] for i in range(2)]
     for k, y in enumerate(found):

@@ -297,10 +297,10 @@ gumbel_softmax: takes real floating dtypes, not int64
   at HERE
   fix: cast them first: logits.to(tl.float32)"""),
     "normalize of integers": (lambda: F.normalize(tl.ones((2, 2), dtype=tl.int64)), """
-normalize: takes real floating dtypes, not int64
-  input  int64[2, 2]
+normalize: takes floating dtypes, not int64
+  x  int64[2, 2]
   at HERE
-  fix: cast it first: input.to(tl.float32)"""),
+  fix: cast it first: x.to(tl.float32)"""),
 }
 
 

@@ -29,7 +29,7 @@ LAYERS = {
     "LazyBatchNorm3d": ((), {}, (2, 3, 2, 4, 4)),
     "LazyInstanceNorm1d": ((), {"affine": True}, (2, 3, 4)),
     "LazyInstanceNorm2d": ((), {"affine": True, "track_running_stats": True}, (2, 3, 4, 4)),
-    "LazyInstanceNorm3d": ((), {"affine": True}, (3, 2, 4, 4)),
+    "LazyInstanceNorm3d": ((), {"affine": True}, (2, 3, 2, 4, 4)),
 }
 
 

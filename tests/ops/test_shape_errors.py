@@ -87,15 +87,22 @@ norm: takes floating dtypes, not int64
   x  int64[3]
   at HERE
   fix: cast it first: x.to(tl.float32)"""),
-    "the nuclear norm": (lambda: tl.norm(M23, "nuc"), "ArgumentError", """
-norm: p must be a number or 'fro', not 'nuc'
-  x  float32[2, 3]
+    "the nuclear norm of a vector": (lambda: tl.norm(V3, "nuc"), "ArgumentError", """
+norm: 'nuc' is a norm of matrices, which have two axes
+  input  float32[3]
+  axis   None
+  at HERE"""),
+    "a norm of no such name": (lambda: tl.norm(M23, "max"), "ArgumentError", """
+norm: p must be a number, 'fro' or 'nuc', not 'max'
+  input  float32[2, 3]
   at HERE"""),
     "the largest modulus of nothing": (lambda: tl.norm(V3[:0], tl.inf), "ShapeError", """
 norm: no elements have no extreme
-  x  float32[0]
-  p  inf
-  at HERE"""),
+  x         float32[0]
+  axis      (0,)
+  keepdims  False
+  at HERE
+  fix: check x.size first"""),
     "renorm by no norm": (lambda: tl.renorm(M23, 0, 0, 1.0), "ArgumentError", """
 renorm: p must be positive, not 0
   x  float32[2, 3]

@@ -29,6 +29,14 @@ tensordot tile tril triu trunc unique_all unique_counts unique_inverse unique_va
 zeros_like __array_namespace_info__
 """.split()
 
+#: The extensions, by namespace.
+EXTENSIONS = {"linalg": """
+cholesky cross det diagonal eigh eigvalsh inv matmul matrix_norm matrix_power matrix_rank matrix_transpose outer pinv qr
+slogdet solve svd svdvals tensordot trace vecdot vector_norm
+""".split(), "fft": """
+fft fftfreq fftn fftshift hfft ifft ifftn ifftshift ihfft irfft irfftn rfft rfftfreq rfftn
+""".split()}
+
 METHODS = """
 __abs__ __add__ __and__ __array_namespace__ __bool__ __complex__ __dlpack__ __dlpack_device__ __eq__ __float__
 __floordiv__ __ge__ __getitem__ __gt__ __index__ __int__ __invert__ __le__ __lshift__ __lt__ __matmul__ __mod__ __mul__
@@ -70,10 +78,9 @@ LOOSER = {(inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWO
           (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)}
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_signature(name):
-    strict = pytest.importorskip("array_api_strict", reason="its signatures are the standard's")
-    ours, theirs = (inspect.signature(getattr(xp, name)).parameters for xp in (tl, strict))
+def check_signature(xp, strict, name):
+    """Every parameter of the standard's function may be given as the standard says, and no other must be."""
+    ours, theirs = (inspect.signature(getattr(library, name)).parameters for library in (xp, strict))
     for parameter in theirs.values():
         if parameter.kind is parameter.POSITIONAL_ONLY:
             kinds = [p.kind for p in ours.values()]
@@ -87,6 +94,54 @@ def test_signature(name):
             assert mine.default == parameter.default
     extra = [p for n, p in ours.items() if n not in theirs and p.kind is not p.POSITIONAL_ONLY]
     assert all(p.default is not p.empty for p in extra)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_signature(name):
+    check_signature(tl, pytest.importorskip("array_api_strict", reason="its signatures are the standard's"), name)
+
+
+@pytest.mark.parametrize(("extension", "name"), [(e, name) for e, names in EXTENSIONS.items() for name in names])
+def test_extension_is_there_and_documented(extension, name):
+    strict = pytest.importorskip("array_api_strict", reason="its signatures are the standard's")
+    theirs = getattr(strict, extension)
+    assert inspect.getdoc(getattr(getattr(tl, extension), name))
+    assert set(theirs.__all__) == set(EXTENSIONS[extension])
+    check_signature(getattr(tl, extension), theirs, name)
+
+
+def extension_calls(xp, dtype):
+    """Calls of the standard's extensions and their results, of tensors or of arrays of a namespace."""
+    real = np.random.default_rng(0).standard_normal((2, 3, 3)) / 4 + np.eye(3) * [1, 2, 3]
+    x = xp.asarray(np.asarray(real + (0.25j * real[::-1] if dtype.kind == "c" else 0)).astype(dtype.name))
+    h = xp.matmul(x, xp.conj(xp.matrix_transpose(x)))
+    linalg, fft = xp.linalg, xp.fft
+    yield from (linalg.cholesky(h), linalg.cholesky(h, upper=True), linalg.det(x), linalg.diagonal(x, offset=-1),
+                linalg.eigvalsh(h), linalg.eigh(h).eigenvalues, linalg.inv(x), linalg.matrix_power(x, -2),
+                linalg.matrix_rank(x), linalg.pinv(x, rtol=0.1), linalg.slogdet(x).sign, linalg.slogdet(x).logabsdet,
+                linalg.solve(x, x[0, ...]), linalg.solve(x, x[0, 0, :]), linalg.svdvals(x),
+                linalg.svd(x, full_matrices=False).S, linalg.trace(x, offset=1), linalg.cross(x, x[0, ...]),
+                linalg.outer(x[0, 0, :], x[0, 1, :]), xp.abs(linalg.qr(x).R), xp.abs(linalg.qr(x, mode="complete").Q))
+    for order in ("fro", "nuc", 1, -1, 2, -2, float("inf"), -float("inf")):
+        yield linalg.matrix_norm(x, ord=order, keepdims=True)
+    for order in (0, 1, 2, 3.5, float("inf"), -float("inf")):
+        yield linalg.vector_norm(x, axis=(0, 2), ord=order)
+    for norm in ("backward", "ortho", "forward"):
+        z = x if dtype.kind == "c" else xp.astype(x, xp.complex128 if dtype.itemsize == 8 else xp.complex64)
+        yield from (fft.fft(z, n=4, norm=norm), fft.ifft(z, axis=0, norm=norm), fft.fftn(z, axes=(0, 1), norm=norm),
+                    fft.ifftn(z, norm=norm), fft.irfft(z, n=5, norm=norm), fft.irfftn(z, norm=norm),
+                    fft.hfft(z, norm=norm), fft.rfft(xp.real(z), norm=norm), fft.rfftn(xp.real(z), norm=norm),
+                    fft.ihfft(xp.real(z), norm=norm), fft.fftshift(z), fft.ifftshift(z, axes=(1,)))
+
+
+@pytest.mark.parametrize("name", ["float32", "float64", "complex64", "complex128"])
+def test_extensions_give_what_the_strict_namespace_gives(name):
+    strict = pytest.importorskip("array_api_strict", reason="it is the standard's own implementation")
+    dtype = np.dtype(name)
+    for ours, theirs in zip(extension_calls(tl, dtype), extension_calls(strict, dtype), strict=True):
+        expected = np.asarray(theirs)
+        assert ours.dtype == expected.dtype
+        assert_close(ours, expected, terms=1024)
 
 
 # --- drawn by hypothesis ------------------------------------------------------------------------------------------
