@@ -270,7 +270,7 @@ def _is_elementwise(equation: Equation) -> bool:
 
 def _is_reduction(equation: Equation) -> bool:
     name = equation.op.name
-    return name in REDUCTIONS and OPS[name] is equation.op and next(equation.values).dtype.kind in "biuf"
+    return name in REDUCTIONS and OPS[name] is equation.op and next(equation.values).dtype.kind in "biufV"
 
 
 def _body(equation: Equation) -> Graph:

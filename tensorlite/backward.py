@@ -104,7 +104,7 @@ class Walk:
         inputs = saved[:-1] if plan.save_output else saved  # type: ignore[union-attr]
         values = [Tensor(*x) if type(x) is tuple else x for x in inputs]
         if type(g) is list:
-            g = tuple(zeros(*of) if x is None else x for x, of in zip(g, node.attributes["_outputs"], strict=True))
+            g = Cotangents(g, node.attributes["_outputs"])
         for step in plan.steps:  # type: ignore[union-attr]
             parent = node.parents[step.index]
             if self.needed is not None and parent not in self.needed:
@@ -160,6 +160,17 @@ def _argument(node: Node, step: Step, source: str, key: Any, g: Any, values: lis
     if source == "several":
         return tuple(values[place] for place in key)
     return step.index
+
+
+class Cotangents(tuple[Tensor, ...]):
+    """Those of an op's outputs: zeros for the ones in ``missing``, which nothing depends on."""
+
+    missing: frozenset[int]
+
+    def __new__(cls, given: Sequence[Tensor | None], types: Sequence[tuple[tuple[int, ...], np.dtype]]) -> Cotangents:
+        made = super().__new__(cls, (zeros(*of) if x is None else x for x, of in zip(given, types, strict=True)))
+        made.missing = frozenset(place for place, x in enumerate(given) if x is None)
+        return made
 
 
 def zeros(shape: tuple[int, ...], dtype: np.dtype) -> Tensor:

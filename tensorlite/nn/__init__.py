@@ -25,13 +25,16 @@ from tensorlite.nn.padding import *
 from tensorlite.nn.parameter import *
 from tensorlite.nn.piecewise import *
 from tensorlite.nn.pooling import *
+from tensorlite.nn.position import *
 from tensorlite.nn.rearrange import *
 from tensorlite.nn.rectifiers import *
 from tensorlite.nn.regions import *
 from tensorlite.nn.rnn import *
+from tensorlite.nn.rnn_cells import *
 from tensorlite.nn.smooth import *
 from tensorlite.nn.softmax import *
 from tensorlite.nn.sparse import *
 from tensorlite.nn.stochastic_depth import *
+from tensorlite.nn.transformer import *
 from tensorlite.nn.uninitialized import *
 from tensorlite.nn.upsampling import *

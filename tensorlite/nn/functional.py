@@ -28,6 +28,7 @@ from tensorlite.ops.loss_probabilities import *
 from tensorlite.ops.loss_rare import *
 from tensorlite.ops.max_pool import *
 from tensorlite.ops.max_unpool import *
+from tensorlite.ops.multihead import *
 from tensorlite.ops.norm import *
 from tensorlite.ops.pad import *
 from tensorlite.ops.piecewise import *

@@ -1,259 +1,177 @@
-"""Recurrent layers: RNN, LSTM and GRU over sequences, and their cells.
+"""Recurrent layers: RNN, LSTM and GRU over sequences, padded, packed or alone.
 
-A layer multiplies the whole sequence by the input's weights at once, then carries its state through `scan`.
+A layer multiplies the whole sequence by the input's weights at once, then carries its state through `scan`. Of packed
+sequences it runs over the padded batch, and leaves the state of each sequence that has ended, or not begun, as it is.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any
 
-from tensorlite.errors import ArgumentError, ShapeError, complaint
+from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
 from tensorlite.nn import functional as F
-from tensorlite.nn import init
 from tensorlite.nn.module import Module
 from tensorlite.nn.parameter import Parameter
+from tensorlite.nn.rnn_cells import KINDS, State, add_weights, as_state, check_size, draw_weights, mode_of, weights_of
+from tensorlite.nn.utils.rnn import PackedSequence, present
 from tensorlite.ops.control import scan
-from tensorlite.ops.elementwise import relu, sigmoid, tanh
-from tensorlite.ops.filled import empty, zeros
-from tensorlite.ops.join import _parts, concat, stack
+from tensorlite.ops.elementwise import where
+from tensorlite.ops.filled import empty
+from tensorlite.ops.join import concat, stack
 from tensorlite.ops.shape import _permute_dims
 from tensorlite.tensor import Tensor
+from tensorlite.traced import is_traced
 
-__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
+__all__ = ["GRU", "LSTM", "RNN", "RNNBase"]
 
-State = tuple[Tensor, ...]
-
-# --- one step: the state and what the input's weights made of the input, to the next state --------------------------
-
-
-def _rnn_step(activation: Callable[[Tensor], Tensor]) -> Callable[..., State]:
-    def step(state: State, given: Tensor, weight: Tensor, bias: Tensor | None) -> State:
-        return (activation(given + F.linear(state[0], weight, bias)),)
-    return step
+Sequences = Tensor | PackedSequence
 
 
-def _lstm_step(state: State, given: Tensor, weight: Tensor, bias: Tensor | None) -> State:
-    """Hochreiter and Schmidhuber, "Long short-term memory", 1997, with the gate that forgets."""
-    h, c = state
-    i, f, g, o = _parts(given + F.linear(h, weight, bias), axis=given.ndim - 1, count=4)
-    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
-    return sigmoid(o) * tanh(c), c
+class RNNBase(Module):
+    """What recurrent layers share: ``mode`` is one of RNN_TANH, RNN_RELU, LSTM and GRU.
 
+    Parameters are drawn evenly from ``±1 / sqrt(hidden_size)``. Raises `ArgumentError` and `DTypeError` for sizes and
+    options that no layer has.
+    """
 
-def _gru_step(state: State, given: Tensor, weight: Tensor, bias: Tensor | None) -> State:
-    """Cho et al., "Learning phrase representations using RNN encoder-decoder", 2014, as cuDNN has it."""
-    (h,) = state
-    last = given.ndim - 1
-    of_input, of_state = (_parts(x, axis=last, count=3) for x in (given, F.linear(h, weight, bias)))
-    r, z = (sigmoid(x + y) for x, y in zip(of_input[:2], of_state[:2], strict=True))
-    n = tanh(of_input[2] + r * of_state[2])
-    return (n + z * (h - n),)
-
-
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": tanh, "relu": relu}
-
-
-def _activation(op: str, nonlinearity: str) -> Callable[[Tensor], Tensor]:
-    if nonlinearity not in _ACTIVATIONS:
-        raise complaint(ArgumentError, op, f"no nonlinearity is called {nonlinearity!r}", None, "use 'tanh' or 'relu'")
-    return _ACTIVATIONS[nonlinearity]
-
-
-class _Weights(Module):
-    """What layers and cells share: sizes, and parameters drawn evenly from ``±1 / sqrt(hidden_size)``."""
-
-    gates = 1
-    states = 1
-    step: Callable[..., State]
-
-    def __init__(self, input_size: int, hidden_size: int, bias: bool) -> None:
+    def __init__(self, mode: str, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
+                 batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, proj_size: int = 0,
+                 device: str | None = None, dtype: Any = None) -> None:
         super().__init__()
-        if hidden_size < 1:
-            raise complaint(ArgumentError, type(self).__name__, "hidden_size must be positive",
-                            {"hidden_size": hidden_size})
-        self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
+        self._check_options(mode, hidden_size, num_layers, dropout, proj_size)
+        self.mode, self.input_size, self.hidden_size, self.num_layers = mode, input_size, hidden_size, num_layers
+        self.bias, self.batch_first, self.dropout = bias, batch_first, float(dropout)
+        self.bidirectional, self.proj_size = bidirectional, proj_size
+        directions = 1 + bool(bidirectional)
+        for layer in range(num_layers):
+            for suffix in self._suffixes(layer):
+                add_weights(self, KINDS[mode].gates * hidden_size, self._features * directions if layer else input_size,
+                            self._features, bias, suffix, dtype, device)
+                if proj_size:
+                    self.register_parameter(f"weight_hr{suffix}", Parameter(
+                        empty((proj_size, hidden_size), dtype=dtype, device=device)))
+        self.reset_parameters()
 
-    def _add(self, inputs: int, suffix: str, dtype: Any, device: str | None) -> None:
-        """Registers the parameters of one cell, whose names end alike."""
-        rows = self.gates * self.hidden_size
-        shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, inputs), "weight_hh": (rows, self.hidden_size)}
-        shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
-        for name, shape in shapes.items():
-            made = Parameter(empty(shape, dtype=dtype, device=device)) if self.bias or len(shape) == 2 else None
-            if made is not None or not suffix:
-                self.register_parameter(name + suffix, made)
+    def _check_options(self, mode: str, hidden_size: int, num_layers: int, dropout: float, proj_size: int) -> None:
+        name = type(self).__name__
+        if mode not in KINDS:
+            raise complaint(ArgumentError, name, f"no mode is called {mode!r}", None, f"use one of {', '.join(KINDS)}")
+        check_size(self, hidden_size)
+        if num_layers < 1 or isinstance(dropout, bool) or not 0 <= dropout <= 1:
+            raise complaint(ArgumentError, name, "num_layers must be positive, and dropout a probability",
+                            {"num_layers": num_layers, "dropout": dropout})
+        if not 0 <= proj_size < hidden_size:
+            raise complaint(ArgumentError, name, "proj_size must be below hidden_size, and 0 for no projection",
+                            {"proj_size": proj_size, "hidden_size": hidden_size})
+        if proj_size and mode != "LSTM":
+            raise complaint(ArgumentError, name, "only an LSTM has projections", {"proj_size": proj_size},
+                            "leave proj_size out")
 
     def reset_parameters(self) -> None:
         """Draws the parameters anew."""
-        bound = 1 / math.sqrt(self.hidden_size)
-        for parameter in self.parameters():
-            init.uniform_(parameter, -bound, bound)
+        draw_weights(self)
 
-    def _weights(self, suffix: str) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-        """The input's and the state's weights, and their biases: both with the input's where they only add up."""
-        of_input, of_state = (getattr(self, f"weight_{kind}{suffix}") for kind in ("ih", "hh"))
-        if not self.bias:
-            return of_input, of_state, None, None
-        first, second = (getattr(self, f"bias_{kind}{suffix}") for kind in ("ih", "hh"))
-        return (of_input, of_state, first, second) if self.gates == 3 else (of_input, of_state, first + second, None)
-
-
-class _Cell(_Weights):
-    def __init__(self, input_size: int, hidden_size: int, bias: bool, device: str | None, dtype: Any) -> None:
-        super().__init__(input_size, hidden_size, bias)
-        self._add(input_size, "", dtype, device)
-        self.reset_parameters()
-
-    def _next(self, input: Tensor, state: State | None) -> State:
-        if input.ndim not in (1, 2) or input.shape[-1] != self.input_size:
-            raise complaint(ShapeError, type(self).__name__, "the input must be [input_size] or [batch, input_size]",
-                            {"input": input, "input_size": self.input_size})
-        shape = (*input.shape[:-1], self.hidden_size)
-        state = (zeros(shape, dtype=input.dtype, device=input.device),) * self.states if state is None else state
-        _check_state(self, state, shape)
-        of_input, of_state, bias, own = self._weights("")
-        return self.step(state, F.linear(input, of_input, bias), of_state, own)
-
-    def extra_repr(self) -> str:
-        return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
-
-
-def _check_state(layer: Module, state: State, shape: tuple[int, ...]) -> None:
-    for name, x in zip(("h_0", "c_0"), state, strict=False):
-        if x.shape != shape:
-            raise complaint(ShapeError, type(layer).__name__, f"{name} must have shape {list(shape)}", {name: x})
-
-
-class RNNCell(_Cell):
-    """One step of `RNN`: ``tanh(weight_ih @ x + bias_ih + weight_hh @ h + bias_hh)``.
-
-    >>> import tensorlite as tl
-    >>> tl.nn.RNNCell(3, 4)(tl.zeros((2, 3))).shape
-    (2, 4)
-    """
-
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh",
-                 device: str | None = None, dtype: Any = None) -> None:
-        super().__init__(input_size, hidden_size, bias, device, dtype)
-        self.nonlinearity = nonlinearity
-        self.step = _rnn_step(_activation("RNNCell", nonlinearity))
-
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        return self._next(input, None if hx is None else (hx,))[0]
-
-
-class LSTMCell(_Cell):
-    """One step of `LSTM`: the next ``(h, c)``.
-
-    >>> import tensorlite as tl
-    >>> h, c = tl.nn.LSTMCell(3, 4)(tl.zeros((2, 3)))
-    >>> h.shape, c.shape
-    ((2, 4), (2, 4))
-    """
-
-    gates = 4
-    states = 2
-    step = staticmethod(_lstm_step)
-
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, device: str | None = None,
-                 dtype: Any = None) -> None:
-        super().__init__(input_size, hidden_size, bias, device, dtype)
-
-    def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        h, c = self._next(input, hx)
-        return h, c
-
-
-class GRUCell(_Cell):
-    """One step of `GRU`.
-
-    >>> import tensorlite as tl
-    >>> tl.nn.GRUCell(3, 4)(tl.zeros((2, 3))).shape
-    (2, 4)
-    """
-
-    gates = 3
-    step = staticmethod(_gru_step)
-
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, device: str | None = None,
-                 dtype: Any = None) -> None:
-        super().__init__(input_size, hidden_size, bias, device, dtype)
-
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        return self._next(input, None if hx is None else (hx,))[0]
-
-
-class _Layers(_Weights):
-    def __init__(self, input_size: int, hidden_size: int, num_layers: int, bias: bool, batch_first: bool,
-                 dropout: float, bidirectional: bool, device: str | None, dtype: Any) -> None:
-        super().__init__(input_size, hidden_size, bias)
-        if num_layers < 1 or isinstance(dropout, bool) or not 0 <= dropout <= 1:
-            raise complaint(ArgumentError, type(self).__name__,
-                            "num_layers must be positive, and dropout a probability",
-                            {"num_layers": num_layers, "dropout": dropout})
-        self.num_layers, self.batch_first, self.dropout = num_layers, batch_first, float(dropout)
-        self.bidirectional = bidirectional
-        for layer in range(num_layers):
-            for suffix in self._suffixes(layer):
-                self._add(hidden_size * (1 + bidirectional) if layer else input_size, suffix, dtype, device)
-        self.reset_parameters()
+    @property
+    def _features(self) -> int:
+        """How many features the outputs of one direction have."""
+        return self.proj_size or self.hidden_size
 
     def _suffixes(self, layer: int) -> tuple[str, ...]:
         return (f"_l{layer}", f"_l{layer}_reverse") if self.bidirectional else (f"_l{layer}",)
 
+    @property
+    def all_weights(self) -> list[list[Parameter]]:
+        """The parameters of each layer and direction."""
+        kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+        return [[self._parameters[kind + suffix] for kind in kinds if kind + suffix in self._parameters]  # type: ignore[misc]
+                for layer in range(self.num_layers) for suffix in self._suffixes(layer)]
+
     def flatten_parameters(self) -> None:
         """Does nothing: for programs that call it in PyTorch."""
 
-    def _run(self, input: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """The outputs of the last layer and the last states of all, for inputs with or without a batch."""
-        if input.ndim not in (2, 3) or input.shape[-1] != self.input_size:
+    def _run(self, input: Sequences, hx: Any) -> tuple[Any, State]:
+        """The outputs of the last layer and the last states of all, for sequences packed, padded or without a batch."""
+        packed = isinstance(input, PackedSequence)
+        x = input.padded if isinstance(input, PackedSequence) else input
+        self._check_input(x, packed)
+        turned = self.batch_first and x.ndim == 3 and not packed
+        x = _permute_dims(x, axes=(1, 0, 2)) if turned else x
+        leading = (self.num_layers * (1 + bool(self.bidirectional)), *x.shape[1:-1])
+        shapes = ((*leading, self._features), (*leading, self.hidden_size))[:KINDS[self.mode].states]
+        y, last = self._through(x, as_state(self, hx, x, shapes), _mask(input) if packed else None)
+        if isinstance(input, PackedSequence):
+            return PackedSequence(padded=y, lengths=input.lengths, sorted_indices=input.sorted_indices), last
+        return _permute_dims(y, axes=(1, 0, 2)) if turned else y, last
+
+    def _check_input(self, x: Any, packed: bool) -> None:
+        if not isinstance(x, Tensor):
+            raise complaint(DTypeError, type(self).__name__,
+                            f"the input must be a tensor or a PackedSequence, not {type(x).__name__}")
+        if packed and (x.ndim != 3 or x.shape[-1] != self.input_size):
+            raise complaint(ShapeError, type(self).__name__, "packed data must be [elements, input_size]",
+                            {"padded": x, "input_size": self.input_size})
+        if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
             raise complaint(ShapeError, type(self).__name__, "the input must be [length, batch, input_size], "
                             "[batch, length, input_size] with batch_first, or [length, input_size]",
-                            {"input": input, "input_size": self.input_size})
-        turned = self.batch_first and input.ndim == 3
-        x = _permute_dims(input, axes=(1, 0, 2)) if turned else input
-        shape = (self.num_layers * (1 + self.bidirectional), *x.shape[1:-1], self.hidden_size)
-        state = (zeros(shape, dtype=x.dtype, device=x.device),) * self.states if state is None else state
-        _check_state(self, state, shape)
+                            {"input": x, "input_size": self.input_size})
+
+    def _through(self, x: Tensor, state: State, mask: Tensor | None) -> tuple[Tensor, State]:
+        """All layers over [length, ...]."""
         last: list[State] = []
         for layer in range(self.num_layers):
             if layer and self.dropout:
                 x = F.dropout(x, self.dropout, self.training)
             made = []
             for suffix in self._suffixes(layer):
-                carry, y = self._direction(x, tuple(s[len(last)] for s in state), suffix)
+                carry, y = self._direction(x, tuple(s[len(last)] for s in state), mask, suffix)
                 last.append(carry)
                 made.append(y)
             x = concat(made, axis=-1) if len(made) > 1 else made[0]
-        x = _permute_dims(x, axes=(1, 0, 2)) if turned else x
         return x, tuple(stack(each) for each in zip(*last, strict=True))
 
-    def _direction(self, x: Tensor, first: State, suffix: str) -> tuple[State, Tensor]:
-        """One layer in one direction: its last state and its outputs."""
-        of_input, of_state, bias, own = self._weights(suffix)
+    def _direction(self, x: Tensor, first: State, mask: Tensor | None, suffix: str) -> tuple[State, Tensor]:
+        """One layer in one direction: its last state and its outputs, which are zeros where ``mask`` is false."""
+        kind = KINDS[self.mode]
+        weights = weights_of(self, suffix, kind)
 
         def step(carry: State, given: Tensor) -> tuple[State, Tensor]:
-            carry = self.step(carry, given, of_state, own)
+            carry = kind.step(carry, given, weights)
             return carry, carry[0]
 
-        return scan(step, first, F.linear(x, of_input, bias), reverse=suffix.endswith("_reverse"))
+        def masked(carry: State, row: tuple[Tensor, Tensor]) -> tuple[State, Tensor]:
+            given, there = row
+            found = kind.step(carry, given, weights)
+            kept = tuple(where(there, new, old) for new, old in zip(found, carry, strict=True))
+            return kept, where(there, found[0], 0)
+
+        given, reverse = F.linear(x, weights.of_input, weights.bias), suffix.endswith("_reverse")
+        if mask is None:
+            return scan(step, first, given, reverse=reverse)
+        return scan(masked, first, (given, mask), reverse=reverse)
 
     def extra_repr(self) -> str:
-        facts = {"num_layers": (self.num_layers, 1), "bias": (self.bias, True),
+        facts = {"proj_size": (self.proj_size, 0), "num_layers": (self.num_layers, 1), "bias": (self.bias, True),
                  "batch_first": (self.batch_first, False), "dropout": (self.dropout, 0.0),
                  "bidirectional": (self.bidirectional, False)}
         shown = [f"{name}={value}" for name, (value, default) in facts.items() if value != default]
         return ", ".join([str(self.input_size), str(self.hidden_size), *shown])
 
 
-class RNN(_Layers):
+def _mask(packed: Any) -> Tensor | None:
+    """Where the padded batch has elements; None if everywhere."""
+    steps, lengths = packed.padded.shape[0], packed.lengths
+    if not is_traced(lengths) and (lengths.numpy() == steps).all():
+        return None
+    return present(lengths, steps, packed.padded)
+
+
+class RNN(RNNBase):
     """Layers of ``h = tanh(weight_ih @ x + bias_ih + weight_hh @ h + bias_hh)`` over sequences, as in PyTorch.
 
-    input: [length, batch, input_size], or [batch, length, input_size] with ``batch_first``, or without batch; ``hx``
-    the first states, [num_layers * directions, batch, hidden_size]. Returns the last layer's outputs and the last
-    states. Raises `ShapeError` for what does not fit.
+    input: [length, batch, input_size], or [batch, length, input_size] with ``batch_first``, or without batch, or a
+    `PackedSequence`, which the outputs are then, too; ``hx`` the first states, [num_layers * directions, batch,
+    hidden_size]. Returns the last layer's outputs and the last states: those of packed sequences where each ends.
+    Raises `ShapeError` and `DTypeError` for what does not fit.
 
     >>> import tensorlite as tl
     >>> output, h = tl.nn.RNN(3, 4, num_layers=2)(tl.zeros((5, 2, 3)))
@@ -264,19 +182,20 @@ class RNN(_Layers):
     def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, nonlinearity: str = "tanh",
                  bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False,
                  device: str | None = None, dtype: Any = None) -> None:
-        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype)
+        super().__init__(mode_of("RNN", nonlinearity), input_size, hidden_size, num_layers, bias, batch_first, dropout,
+                         bidirectional, 0, device, dtype)
         self.nonlinearity = nonlinearity
-        self.step = _rnn_step(_activation("RNN", nonlinearity))
 
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        output, (h,) = self._run(input, None if hx is None else (hx,))
+    def forward(self, input: Sequences, hx: Tensor | None = None) -> tuple[Any, Tensor]:
+        output, (h,) = self._run(input, hx)
         return output, h
 
 
-class LSTM(_Layers):
+class LSTM(RNNBase):
     """Layers of long short-term memory over sequences, as in PyTorch; the gates' order is input, forget, cell, output.
 
-    Shapes are those of `RNN`; ``hx`` and the last states are pairs ``(h, c)``.
+    Shapes are those of `RNN`; ``hx`` and the last states are pairs ``(h, c)``. With ``proj_size`` the outputs and ``h``
+    are projected to so many features.
 
     >>> import tensorlite as tl
     >>> output, (h, c) = tl.nn.LSTM(3, 4, bidirectional=True)(tl.zeros((5, 2, 3)))
@@ -284,22 +203,18 @@ class LSTM(_Layers):
     ((5, 2, 8), (2, 2, 4), (2, 2, 4))
     """
 
-    gates = 4
-    states = 2
-    step = staticmethod(_lstm_step)
-
     def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
-                 batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False,
+                 batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, proj_size: int = 0,
                  device: str | None = None, dtype: Any = None) -> None:
-        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype)
+        super().__init__("LSTM", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+                         proj_size, device, dtype)
 
-    def forward(self, input: Tensor,
-                hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(self, input: Sequences, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Any, tuple[Tensor, Tensor]]:
         output, (h, c) = self._run(input, hx)
         return output, (h, c)
 
 
-class GRU(_Layers):
+class GRU(RNNBase):
     """Layers of gated recurrent units over sequences, as in PyTorch; the gates' order is reset, update, new.
 
     Shapes are those of `RNN`.
@@ -310,14 +225,12 @@ class GRU(_Layers):
     ((2, 5, 4), (1, 2, 4))
     """
 
-    gates = 3
-    step = staticmethod(_gru_step)
-
     def __init__(self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
                  batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False,
                  device: str | None = None, dtype: Any = None) -> None:
-        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype)
+        super().__init__("GRU", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0,
+                         device, dtype)
 
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        output, (h,) = self._run(input, None if hx is None else (hx,))
+    def forward(self, input: Sequences, hx: Tensor | None = None) -> tuple[Any, Tensor]:
+        output, (h,) = self._run(input, hx)
         return output, h

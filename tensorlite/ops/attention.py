@@ -43,13 +43,25 @@ def _check(query: Tensor, key: Tensor, value: Tensor) -> None:
         raise complaint(ShapeError, _NAME, f"key has {key.shape[-2]} tokens, value has {value.shape[-2]}", tensors)
 
 
-def _grouped(query: Tensor, key: Tensor, value: Tensor, masks: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    """The tensors with one more axis, along which heads of the queries share a head of keys and values."""
+def _check_heads(query: Tensor, key: Tensor, value: Tensor, masks: list[Tensor]) -> None:
+    """Refuses heads that do not serve those of the query evenly."""
+    tensors = {"query": query, "key": key, "value": value}
+    if any(x.ndim < 3 for x in tensors.values()):
+        raise complaint(ShapeError, _NAME, "enable_gqa needs an axis of heads before the tokens", tensors)
     heads = query.shape[-3]
     for x in (key, value):
         if x.shape[-3] == 0 or heads % x.shape[-3]:
             raise complaint(ShapeError, _NAME, f"query has {heads} heads, which {x.shape[-3]} do not serve evenly",
                             {"query": query, "key or value": x})
+    for x in masks:
+        if x.ndim > 2 and x.shape[-3] not in (1, heads):
+            raise complaint(ShapeError, _NAME, f"attn_mask is of {x.shape[-3]} heads, query has {heads}",
+                            {"query": query, "attn_mask": x})
+
+
+def _grouped(query: Tensor, key: Tensor, value: Tensor, masks: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """The tensors with one more axis, along which heads of the queries share a head of keys and values."""
+    _check_heads(query, key, value, masks)
     groups = math.lcm(key.shape[-3], value.shape[-3])
     key, value = (x if x.shape[-3] == groups else repeat(x, groups // x.shape[-3], axis=x.ndim - 3)
                   for x in (key, value))
@@ -65,9 +77,10 @@ def _transposed(x: Tensor) -> Tensor:
 
 
 def _as_mask(mask: Any, dtype: np.dtype) -> Tensor:
-    """A mask, if it is one, with two axes at least."""
-    if not isinstance(mask, Tensor) or mask.dtype not in (bool_, dtype):
+    """A mask, if it is one, with two axes at least, of bools or of the scores' dtype."""
+    if not isinstance(mask, Tensor) or mask.dtype not in (bool_, *FLOATS):
         raise complaint(DTypeError, _NAME, f"attn_mask must be a tensor of bool or {dtype.name}", {"attn_mask": mask})
+    mask = mask if mask.dtype == bool_ else mask.to(dtype)
     return mask if mask.ndim > 1 else reshape(mask, (*(1,) * (2 - mask.ndim), *mask.shape))
 
 
@@ -118,7 +131,8 @@ def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn
         raise complaint(ArgumentError, _NAME, "is_causal is a mask already", {"attn_mask": attn_mask},
                         "leave attn_mask out, or make it causal")
     masks = [] if attn_mask is None else [_as_mask(attn_mask, query.dtype)]
-    heads = query.shape[-3] if enable_gqa else 0
+    if not 0.0 <= dropout_p <= 1.0:
+        raise complaint(ArgumentError, _NAME, f"dropout_p must be between 0 and 1, not {dropout_p}")
     if enable_gqa:
         (query, key, value), masks = _grouped(query, key, value, masks)
     scale = 1.0 / math.sqrt(max(query.shape[-1], 1)) if scale is None else scale
@@ -129,4 +143,4 @@ def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn
         out = matmul(dropout(weights, dropout_p, generator=generator), value)
     else:
         out, _ = _attention(query, key, value, *masks, causal=is_causal, scale=float(scale))
-    return reshape(out, (*out.shape[:-4], heads, *out.shape[-2:])) if enable_gqa else out
+    return reshape(out, (*out.shape[:-4], out.shape[-4] * out.shape[-3], *out.shape[-2:])) if enable_gqa else out

@@ -278,9 +278,9 @@ class _Body:
 def _loop(body: _Body, steps: int, reverse: bool) -> tuple[list[Tensor], list[Tensor]]:
     """The eager scan: a loop over ordinary ops."""
     carry, count = body.first.tensors, len(body.first.tensors)
-    columns = [_unbind(x) for x in body.rows.tensors]
     if steps == 0:
         return carry, [_nothing(y) for y in body(*carry, *map(_row_of_zeros, body.rows.tensors))[count:]]
+    columns = [_unbind(x) for x in body.rows.tensors]
     made: list[list[Tensor]] = [[] for _ in range(steps)]
     for i in reversed(range(steps)) if reverse else range(steps):
         found = body(*carry, *(column[i] for column in columns))

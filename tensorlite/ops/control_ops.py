@@ -147,7 +147,8 @@ def _scan_cotangents(g: tuple[Tensor, ...], y: tuple[Tensor, ...], operands: tup
     through = _floating(operands[:carries])
     chosen = through + chosen_rows + chosen_consts
     visible = len(body.outputs) - kept * carries
-    wanted = [i for i in _floating(body.outputs) if i < visible]
+    missing: frozenset[int] = getattr(g, "missing", frozenset())  # a derivative that is derived again used what is kept
+    wanted = [i for i in _floating(body.outputs) if i < visible or i not in missing]
     given = _as_walked(operands)
     first, rows, consts = given[:carries], given[carries:end], given[end:]
     if kept and not state.recording:

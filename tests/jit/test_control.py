@@ -388,3 +388,16 @@ def test_compiled_loops_over_nothing_give_the_carry():
     last, ys = compiled(H, X[:0])
     assert_same(last, H)
     assert ys.shape == (0, 2, 3)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_second_derivatives_of_a_compiled_scan_are_those_of_eager(reverse):
+    def states(x):
+        return tl.scan(lambda h, row: ((y := tl.tanh(h @ W + row)), y), H, x, reverse=reverse)[1]
+
+    found = []
+    for function in (states, tl.jit(states)):
+        x = tl.tensor(X.numpy(), requires_grad=True)
+        (slope,) = tl.autograd.grad(function(x).sum(), [x], create_graph=True)
+        found.append(tl.autograd.grad((slope ** 3).sum(), [x])[0])
+    assert_close(found[1], found[0], terms=TERMS)

@@ -374,3 +374,19 @@ def test_a_gradient_that_is_set_on_a_tensor_that_no_op_meets():
         hand_over(tl.tensor(x))
         assert target.grad.tolist() == given
         assert source.grad.tolist() == left
+
+
+def test_what_the_library_makes_for_eager_ops_is_no_reason_to_trace_again():
+    layer = tl.nn.LSTM(2, 3)
+
+    def step(x):
+        return tl.autograd.grad(layer(x)[0].sum(), list(layer.parameters()))
+
+    compiled, x = tl.jit(step), tl.ones((4, 1, 2))
+    compiled(x)
+    for dtype in (tl.float16, tl.float64, tl.bfloat16):  # kernels of these dtypes are made at their first use
+        layer.to(dtype)
+        step(x.to(dtype))
+    layer.to(tl.float32)
+    compiled(x)
+    assert sum(map(len, compiled.variants.values())) == 1

@@ -156,6 +156,13 @@ def test_what_networks_are_made_of_is_native(name):
     assert edges(both_ways(function), *operands) == []
 
 
+@pytest.mark.parametrize("dtype", [tl.float16, tl.bfloat16], ids=lambda d: d.name)
+@pytest.mark.parametrize("name", ["reductions (64, 65)", "linear 17 33 65"])
+def test_what_has_16_bits_is_native_too(name, dtype):
+    function, operands = CASES[name]
+    assert edges(both_ways(function), *(x.to(dtype) for x in operands)) == []
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 14), (1, 1, 1, 5), (1, 3, 5)])
 def test_products_of_one_row_in_a_stack(shape):
     x, weight, bias = draw(*shape), draw(1, shape[-1]), draw(1)

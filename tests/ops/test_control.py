@@ -62,6 +62,8 @@ def test_scan_over_nothing_gives_the_carry_and_no_rows():
     last, ys = tl.scan(lambda c, x: (c + x.sum(), x * 2), tl.tensor(5.0), tl.zeros((0, 3)))
     assert last.item() == 5.0
     assert ys.shape == (0, 3)
+    _, tracked = tl.scan(lambda c, x: (c, x * 2), tl.tensor(5.0), tl.zeros((0, 3)).requires_grad_())
+    assert tracked.shape == (0, 3)
     assert tl.map(lambda x: x > 0, tl.zeros((0, 3))).type == tl.zeros((0, 3), dtype=tl.bool).type
 
 

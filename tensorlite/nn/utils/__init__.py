@@ -3,7 +3,7 @@
 Pruning is not there.
 """
 
-from tensorlite.nn.utils import parametrizations, parametrize, stateless
+from tensorlite.nn.utils import parametrizations, parametrize, rnn, stateless
 from tensorlite.nn.utils.clip_grad import *
 from tensorlite.nn.utils.convert_parameters import *
 from tensorlite.nn.utils.fusion import *
