@@ -125,7 +125,7 @@ class _InstanceNorm(_TrackedNorm):
         is_batch = input.ndim == wanted[1][1]
         result = F.instance_norm(input if is_batch else input.expand_dims(0), self.running_mean, self.running_var,
                                  self.weight, self.bias, self.training or not self.track_running_stats,
-                                 self.momentum, self.eps)  # type: ignore[arg-type]
+                                 self.momentum, self.eps)
         return result if is_batch else result[0]
 
 

@@ -18,7 +18,7 @@ from tensorlite.ops.control import scan
 from tensorlite.ops.elementwise import where
 from tensorlite.ops.filled import empty
 from tensorlite.ops.join import concat, stack
-from tensorlite.ops.shape import _permute_dims
+from tensorlite.ops.shape import _permute_dims, astype
 from tensorlite.tensor import Tensor
 from tensorlite.traced import is_traced
 
@@ -145,6 +145,7 @@ class RNNBase(Module):
             return kept, where(there, found[0], 0)
 
         given, reverse = F.linear(x, weights.of_input, weights.bias), suffix.endswith("_reverse")
+        first = tuple(astype(part, given.dtype, copy=False) for part in first)  # in autocast, narrow
         if mask is None:
             return scan(step, first, given, reverse=reverse)
         return scan(masked, first, (given, mask), reverse=reverse)

@@ -15,6 +15,7 @@ from tensorlite.nn.parameter import Parameter
 from tensorlite.ops.elementwise import relu, sigmoid, tanh
 from tensorlite.ops.filled import empty, zeros
 from tensorlite.ops.join import _parts
+from tensorlite.ops.shape import astype
 from tensorlite.tensor import Tensor
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase"]
@@ -174,7 +175,8 @@ class RNNCellBase(Module):
         kind = KINDS[self.mode]
         state = as_state(self, hx, input, ((*input.shape[:-1], self.hidden_size),) * kind.states)
         weights = weights_of(self, "", kind)
-        return kind.step(state, F.linear(input, weights.of_input, weights.bias), weights)
+        given = F.linear(input, weights.of_input, weights.bias)
+        return kind.step(tuple(astype(part, given.dtype, copy=False) for part in state), given, weights)
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")

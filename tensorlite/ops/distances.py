@@ -37,7 +37,7 @@ def _check_order(op: str, p: float) -> float:
     return float(p)
 
 
-@public(method=False)
+@public(method=False, autocast="wide")
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0,
           compute_mode: str = "use_mm_for_euclid_dist_if_necessary") -> Tensor:
     """The distances, in the p-norm, of each row of ``x1`` from each row of ``x2``.
@@ -77,7 +77,7 @@ def _by_products(x1: Tensor, x2: Tensor) -> Tensor:
     return deviation(relu(first + swap_last(second) - 2 * _matmul(x1, swap_last(x2))))
 
 
-@functional
+@functional(autocast="wide")
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     """The distances, in the p-norm, between each two rows of a matrix: those from the first row first.
 
@@ -101,7 +101,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
 # --- of two -------------------------------------------------------------------------------------------------------
 
 
-@functional
+@functional(autocast="wide")
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """The p-norms of ``x1 - x2 + eps`` over the last axis; the shapes broadcast.
 
@@ -115,7 +115,7 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
     return vector_norm(apart, p, -1, keepdim)
 
 
-@functional
+@functional(autocast="wide")
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """``x1 . x2 / (max(|x1|, eps) * max(|x2|, eps))`` along an axis; the shapes broadcast.
 
@@ -136,7 +136,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     return _sum(direction(first) * direction(second), axis=(axis,), keepdims=False, dtype=None)
 
 
-@functional
+@functional(autocast="wide")
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """``input / max(norm, eps)`` with the p-norms along an axis.
 

@@ -56,7 +56,7 @@ def _stays_zero(x1, x2):
     return s.logical_and(s.equal(x1, 0), s.real(x2) >= 0)
 
 
-@elementwise(domain={"x1": (0.2, 2.0)}, vjp={
+@elementwise(autocast="wide", domain={"x1": (0.2, 2.0)}, vjp={
     "x1": lambda g, x1, x2: g * s.conj(s.where(s.equal(x2, 0), 0, x2 * x1 ** (x2 - 1))),
     "x2": lambda g, y, x1, x2: g * s.conj(s.where(_stays_zero(x1, x2), 0, y * s.log(x1)))})
 def pow(x1, x2):
@@ -88,7 +88,7 @@ def square(x):
     return s.square(x)
 
 
-@elementwise(accepts="floating", domain={"x": (0.3, 3.0)})
+@elementwise(autocast="wide", accepts="floating", domain={"x": (0.3, 3.0)})
 def reciprocal(x):
     """One over the number."""
     return s.reciprocal(x)
@@ -100,7 +100,7 @@ def sqrt(x):
     return s.sqrt(x)
 
 
-@elementwise(accepts="real floating", domain={"x": (0.1, 4.0)})
+@elementwise(autocast="wide", accepts="real floating", domain={"x": (0.1, 4.0)})
 def rsqrt(x):
     """One over the square root."""
     return s.rsqrt(x)
@@ -127,43 +127,43 @@ def minimum(x1, x2):
 # --- exponentials and logarithms ----------------------------------------------------------------------------------
 
 
-@elementwise(accepts="floating")
+@elementwise(autocast="wide", accepts="floating")
 def exp(x):
     """The exponential function."""
     return s.exp(x)
 
 
-@elementwise(accepts="real floating")
+@elementwise(autocast="wide", accepts="real floating")
 def exp2(x):
     """Two to the power of the number."""
     return s.exp2(x)
 
 
-@elementwise(accepts="floating", vjp={"x": lambda g, y: g * s.conj(y + 1)})
+@elementwise(autocast="wide", accepts="floating", vjp={"x": lambda g, y: g * s.conj(y + 1)})
 def expm1(x):
     """``exp(x) - 1``, accurate near zero."""
     return s.expm1(x)
 
 
-@elementwise(accepts="floating", domain={"x": (0.1, 4.0)})
+@elementwise(autocast="wide", accepts="floating", domain={"x": (0.1, 4.0)})
 def log(x):
     """The natural logarithm."""
     return s.log(x)
 
 
-@elementwise(accepts="floating", domain={"x": (-0.5, 3.0)})
+@elementwise(autocast="wide", accepts="floating", domain={"x": (-0.5, 3.0)})
 def log1p(x):
     """``log(1 + x)``, accurate near zero."""
     return s.log1p(x)
 
 
-@elementwise(accepts="floating", domain={"x": (0.1, 4.0)})
+@elementwise(autocast="wide", accepts="floating", domain={"x": (0.1, 4.0)})
 def log2(x):
     """The logarithm to base 2."""
     return s.log2(x)
 
 
-@elementwise(accepts="floating", domain={"x": (0.1, 4.0)})
+@elementwise(autocast="wide", accepts="floating", domain={"x": (0.1, 4.0)})
 def log10(x):
     """The logarithm to base 10."""
     return s.log10(x)
@@ -175,7 +175,7 @@ def _share(x, other):
     return 1 / (1 + s.exp(gap))
 
 
-@elementwise(accepts="real floating", vjp={"x1": lambda g, x1, x2: g * _share(x1, x2),
+@elementwise(autocast="wide", accepts="real floating", vjp={"x1": lambda g, x1, x2: g * _share(x1, x2),
                                            "x2": lambda g, x1, x2: g * _share(x2, x1)})
 def logaddexp(x1, x2):
     """``log(exp(x1) + exp(x2))`` without overflow."""
@@ -188,7 +188,7 @@ def _share_of_2(x, other):
     return 1 / (1 + s.exp2(gap))
 
 
-@elementwise(accepts="real floating", vjp={"x1": lambda g, x1, x2: g * _share_of_2(x1, x2),
+@elementwise(autocast="wide", accepts="real floating", vjp={"x1": lambda g, x1, x2: g * _share_of_2(x1, x2),
                                            "x2": lambda g, x1, x2: g * _share_of_2(x2, x1)})
 def logaddexp2(x1, x2):
     """``log2(2**x1 + 2**x2)`` without overflow."""
@@ -211,19 +211,19 @@ def cos(x):
     return s.cos(x)
 
 
-@elementwise(accepts="floating", domain={"x": (-1.2, 1.2)})
+@elementwise(autocast="wide", accepts="floating", domain={"x": (-1.2, 1.2)})
 def tan(x):
     """The tangent of an angle in radians."""
     return s.tan(x)
 
 
-@elementwise(accepts="floating", domain={"x": (-0.9, 0.9)})
+@elementwise(autocast="wide", accepts="floating", domain={"x": (-0.9, 0.9)})
 def asin(x):
     """The angle in radians whose sine is the number."""
     return s.asin(x)
 
 
-@elementwise(accepts="floating", domain={"x": (-0.9, 0.9)})
+@elementwise(autocast="wide", accepts="floating", domain={"x": (-0.9, 0.9)})
 def acos(x):
     """The angle in radians whose cosine is the number."""
     return s.acos(x)
@@ -248,13 +248,13 @@ def atan2(x1, x2):
     return s.atan2(x1, x2)
 
 
-@elementwise(accepts="floating")
+@elementwise(autocast="wide", accepts="floating")
 def sinh(x):
     """The hyperbolic sine."""
     return s.sinh(x)
 
 
-@elementwise(accepts="floating")
+@elementwise(autocast="wide", accepts="floating")
 def cosh(x):
     """The hyperbolic cosine."""
     return s.cosh(x)

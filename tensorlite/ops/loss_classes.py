@@ -165,7 +165,7 @@ def class_axis(op: str, x: Tensor) -> int:
     return 0 if x.ndim == 1 else 1
 
 
-@public(method=False)
+@public(method=False, autocast="wide")
 def nll_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, *, ignore_index: int = -100,
              reduction: str = "mean") -> Tensor:
     """The negative log likelihood ``-weight[target] * input[target]`` of log probabilities.
@@ -241,7 +241,7 @@ def _smoothed(x: Tensor, target: Tensor, weight: Tensor | None, ignore: int, red
     return reduced("cross_entropy", loss, reduction)
 
 
-@public(method=False)
+@public(method=False, autocast="wide")
 def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, *, ignore_index: int = -100,
                   reduction: str = "mean", label_smoothing: float = 0.0) -> Tensor:
     """``-log(softmax(input)[target])``, the cross-entropy of scores with class indices or probabilities.

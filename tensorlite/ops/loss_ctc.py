@@ -46,7 +46,7 @@ __all__ = ["ctc_loss"]
 Lengths = Tensor | Sequence[int] | int
 
 
-@functional
+@functional(autocast="wide")
 def ctc_loss(log_probs: Tensor, targets: Tensor, input_lengths: Lengths, target_lengths: Lengths, blank: int = 0,
              reduction: str = "mean", zero_infinity: bool = False) -> Tensor:
     """The negative log likelihood of label sequences, summed over all their alignments with the input.

@@ -46,7 +46,7 @@ def hinge_error(x, target, margin):
     return s.where(s.not_equal(target, 1), lacking, 0) + s.where(s.not_equal(target, -1), x, 0)
 
 
-@functional
+@functional(autocast="wide")
 def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, *, reduction: str = "mean") -> Tensor:
     """The distance ``input`` where the target is 1, and ``max(0, margin - input)`` where it is -1; they broadcast.
 
@@ -57,7 +57,7 @@ def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, *, 
     return reduced("hinge_embedding_loss", hinge_error(input, target, margin), reduction)
 
 
-@functional
+@functional(autocast="wide")
 def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, *,
                         reduction: str = "mean") -> Tensor:
     """``max(0, margin - target * (input1 - input2))``: the first is to be larger where the target is 1, else smaller.
@@ -77,7 +77,7 @@ def _check_dimensions(op: str, **tensors: Tensor) -> None:
         raise complaint(ShapeError, op, "all must have the same number of dimensions", tensors)
 
 
-@functional
+@functional(autocast="wide")
 def cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, *,
                           reduction: str = "mean") -> Tensor:
     """``1 - cos(input1, input2)`` where the target is 1, and ``max(0, cos(input1, input2) - margin)`` where it is -1.
@@ -113,7 +113,7 @@ def _along_last(x: Tensor) -> Tensor:
 # --- distances ----------------------------------------------------------------------------------------------------
 
 
-@functional
+@functional(autocast="wide")
 def triplet_margin_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2,
                         eps: float = 1e-6, swap: bool = False, *, reduction: str = "mean") -> Tensor:
     """``max(0, margin + |anchor - positive| - |anchor - negative|)``, of p-norms along the last axis.
@@ -130,7 +130,7 @@ def triplet_margin_loss(anchor: Tensor, positive: Tensor, negative: Tensor, marg
     return _triplet("triplet_margin_loss", (anchor, positive, negative), distance, margin, swap, reduction)
 
 
-@functional
+@functional(autocast="wide")
 def triplet_margin_with_distance_loss(anchor: Tensor, positive: Tensor, negative: Tensor, *,
                                       distance_function: Distance | None = None, margin: float = 1.0,
                                       swap: bool = False, reduction: str = "mean") -> Tensor:
@@ -161,7 +161,7 @@ def _triplet(op: str, triplet: tuple[Tensor, Tensor, Tensor], distance: Distance
 # --- classes ------------------------------------------------------------------------------------------------------
 
 
-@functional
+@functional(autocast="wide")
 def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float = 1.0, weight: Tensor | None = None, *,
                       reduction: str = "mean") -> Tensor:
     """``sum(max(0, margin - input[target] + input[i])**p) / classes`` over the other classes ``i``.
@@ -198,7 +198,7 @@ def _rows(op: str, input: Tensor) -> Tensor:
     return _reshape(input, shape=(input.size // input.shape[-1] if input.ndim == 1 else len(input), input.shape[-1]))
 
 
-@functional
+@functional(autocast="wide")
 def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
     """``sum(max(0, 1 - (input[j] - input[i]))) / classes`` over the labels ``j`` and the classes ``i`` that are none.
 

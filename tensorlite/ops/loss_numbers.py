@@ -45,7 +45,7 @@ def stirling(target):
     return s.where(target > 1, target * s.log(target) - target + 0.5 * s.log(2 * math.pi * target), 0)
 
 
-@public(method=False)
+@public(method=False, autocast="wide")
 def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """The squared error ``(input - target)**2``; a weighed mean divides by the weights' sum.
 
@@ -59,7 +59,7 @@ def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: 
     return _error("mse_loss", squared_error, input, target, reduction, weight)
 
 
-@public(method=False)
+@public(method=False, autocast="wide")
 def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """The absolute error ``|input - target|``; a weighed mean divides by the weights' sum.
 
@@ -87,7 +87,7 @@ def _check_weight(op: str, input: Tensor, weight: Tensor | None) -> None:
         raise complaint(ShapeError, op, "input and weight must have one shape", {"input": input, "weight": weight})
 
 
-@functional
+@functional(autocast="wide")
 def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """``(input - target)**2 / (2 * beta)`` where that difference is below ``beta``, else its size less ``beta / 2``.
 
@@ -103,7 +103,7 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
     return reduced("smooth_l1_loss", smooth_error(input, target, beta), reduction)
 
 
-@functional
+@functional(autocast="wide")
 def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0,
                weight: Tensor | None = None) -> Tensor:
     """``(input - target)**2 / 2`` where that difference is below ``delta``, else linear with the slope ``delta``.
@@ -122,7 +122,7 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
     return reduced("huber_loss", weighed(smooth_error(input, target, delta) * delta, weight), reduction)
 
 
-@functional
+@functional(autocast="wide")
 def poisson_nll_loss(input: Tensor, target: Tensor, log_input: bool = True, full: bool = False, *, eps: float = 1e-8,
                      reduction: str = "mean") -> Tensor:
     """The negative log likelihood of counts: ``exp(input) - target * input``, ``input`` the logarithm of their rate.
@@ -138,7 +138,7 @@ def poisson_nll_loss(input: Tensor, target: Tensor, log_input: bool = True, full
     return reduced("poisson_nll_loss", loss + stirling(target) if full else loss, reduction)
 
 
-@functional
+@functional(autocast="wide")
 def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: bool = False, eps: float = 1e-6,
                       reduction: str = "mean") -> Tensor:
     """The negative log likelihood of numbers, given the mean and variance of each: ``(log(v) + (x - t)**2 / v) / 2``.

@@ -45,7 +45,7 @@ def divergence(x, target):
     return s.where(s.equal(target, 0), 0, target * s.log(target)) - target * x
 
 
-@public(method=False)
+@public(method=False, autocast="wide")
 def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, *,
                          reduction: str = "mean") -> Tensor:
     """``-target * log(input) - (1 - target) * log(1 - input)`` of probabilities; each logarithm is at least -100.
@@ -60,7 +60,7 @@ def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = 
     return reduced("binary_cross_entropy", weighed(binary_error(input, target), weight), reduction)
 
 
-@public(method=False)
+@public(method=False, autocast="wide")
 def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tensor | None = None, *,
                                      reduction: str = "mean", pos_weight: Tensor | None = None) -> Tensor:
     """`binary_cross_entropy` of ``sigmoid(input)``, without overflow; ``pos_weight`` weighs positive targets.
@@ -76,7 +76,7 @@ def binary_cross_entropy_with_logits(input: Tensor, target: Tensor, weight: Tens
     return reduced("binary_cross_entropy_with_logits", weighed(loss, weight), reduction)
 
 
-@functional
+@functional(autocast="wide")
 def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """The Kullback-Leibler divergence ``target * (log(target) - input)`` of log probabilities ``input``.
 
@@ -96,7 +96,7 @@ def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target
     return total / input.shape[0] if input.ndim else total
 
 
-@functional
+@functional(autocast="wide")
 def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
     """The logistic loss ``log(1 + exp(-target * input))`` of scores, for targets 1 and -1; they broadcast.
 
@@ -107,7 +107,7 @@ def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") 
     return reduced("soft_margin_loss", softplus(-(target * input)), reduction)
 
 
-@functional
+@functional(autocast="wide")
 def multilabel_soft_margin_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, *,
                                 reduction: str = "mean") -> Tensor:
     """`binary_cross_entropy_with_logits` of several labels for each element, averaged over the last axis, of classes.

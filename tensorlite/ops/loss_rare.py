@@ -53,7 +53,7 @@ def focused(x, gamma):
     return x * s.pow(-s.expm1(-x), gamma)
 
 
-@functional
+@functional(autocast="wide")
 def sigmoid_focal_loss(inputs: Tensor, targets: Tensor, alpha: float = 0.25, gamma: float = 2.0,
                        reduction: str = "none") -> Tensor:
     """``(1 - p)**gamma`` times the binary cross-entropy of scores, ``p`` the probability that they give the target.
@@ -73,7 +73,7 @@ def sigmoid_focal_loss(inputs: Tensor, targets: Tensor, alpha: float = 0.25, gam
     return reduced(op, loss if alpha < 0 else loss * ((1 - alpha) + (2 * alpha - 1) * targets), reduction)
 
 
-@functional
+@functional(autocast="wide")
 def focal_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, *, gamma: float = 2.0,
                ignore_index: int = -100, reduction: str = "mean") -> Tensor:
     """``-(1 - p)**gamma * log(p)``, ``p = softmax(input)[target]``: `cross_entropy` that spares what is easy.
@@ -94,7 +94,7 @@ def focal_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, *, g
     return counted("focal_loss", loss, target, weight, input.shape[axis], ignore_index, reduction)
 
 
-@functional
+@functional(autocast="wide")
 def dice_loss(input: Tensor, target: Tensor, *, smooth: float = 1e-6, reduction: str = "mean") -> Tensor:
     """One minus how far regions overlap, ``2 * sum(p * t) / (sum(p**2) + sum(t**2))``, for each image and class.
 

@@ -14,7 +14,7 @@ from tensorlite.ops.shape import astype
 from tensorlite.tensor import Tensor
 
 
-@public
+@public(autocast="wide")
 def norm(input: Tensor, p: float | str | None = "fro", axis: Axis = None, keepdims: bool = False,
          dtype: Any = None) -> Tensor:
     """``torch.norm``: the p-norm of all elements or over axes, "fro" being the 2-norm, and "nuc" that of matrices.
@@ -37,7 +37,7 @@ def norm(input: Tensor, p: float | str | None = "fro", axis: Axis = None, keepdi
     return matrix_norm(input, p, axes, keepdims, dtype=dtype)
 
 
-@public
+@public(autocast="wide")
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     """The p-norm of all elements of ``input - other``.
 

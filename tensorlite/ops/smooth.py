@@ -32,7 +32,8 @@ def _softplus(x):
     return s.maximum(x, 0) + s.log1p(s.exp(-s.abs(x)))
 
 
-@elementwise(accepts="real floating", hidden=True, domain={"beta": (0.5, 2.0), "threshold": (20.0, 30.0)},
+@elementwise(autocast="wide", accepts="real floating", hidden=True,
+             domain={"beta": (0.5, 2.0), "threshold": (20.0, 30.0)},
              vjp={"x": lambda g, x, beta, threshold: s.where(x * beta > threshold, g, g / (1 + s.exp(-x * beta)))})
 def softplus_by(x, beta, threshold):
     """``log(1 + exp(beta * x)) / beta``, or ``x`` where ``beta * x`` is above the threshold."""

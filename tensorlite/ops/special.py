@@ -30,7 +30,7 @@ def erfc(x):
     return s.erfc(x)
 
 
-@elementwise(accepts="real floating", domain={"x": (-0.9, 0.9)})
+@elementwise(autocast="wide", accepts="real floating", domain={"x": (-0.9, 0.9)})
 def erfinv(x):
     """The inverse of the error function: infinite at -1 and 1, NaN beyond."""
     return s.erfinv(x)

@@ -158,7 +158,7 @@ def _either(op: str, x: Tensor, ord: Order, axis: Axis, keepdims: bool, dtype: A
     if isinstance(axis, Sequence) and len(axis) == 1:
         axis = axis[0]
     if ord is not None and isinstance(axis, Sequence):
-        return matrix_norm(x, ord, tuple(axis), keepdims, dtype=dtype)  # type: ignore[arg-type]
+        return matrix_norm(x, ord, tuple(axis), keepdims, dtype=dtype)
     if isinstance(ord, str):
         raise complaint(ArgumentError, op, f"{ord!r} is a norm of matrices, which have two axes",
                         {"x": x, "axis": axis})
