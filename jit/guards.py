@@ -24,6 +24,7 @@ from typing import Any, cast
 import numpy as np
 
 from tensorlite import versions
+from tensorlite.kernels import device as devices
 from tensorlite.kernels import scalar
 from tensorlite.nn.module import Module
 from tensorlite.optim.optimizer import Optimizer
@@ -67,6 +68,8 @@ def _alike(now: Any, before: Any) -> bool:
         return True
     if type(now) is not type(before) or not isinstance(now, _SCALARS):
         return False
+    if isinstance(now, bytes):
+        return bool(now == before)
     return repr(now) == repr(before)  # so that 0.0 differs from -0.0, and NaN is equal to itself
 
 
@@ -162,6 +165,10 @@ class Guards:
         """Notes an array that code may read numbers of."""
         if value.size <= _MOST:
             self.place(value, lambda: (value.tobytes(),), _DEPTH)
+
+    def elements(self, x: Tensor) -> None:
+        """Notes a tensor whose elements Python was given."""
+        self.place(x, lambda: (devices.of(x.array).to_numpy(x.array).tobytes(),), _DEPTH)
 
     def object(self, thing: Any) -> None:
         """Notes a module or an optimizer, once; and the containers among its attributes."""
@@ -328,8 +335,8 @@ def _names_read(kind: Hashable) -> frozenset[str]:
 def guarding(function: Callable[..., Any], arguments: Any = ()) -> Iterator[Guards]:
     """Records what a function reads while it is traced within."""
     guards = Guards()
-    before, profile = state.read, sys.getprofile()
-    state.read = guards.object
+    before, profile = (state.read, state.elements), sys.getprofile()
+    state.read, state.elements = guards.object, guards.elements
     guards.value(function)
     guards.function(function)
     for leaf in flatten(arguments)[0]:
@@ -343,5 +350,5 @@ def guarding(function: Callable[..., Any], arguments: Any = ()) -> Iterator[Guar
     finally:
         if profile is None:
             sys.setprofile(None)
-        state.read = before
+        state.read, state.elements = before
         guards.finish(executed=profile is None)

@@ -15,6 +15,7 @@ from tensorlite.kernels import device as devices
 from tensorlite.kernels.cpu import lending
 from tensorlite.ops.creation import asarray, imported, in_dtype
 from tensorlite.ops.index import get_item
+from tensorlite.state import state
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import bfloat16
 from tensorlite.traced import require_elements
@@ -30,6 +31,8 @@ def numpy(self: Tensor) -> np.ndarray:
     array([1., 2.], dtype=float32)
     """
     require_elements(self, "numpy")
+    if state.elements is not None:
+        state.elements(self)
     view = devices.of(self.array).to_numpy(self.array).view()
     view.flags.writeable = False
     return view

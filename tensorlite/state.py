@@ -17,6 +17,7 @@ class State(threading.local):
 
     `grad` is told of each tensor whose ``.grad`` is about to be "read" or "forgotten", and `read` of modules and
     optimizers whose attributes a function reads while it is traced.
+    `elements` is told of each tensor whose elements Python is given, which a trace then depends on.
     `linearizing` says that a pullback is recorded for the sake of its own pullback, which maps tangents forward.
     `autocast` casts what ops take, where that is wanted.
     `quiet(function, *arguments)` calls with NumPy's floating point warnings off: it enters a context of its own
@@ -28,6 +29,7 @@ class State(threading.local):
     met: Callable[[Any], Any] | None
     read: Callable[[Any], Any] | None
     grad: Callable[[Any, str], Any] | None
+    elements: Callable[[Any], Any] | None
     control: Callable[..., Any] | None
     linearizing: bool
     autocast: Any
@@ -41,6 +43,7 @@ class State(threading.local):
         self.met = None
         self.read = None
         self.grad = None
+        self.elements = None
         self.control = None
         self.linearizing = False
         self.autocast = None

@@ -390,3 +390,27 @@ def test_what_the_library_makes_for_eager_ops_is_no_reason_to_trace_again():
     layer.to(tl.float32)
     compiled(x)
     assert sum(map(len, compiled.variants.values())) == 1
+
+
+@pytest.mark.parametrize("change", [lambda x: x.copy_(x + 3), lambda x: x.__iadd__(3), lambda x: x.__setitem__(0, 7.0)],
+                         ids=["copy_", "+=", "[0] ="])
+@pytest.mark.parametrize("read", [lambda x: x[:1].sum(), lambda x: x.numpy()[0], lambda x: x.tolist()[0],
+                                  lambda x: np.asarray(x)[0]], ids=["op", "numpy", "tolist", "asarray"])
+def test_elements_that_python_was_given_are_looked_at_again(read, change):
+    held = tl.tensor([1.0, 2.0])
+    run = tl.jit(lambda x: x * read(held))
+    for _ in range(2):
+        assert run(tl.tensor(2.0)).item() == 2.0
+    change(held)
+    assert run(tl.tensor(2.0)).item() == 2 * held.numpy()[0]
+    assert run(tl.tensor(2.0)).item() == 2 * held.numpy()[0]
+
+
+def test_numbers_of_closed_over_tensors_compile_once_for_each_value():
+    held = tl.tensor(3)
+    run = tl.jit(lambda x: x.sum() * held.item() + int(held))
+    assert [run(tl.ones(2)).item() for _ in range(3)] == [9.0] * 3
+    assert sum(map(len, run.variants.values())) == 1
+    held.copy_(tl.tensor(4))
+    assert [run(tl.ones(2)).item() for _ in range(3)] == [12.0] * 3
+    assert sum(map(len, run.variants.values())) == 2
