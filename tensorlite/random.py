@@ -65,7 +65,7 @@ _bits_batch.draws = _advance_batch.draws = True  # type: ignore[attr-defined]
 
 
 @primitive("opaque", type=lambda state, *, size: TensorType(np.dtype("uint32"), (size,), state.device),
-           batch=_bits_batch)
+           batch=_bits_batch, native_size=1)
 def _random_bits(xp: Any, state: Any, *, size: int) -> Any:
     seed, offset = (int(word) for word in state)
     count = -(-size // 4)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from tensorlite.kernels.cpu import attention, contract, index, loss, norm, pool, resample_stages, sort
+from tensorlite.kernels.cpu import attention, contract, index, loss, norm, pool, random, resample_stages, sort
 from tensorlite.kernels.cpu.pointwise import kernel as pointwise
 from tensorlite.kernels.cpu.prepared import fast
 from tensorlite.kernels.generated import reduce
@@ -23,5 +23,5 @@ KERNELS: dict[str, Callable[..., Any]] = {
     **index.KERNELS,
     **loss.KERNELS,
     **sort.KERNELS,
-    **{name: fast(kernel) for name, kernel in (pool.KERNELS | resample_stages.KERNELS).items()},
+    **{name: fast(kernel) for name, kernel in (pool.KERNELS | random.KERNELS | resample_stages.KERNELS).items()},
 }
