@@ -13,8 +13,8 @@ help:  ## show this list
 demo: $(VENV)/.demo  ## train a small convolutional network on real digits (ARGS="--epochs 3")
 	$(bin)/tensorlite demo $(ARGS)
 
-test: $(VENV)/.dev  ## run the whole test suite (ARGS="tests/data -x")
-	$(bin)/python -m pytest $(ARGS)
+test: $(VENV)/.dev  ## run the whole test suite on all cores (ARGS="tests/data -x" chooses, on one)
+	$(bin)/python -m pytest $(or $(ARGS),-n auto --dist worksteal)
 
 check: $(VENV)/.dev  ## ruff and mypy
 	$(bin)/ruff check .
