@@ -306,8 +306,7 @@ def _snapshot(thing: Any) -> tuple[Any, ...]:
     if isinstance(thing, Optimizer):
         kept = tuple((id(p), name, id(value)) for p, values in thing.state.items() for name, value in values.items()
                      if isinstance(value, Tensor))
-        return kept, tuple((name, _atom(value)) for group in thing.param_groups for name, value in group.items()
-                     if name != "lr")
+        return kept, tuple(map(_atom, thing.seen()))
     values = vars(thing)
     named = _names_read(cast(Hashable, type(thing)))
     own = tuple((name, _atom(value)) for name, value in values.items() if name in named)

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from tensorlite import errors
+from tensorlite import errors, versions
 from tensorlite.backward import Keep, backward
 from tensorlite.backward import gradients as grad
 from tensorlite.custom import Function
@@ -34,6 +34,7 @@ class Handle:
         """Takes the hook out; a second time does nothing."""
         if self._hook in self._hooks:
             self._hooks.remove(self._hook)
+            versions.changed()
 
     def __enter__(self) -> Handle:
         return self

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tensorlite.kernels import scalar as s
+from tensorlite.kernels.cpu import program, team
 from tensorlite.kernels.generated import launch
 from tensorlite.kernels.generated.elementwise import numbers
 from tensorlite.kernels.generated.elementwise_loops import DEFAULT, Body, Layout, kernel_of
@@ -48,6 +49,8 @@ class Sweep:
         nodes = sum(len(s.postorder(value)) for _, value in named)
         self._nanoseconds = 0.02 * dtype.itemsize * len(self._layout.inner) + 0.05 * nodes
         self._tails: dict[int, tuple[bytes, int | None]] = {}
+        self._frames: dict[tuple[int, ...], program.Frame] = {}
+        self._arrays = len(arrays)
         self._entry = launch.compile(lambda: kernel_of(body, self._layout), f"elementwise {body.text} {self._layout}")
 
     def __call__(self, arrays: Sequence[Array], scalars: Array, outs: Sequence[Array]) -> None:
@@ -59,6 +62,42 @@ class Sweep:
         address, start = launch.address, launch.address(scalars)
         places = (*map(address, arrays), *(start + offset for offset in self._offsets), *map(address, outs))
         launch.run(self._entry, self._pack(*places) + tail, threads)
+
+    def many(self, sizes: tuple[int, ...], arrays: Sequence[Array]) -> bool:
+        """Compute and store for many tuples of arrays, of these sizes, in one native call.
+
+        ``arrays`` begins with the numbers; then come, tuple after tuple, the operands and the results. Returns False,
+        and does nothing, where one of them does not lie in order.
+
+        >>> double = Sweep(np.dtype(np.float32), ("x",), ("rate",), (("y", s.Var("x") * s.Var("rate")),), ("y",))
+        >>> x, y = np.ones(2, np.float32), np.ones(3, np.float32)
+        >>> double.many((2, 3), [np.array([2], np.float32), x, x, y, y]), x, y
+        (True, array([2., 2.], dtype=float32), array([2., 2., 2.], dtype=float32))
+        """
+        frame = self._frames.pop(sizes, None) or self._frame(sizes)  # of which there is one call at a time
+        done = frame.run_on(arrays, launch.threads_for(sum(sizes) * self._nanoseconds))
+        if len(self._frames) < _MANY:
+            self._frames[sizes] = frame
+        return done
+
+    def _frame(self, sizes: tuple[int, ...]) -> program.Frame:
+        """A program of one kernel for each tuple: large ones are for all threads, small ones for one in turn."""
+        scalars = [(0, offset) for offset in self._offsets]
+        results = len(self._layout.inner) - self._arrays - len(scalars)
+        steps: list[program.Step] = []
+        busy = [0.0] * team.get_num_threads()
+        for number, size in enumerate(sizes):
+            first = 1 + number * (self._arrays + results)
+            places = [(first + k, 0) for k in range(self._arrays + results)]
+            addresses = (*places[: self._arrays], *scalars, *places[self._arrays :])
+            nanoseconds, thread = size * self._nanoseconds, program.ALL
+            if nanoseconds < launch.PARALLEL_NANOSECONDS:
+                thread = busy.index(min(busy))
+                busy[thread] += nanoseconds
+            if size:
+                block = program.block(len(addresses), self._tail(size)[0])
+                steps.append(program.Step(self._entry, block, addresses, thread))
+        return program.Frame(steps, 1 + len(sizes) * (self._arrays + results))
 
     def _tail(self, size: int) -> tuple[bytes, int | None]:
         """What follows the addresses in the argument block, and the threads that the work is worth."""

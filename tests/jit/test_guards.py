@@ -237,6 +237,16 @@ def test_a_change_of_a_module_is_seen(what, spelling):
     check_change(function, lambda: MODULES[what](m), tl.tensor([[1.0, 2.0]]))
 
 
+def test_a_hook_that_is_removed_is_not_called_again():
+    m = Layer()
+    jitted = tl.jit(m)
+    handle = m.linear.register_forward_hook(lambda module, given, made: made * 2)
+    x = tl.tensor([[1.0, 2.0]])
+    assert jitted(x).tolist() == m(x).tolist()
+    handle.remove()
+    assert jitted(x).tolist() == m(x).tolist()
+
+
 OPTIMIZERS = {
     "momentum": (optim.SGD, {"momentum": 0.9}, {"momentum": 0.5}),
     "weight decay": (optim.SGD, {"momentum": 0.9}, {"weight_decay": 0.1}),

@@ -108,8 +108,142 @@ def test_the_first_buffer_is_not_the_gradient_itself():
 
 def test_the_text_names_every_option():
     assert repr(optim.SGD([leaf()], lr=0.5)) == (
-        "SGD (\nParameter Group 0\n    dampening: 0\n    lr: 0.5\n    maximize: False\n    momentum: 0\n"
-        "    nesterov: False\n    weight_decay: 0\n)")
+        "SGD (\nParameter Group 0\n    dampening: 0\n    differentiable: False\n    foreach: None\n    fused: None\n"
+        "    lr: 0.5\n    maximize: False\n    momentum: 0\n    nesterov: False\n    weight_decay: 0\n)")
+
+
+def test_hooks_are_called_around_a_step_and_change_its_arguments():
+    p, calls = leaf(), []
+    optimizer = optim.SGD([p], lr=0.5)
+
+    def closure():
+        p.grad = tl.ones(1)
+        return "loss"
+    before = optimizer.register_step_pre_hook(lambda o, arguments, kwargs: calls.append(("before", o, arguments)))
+    change = optimizer.register_step_pre_hook(lambda o, arguments, kwargs: ((), {"closure": closure}))
+    after = optimizer.register_step_post_hook(lambda o, arguments, kwargs: calls.append(("after", o, kwargs)))
+    assert optimizer.step() == "loss"
+    assert calls == [("before", optimizer, ()), ("after", optimizer, {"closure": closure})]
+    for handle in (before, change, after):
+        handle.remove()
+    assert optimizer.step() is None
+    assert p.item() == 0.0
+
+
+def test_hooks_run_in_compiled_steps_from_when_they_are_registered():
+    p = leaf(4.0)
+    optimizer = optim.SGD([p], lr=1.0)
+
+    def halve(optimizer, arguments, kwargs):
+        with tl.no_grad():
+            p.mul_(0.5)
+
+    @tl.jit
+    def step():
+        p.grad = tl.ones(1)
+        optimizer.step()
+    step()
+    handle = optimizer.register_step_post_hook(halve)
+    step()
+    step()
+    assert p.item() == 0.0
+    handle.remove()
+    step()
+    assert p.item() == -1.0
+
+
+def test_hooks_see_state_dicts_and_change_them():
+    optimizer, calls = optim.SGD([leaf()], lr=0.5), []
+    optimizer.register_state_dict_pre_hook(lambda o: calls.append("saving"))
+    optimizer.register_state_dict_post_hook(lambda o, state: {**state, "note": 1})
+    optimizer.register_state_dict_post_hook(lambda o, state: calls.append(sorted(state)), prepend=True)
+    optimizer.register_load_state_dict_pre_hook(lambda o, state: calls.append(state.pop("note")))
+    optimizer.register_load_state_dict_pre_hook(lambda o, state: {
+        **state, "param_groups": [{**group, "lr": 0.25} for group in state["param_groups"]]})
+    optimizer.register_load_state_dict_post_hook(lambda o: calls.append("loaded"))
+    optimizer.load_state_dict(optimizer.state_dict())
+    assert calls == ["saving", ["param_groups", "state"], 1, "loaded"]
+    assert optimizer.param_groups[0]["lr"] == 0.25
+
+
+def test_a_hook_that_returns_something_else_is_named():
+    optimizer = optim.SGD([leaf()])
+    optimizer.register_step_pre_hook(lambda o, arguments, kwargs: 1)
+    with pytest.raises(DTypeError, match=r"step_pre_hook: a hook returns None or \(arguments, kwargs\)"):
+        optimizer.step()
+
+
+def test_parameters_may_have_names():
+    model = nn.Linear(2, 1)
+    optimizer = optim.SGD(model.named_parameters(), lr=0.5)
+    assert optimizer.param_groups[0]["param_names"] == ["weight", "bias"]
+    assert optimizer.param_groups[0]["params"] == [model.weight, model.bias]
+    assert optimizer.state_dict()["param_groups"][0]["param_names"] == ["weight", "bias"]
+    optimizer.add_param_group({"params": [("more", leaf())]})
+    plain = optim.SGD(model.parameters())
+    plain.load_state_dict(optim.SGD(model.named_parameters(), lr=0.5).state_dict())
+    assert plain.param_groups[0]["param_names"] == ["weight", "bias"]
+
+
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_a_rate_may_be_a_tensor_and_a_compiled_step_sees_it_change(shape):
+    p, lr = leaf(8.0), tl.ones(shape)
+    optimizer = optim.SGD([p], lr=lr)
+
+    def step():
+        p.grad = tl.ones(1)
+        optimizer.step()
+    step()
+    compiled = tl.jit(step)
+    compiled()
+    lr.fill_(2.0)
+    compiled()
+    assert p.item() == 4.0
+    assert sum(map(len, compiled.variants.values())) == 1
+    optimizer.param_groups[0]["lr"] = 0.5
+    compiled()
+    assert p.item() == 3.5
+
+
+@pytest.mark.parametrize("flags", [{"foreach": True}, {"fused": True}, {"capturable": True}, {"foreach": False}])
+def test_a_choice_of_implementation_changes_nothing(flags):
+    def run(**flags):
+        p = leaf(1.0, 2.0)
+        optimizer = optim.Adam([p], lr=0.1, **flags)
+        p.grad = tl.tensor([1.0, -3.0])
+        optimizer.step()
+        return p
+    assert_same(run(**flags), run())
+
+
+@pytest.mark.parametrize("name", [name for name in dir(optim) if name[0].isupper() and name != "Optimizer"])
+def test_complex_parameters_are_refused(name):
+    with pytest.raises(DTypeError, match=f"{name}: parameters must be real"):
+        getattr(optim, name)([tl.ones((2, 2), dtype=tl.complex64)])
+
+
+class Descent(optim.Optimizer):
+    """An optimizer of a user's, which reads its options as they are."""
+
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr})
+
+    def update(self, p, g, state, group):
+        p.copy_(p - g * group["lr"])
+
+
+def test_compiled_steps_of_a_users_optimizer_see_its_options():
+    p = leaf(8.0)
+    optimizer = Descent([p], 1.0)
+
+    @tl.jit
+    def step():
+        p.grad = tl.ones(1)
+        optimizer.step()
+    step()
+    optimizer.param_groups[0]["lr"] = 2.0
+    step()
+    assert p.item() == 5.0
 
 
 class Still(optim.Optimizer):
@@ -134,6 +268,38 @@ class Still(optim.Optimizer):
     (lambda: optim.Adam([leaf()], betas=(1.0, 0.9)), ArgumentError, "Adam: betas[0] must be in [0, 1), it is 1.0"),
     (lambda: optim.AdamW([leaf()], betas=(0.9, -1)), ArgumentError, "AdamW: betas[1] must be in [0, 1), it is -1"),
     (lambda: optim.Adam([leaf()], eps=-1), ArgumentError, "Adam: eps must not be negative, it is -1"),
+    (lambda: optim.Adam([leaf()], differentiable=True), ArgumentError,
+     "Adam: differentiable=True is not there: steps are not recorded"),
+    (lambda: optim.SGD([leaf()], fused=True, foreach=True), ArgumentError,
+     "SGD: fused and foreach cannot both be True"),
+    (lambda: optim.SGD([leaf()], lr=tl.ones(2)), ArgumentError,
+     "SGD: lr must be a number, or a tensor of one element"),
+    (lambda: optim.SGD([("a", leaf()), leaf()]), ArgumentError, "SGD: some parameters have names and others have not"),
+    (lambda: optim.SGD([("a", leaf())]).add_param_group({"params": [leaf()]}), ArgumentError,
+     "SGD: either all groups have names of parameters or none has"),
+    (lambda: optim.Rprop([leaf()], etas=(0.5, 1.0)), ArgumentError,
+     "Rprop: etas must be below and above 1, they are 0.5 and 1.0"),
+    (lambda: optim.Adadelta([leaf()], rho=1.5), ArgumentError, "Adadelta: rho must be in [0, 1], it is 1.5"),
+    (lambda: optim.NAdam([leaf()], momentum_decay=-1), ArgumentError,
+     "NAdam: momentum_decay must not be negative, it is -1"),
+    (lambda: optim.Adagrad([leaf()], initial_accumulator_value=-1), ArgumentError,
+     "Adagrad: initial_accumulator_value must not be negative, it is -1"),
+    (lambda: optim.Adafactor([leaf()], d=0.5), ArgumentError, "Adafactor: d must be at least 1, it is 0.5"),
+    (lambda: optim.Adafactor([leaf()], beta2_decay=0.1), ArgumentError,
+     "Adafactor: beta2_decay must not be positive, it is 0.1"),
+    (lambda: optim.Adafactor([leaf()], eps=(-1, 0.1)), ArgumentError,
+     "Adafactor: eps[0] must not be negative, it is -1"),
+    (lambda: optim.Muon([leaf()]), ShapeError, "Muon: parameters must be matrices"),
+    (lambda: optim.Muon([tl.ones((2, 2))], adjust_lr_fn="none"), ArgumentError,
+     "Muon: adjust_lr_fn must be 'original', 'match_rms_adamw' or None, not 'none'"),
+    (lambda: optim.Muon([tl.ones((2, 2))], ns_steps=100), ArgumentError, "Muon: ns_steps must be below 100, it is 100"),
+    (lambda: optim.Muon([tl.ones((2, 2))], ns_coefficients=(1, 2)), ArgumentError,
+     "Muon: ns_coefficients must be three numbers"),
+    (lambda: optim.LARS([leaf()], nesterov=True), ArgumentError, "LARS: nesterov needs a momentum"),
+    (lambda: optim.LARS([leaf()], trust_coefficient=-1), ArgumentError,
+     "LARS: trust_coefficient must be positive, it is -1"),
+    (lambda: optim.Lion([leaf()], betas=(0.9, 1.0)), ArgumentError, "Lion: betas[1] must be in [0, 1), it is 1.0"),
+    (lambda: optim.LAMB([leaf()], eps=-1), ArgumentError, "LAMB: eps must not be negative, it is -1"),
     (lambda: optim.SGD([leaf()]).load_state_dict({"state": {}, "param_groups": []}), ArgumentError,
      "SGD: the state dict has 0 groups, the optimizer 1"),
     (lambda: optim.SGD([leaf()]).load_state_dict({"state": {}, "param_groups": [{"params": [0, 1]}]}), ArgumentError,
