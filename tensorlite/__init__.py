@@ -53,8 +53,8 @@ newaxis = None
 
 #: What is imported at its first use, to keep the first import short.
 _LATER = {"nn": None, "optim": None, "data": None, "io": None, "linalg": None, "fft": None, "amp": None, "jit": None,
-          "models": None, "trace": "jit.trace", "summary": "jit.summary", "save": "io", "load": "io",
-          "GradScaler": "optim.grad_scaler", "functional_call": "nn.utils.stateless",
+          "distributions": None, "models": None, "trace": "jit.trace", "summary": "jit.summary", "save": "io",
+          "load": "io", "GradScaler": "optim.grad_scaler", "functional_call": "nn.utils.stateless",
           "stack_module_state": "nn.utils.stateless"}
 
 methods.bind()

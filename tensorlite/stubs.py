@@ -28,7 +28,7 @@ import builtins
 import weakref
 {_IMPORTS}
 from tensorlite.autograd import Handle
-from tensorlite.random import Generator
+from tensorlite.random.generator import Generator
 from tensorlite.tensor_type import TensorType
 
 Operand = Tensor | np.ndarray | np.generic | bool | int | float | complex

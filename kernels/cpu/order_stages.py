@@ -151,15 +151,9 @@ def plan_searchsorted(inputs: Sequence[Array], outputs: Sequence[Array], *, side
     return Plan((*copies, stage), room)
 
 
-def plan_order(inputs: Sequence[Array], outputs: Sequence[Array], *, dtype: np.dtype[Any]) -> Plan | None:
-    """The positions of a list's elements in order."""
-    return plan_argsort(inputs, outputs, axis=0, descending=False) if inputs[0].ndim == 1 else None
-
-
 PLANS: dict[str, Callable[..., Plan | None]] = {
     "argsort": plan_argsort,
     "sort": plan_sort,
     "first": plan_first,
     "searchsorted": plan_searchsorted,
-    "order": plan_order,
 }

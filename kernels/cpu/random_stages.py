@@ -1,4 +1,5 @@
-"""Random bits without Python: the blocks of Philox4x32-10, a vector of them at a time, and the generator's next state.
+"""Random bits without Python: the blocks of Philox4x32-10, a vector of them at a time, the generator's next state, and
+numbers drawn by proposals that may be rejected.
 
 Words are kept in 64 bits, so that a multiplication gives both halves of its product.
 """
@@ -11,6 +12,8 @@ import numpy as np
 
 from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
+from tensorlite.kernels.cpu.row_stages import builder, contiguous
+from tensorlite.kernels.irregular import drawing
 from tensorlite.kernels.loops import Assign, Buffer, If, Let, Load, Local, Parameter, Statement, Store, index
 from tensorlite.kernels.stage import Array, Plan, Stage, pack
 
@@ -41,7 +44,34 @@ def plan_advance(inputs: Sequence[Array], outputs: Sequence[Array], *, size: int
     return Plan((Stage("advance", _advance, (0,), (1,), pack(state.strides[0], -(-size // 4)), 1.0),))
 
 
-PLANS: dict[str, Callable[..., Plan | None]] = {"random_bits": plan_random_bits, "advance": plan_advance}
+def _rejecting(function: Callable[..., None], nanoseconds: float) -> Callable[..., Plan | None]:
+    """The planning function of numbers drawn by proposals, in about that time of one thread."""
+
+    def plan(inputs: Sequence[Array], outputs: Sequence[Array]) -> Plan | None:
+        (out,) = outputs
+        if not out.size:
+            return Plan(())
+        found = contiguous(inputs, len(inputs) + 1)
+        if found is None or out.dtype.name not in ("float32", "float64") or not out.is_contiguous:
+            return None
+        copies, reads, room = found
+        least = (float(np.finfo(out.dtype).tiny),) if function is drawing.draw_gamma else ()
+        types = ("uint64", *(out.dtype.name,) * len(inputs))
+        stage = Stage(f"{function.__name__} {out.dtype.name}", builder(function, *types, numbers=1, floats=len(least)),
+                      reads, (len(inputs),), pack(out.size, *least), out.size * nanoseconds)  # fmt: skip
+        return Plan((*copies, stage), room)
+
+    return plan
+
+
+PLANS: dict[str, Callable[..., Plan | None]] = {
+    "random_bits": plan_random_bits,
+    "advance": plan_advance,
+    "standard_gamma": _rejecting(drawing.draw_gamma, 40.0),
+    "poisson": _rejecting(drawing.draw_poisson, 30.0),
+    "binomial": _rejecting(drawing.draw_binomial, 40.0),
+    "von_mises": _rejecting(drawing.draw_von_mises, 40.0),
+}
 
 
 def _advance() -> loops.Kernel:

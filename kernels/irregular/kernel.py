@@ -24,6 +24,7 @@ _ENTRY = re.compile(r'^define [^@]*@("?)(cfunc\.[^("]+)\1\(', re.MULTILINE)
 _OWN = re.compile(r"^define (?!internal)(?:linkonce_odr )?", re.MULTILINE)
 _DECLARED = re.compile(r'^declare [^@]*(@"?(?!llvm\.|tensorlite_)[^("]+)', re.MULTILINE)
 _TYPES = {"int64": "i64", "float64": "double"}
+_INSTRUCTIONS = {"@sqrt(": "@llvm.sqrt.f64("}  # what Numba calls by name, though it is one
 
 
 def barrier(threads: int) -> None:
@@ -51,6 +52,8 @@ class Kernel:
         Raises `KernelError` where the function needs Python at run time.
         """
         text = _compiled(self.function, self.types)
+        for called, instruction in _INSTRUCTIONS.items():
+            text = text.replace(called, instruction)
         found = _ENTRY.search(text)
         assert found is not None, "Numba names its C entry cfunc.*"
         # Numba's functions return whether they raised. That none does is seen once they are known to be the only ones.

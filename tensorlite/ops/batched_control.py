@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tensorlite.batch import Attributes, Batch, move_axis, repeat
+from tensorlite.batch import Attributes, Batch, is_drawn, move_axis, repeat
 from tensorlite.batching import Level
 from tensorlite.declare import PUBLIC
 from tensorlite.op import Op
@@ -38,7 +38,7 @@ def _made_differing(op: Op, given: Flags, attributes: Mapping[str, Any]) -> Flag
         return _carried(attributes["body"], given, attributes["carries"])
     if op.name == "while_loop":
         return _while_differing(given, attributes)
-    return [any(given) or op.name == "random_bits"]
+    return [any(given) or op.name != "advance" and is_drawn(op)]
 
 
 def _cond_differing(given: Flags, attributes: Attributes) -> Flags:

@@ -125,12 +125,6 @@ def test_long_rows_sorted_by_all_threads(dtype, kind):
         check("first", x, axis=axis, k=1000, descending=True)
 
 
-def test_order_of_a_list():
-    keys = np.random.default_rng(0).random(1000)
-    check("order", keys, dtype=np.dtype(np.int64))
-    assert PLANS["order"]([stages.described(keys)], [stages.described(keys.astype(np.int32))], dtype=np.int32) is None
-
-
 @pytest.mark.parametrize("op", ["argsort", "sort"])
 def test_more_dimensions_than_rows_have_are_copied_first(op):
     x = elements((3, 4, 3, 2, 65), "float32", "random")[::2, ::3, ::2, ::1, ::2].transpose(3, 1, 0, 4, 2)
