@@ -5,7 +5,7 @@ ARGS ?=
 TYPED := build/typed
 bin := $(VENV)/bin
 
-.PHONY: help demo test check bench wheel clean
+.PHONY: help demo test check bench coverage wheel clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -25,6 +25,9 @@ check: $(VENV)/.dev  ## ruff and mypy
 
 bench: $(VENV)/.dev  ## measure the eager engine beside NumPy, and PyTorch where it is installed
 	$(bin)/tensorlite bench eager $(ARGS)
+
+coverage: $(VENV)/.dev $(VENV)/.bench  ## list in docs/coverage.md what of PyTorch and the array API exists here
+	$(bin)/python -m docs.coverage
 
 wheel: $(VENV)/.dev  ## build a wheel into dist/
 	$(bin)/python -m pip wheel --no-deps --wheel-dir dist .

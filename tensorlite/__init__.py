@@ -24,6 +24,7 @@ from tensorlite.forward import jvp, linearize
 from tensorlite.jacobian import hessian, jacfwd, jacobian, jacrev
 from tensorlite.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from tensorlite.ops import control as _control
+from tensorlite.ops import divisors as _divisors
 from tensorlite.random import Generator
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import (
@@ -52,10 +53,10 @@ __array_api_version__ = "2024.12"
 newaxis = None
 
 #: What is imported at its first use, to keep the first import short.
-_LATER = {"nn": None, "optim": None, "data": None, "io": None, "linalg": None, "fft": None, "amp": None, "jit": None,
-          "distributions": None, "models": None, "trace": "jit.trace", "summary": "jit.summary", "save": "io",
-          "load": "io", "GradScaler": "optim.grad_scaler", "functional_call": "nn.utils.stateless",
-          "stack_module_state": "nn.utils.stateless"}
+_LATER = {"nn": None, "optim": None, "data": None, "io": None, "linalg": None, "fft": None, "special": None,
+          "amp": None, "distributions": None, "jit": None, "models": None, "trace": "jit.trace",
+          "summary": "jit.summary", "save": "io", "load": "io", "GradScaler": "optim.grad_scaler",
+          "functional_call": "nn.utils.stateless", "stack_module_state": "nn.utils.stateless"}
 
 methods.bind()
 globals().update(_PUBLIC)

@@ -10,6 +10,7 @@ from tensorlite import errors, versions
 from tensorlite.backward import Keep, backward
 from tensorlite.backward import gradients as grad
 from tensorlite.custom import Function
+from tensorlite.declare import PUBLIC
 from tensorlite.dispatch import apply
 from tensorlite.gradcheck import gradcheck, gradgradcheck
 from tensorlite.modes import enable_grad, no_grad, set_grad_enabled
@@ -74,6 +75,11 @@ def retain_grad(self: Tensor) -> None:
         node.hooks.append(Keep(self))
 
 
+def _retains_grad(self: Tensor) -> bool:
+    """Whether `backward` fills ``.grad`` of this tensor though it is not a leaf."""
+    return not is_leaf(self) and any(isinstance(hook, Keep) for hook in self.node.hooks or ())
+
+
 def detach(self: Tensor) -> Tensor:
     """The same value without its tape."""
     if state.met is not None:  # a trace knows of what its ops make
@@ -81,6 +87,20 @@ def detach(self: Tensor) -> Tensor:
     result = Tensor(_constant(self.array))
     link_view(result, self)
     return result
+
+
+def _get_data(self: Tensor) -> Tensor:
+    """The value without its tape; a value that is assigned to it, of the same shape and dtype, is not taped."""
+    return detach(self)
+
+
+def _set_data(self: Tensor, value: Tensor) -> None:
+    if not isinstance(value, Tensor) or value.type != self.type:
+        raise errors.complaint(errors.ShapeError, "data", "a tensor keeps its shape, dtype and device",
+                               {"x": self, "value": value}, "make a new tensor, or a new nn.Parameter")
+    if state.met is not None:
+        state.met(self)
+    self.array, self.bases = _constant(value.array), ()
 
 
 def _constant(array: Any) -> Any:
@@ -121,9 +141,12 @@ def _grad_fn(self: Tensor) -> str | None:
     return maker.plan.op.name
 
 
+PUBLIC["detach"] = detach
+
 TENSOR_MEMBERS: dict[str, Any] = {
     "backward": backward, "register_hook": register_hook, "retain_grad": retain_grad, "detach": detach,
     "detach_": detach_, "requires_grad_": requires_grad_, "is_leaf": property(is_leaf),
     "requires_grad": property(_get_requires_grad, _set_requires_grad), "grad_fn": property(_grad_fn),
+    "data": property(_get_data, _set_data), "retains_grad": property(_retains_grad),
     "register_post_accumulate_grad_hook": register_post_accumulate_grad_hook,
 }

@@ -24,7 +24,8 @@ METHODS: dict[str, Callable[..., Any]] = {}
 IN_PLACE: dict[str, Callable[..., Any]] = {}
 
 #: PyTorch's name of an option, and those that it may have here.
-_ALIASES = (("dim", "axes"), ("dim", "axis"), ("dims", "axis"), ("keepdim", "keepdims"), ("shifts", "shift"))
+OPTION_ALIASES = (("dim", "axes"), ("dim", "axis"), ("dims", "axes"), ("dims", "axis"), ("keepdim", "keepdims"),
+                  ("shifts", "shift"), ("diagonal", "k"), ("size", "shape"), ("steps", "num"), ("end", "stop"))
 
 
 def elementwise(function: Callable[..., Any] | None = None, *, accepts: str = "numeric",
@@ -125,6 +126,7 @@ def public(function: F | None = None, *, method: bool | str = True, in_place: bo
     if function is None:
         return lambda f: public(f, method=method, in_place=in_place, autocast=autocast)
     face = _cast(_checked(function), autocast)
+    face = _making_leaves(face) if _makes_tensors(function) else face
     name = function.__name__.rstrip("_")
     PUBLIC[name] = face
     errors.ENTRIES[id(function.__code__)] = name
@@ -140,7 +142,29 @@ def functional(function: F | None = None, *, autocast: str | None = None) -> Any
     if function is None:
         return lambda f: functional(f, autocast=autocast)
     errors.ENTRIES[id(function.__code__)] = function.__name__
-    return _cast(_checked(function), autocast)
+    face = _cast(_checked(function), autocast)
+    return _making_leaves(face) if _makes_tensors(function) else face
+
+
+def _makes_tensors(function: Callable[..., Any]) -> bool:
+    """Whether a function makes tensors of a dtype and on a device, and not of another tensor's elements."""
+    code = function.__code__
+    names = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount]
+    of_another = names[:1] == ("x",) and not function.__name__.endswith("_like")
+    return {"dtype", "device"} <= set(names) and "requires_grad" not in names and not of_another
+
+
+def _making_leaves(function: F) -> F:
+    """Accepts PyTorch's ``requires_grad``, which makes what is made a leaf of the tape."""
+    @functools.wraps(function)
+    def face(*arguments: Any, requires_grad: bool = False, **kwargs: Any) -> Any:
+        made = function(*arguments, **kwargs)
+        return made.requires_grad_() if requires_grad else made
+    signature = inspect.signature(function)
+    option = inspect.Parameter("requires_grad", inspect.Parameter.KEYWORD_ONLY, default=False, annotation="bool")
+    face.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[*signature.parameters.values(), option])
+    return face  # type: ignore[return-value]
 
 
 def _cast(function: F, autocast: str | None) -> F:
@@ -165,7 +189,7 @@ def _checked(function: F) -> F:
     """
     code = inspect.unwrap(function).__code__  # a signature takes 20 us, of each of some hundred functions
     names = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount]
-    known = {alias: name for alias, name in _ALIASES if name in names and alias not in names}
+    known = {alias: name for alias, name in OPTION_ALIASES if name in names and alias not in names}
 
     @functools.wraps(function)
     def face(*arguments: Any, **kwargs: Any) -> Any:

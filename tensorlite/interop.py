@@ -108,8 +108,8 @@ def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndar
     return array.copy() if copy else array
 
 
-def _numpy_method(self: Tensor) -> np.ndarray:
-    if self.node is not None:
+def _numpy_method(self: Tensor, *, force: bool = False) -> np.ndarray:
+    if self.node is not None and not force:
         raise errors.complaint(errors.GradientError, "numpy", "NumPy cannot record derivatives", {"x": self},
                                "use x.detach().numpy()")
     return numpy(self)

@@ -13,6 +13,7 @@ from tensorlite.ops.linear_algebra.determinants import *
 from tensorlite.ops.linear_algebra.eigen import *
 from tensorlite.ops.linear_algebra.elimination import *
 from tensorlite.ops.linear_algebra.functions import *
+from tensorlite.ops.linear_algebra.householder import *
 from tensorlite.ops.linear_algebra.norms import *
 from tensorlite.ops.linear_algebra.products import *
 from tensorlite.ops.linear_algebra.singular import *

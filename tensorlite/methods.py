@@ -11,7 +11,7 @@ from tensorlite import autograd, copying, display, interop
 from tensorlite.augmented import augmented
 from tensorlite.declare import IN_PLACE, METHODS
 from tensorlite.in_place import in_place, set_item
-from tensorlite.ops import index, torch_names
+from tensorlite.ops import index, scaled, torch_members, torch_names
 from tensorlite.tensor import Tensor
 
 _OPERATORS = {
@@ -54,7 +54,7 @@ def bind() -> None:
     for name, function in IN_PLACE.items():
         _set(f"{name}_", in_place(f"{name}_", function))
     for operator, name in _OPERATORS.items():
-        function = METHODS[name]
+        function = scaled.OPERATORS.get(name, METHODS[name])
         _set(f"__{operator}__", _binary(function))
         _set(f"__r{operator}__", _reflected(function))
         _set(f"__i{operator}__", augmented(operator, function))
@@ -66,7 +66,7 @@ def bind() -> None:
     _set("__hash__", object.__hash__)
     _set("__getitem__", index.get_item)
     _set("__setitem__", set_item)
-    for module in (torch_names, interop, display, autograd, copying):
+    for module in (torch_names, torch_members, interop, display, autograd, copying):
         for name, member in module.TENSOR_MEMBERS.items():
             _set(name, member)
 

@@ -15,6 +15,7 @@ from tensorlite.nn.lazy import *
 from tensorlite.nn.linear import *
 from tensorlite.nn.loss_classes import *
 from tensorlite.nn.loss_ctc import *
+from tensorlite.nn.loss_linear import *
 from tensorlite.nn.loss_margins import *
 from tensorlite.nn.loss_numbers import *
 from tensorlite.nn.loss_probabilities import *

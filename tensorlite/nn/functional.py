@@ -22,6 +22,7 @@ from tensorlite.ops.interpolate import *
 from tensorlite.ops.linear import *
 from tensorlite.ops.loss_classes import *
 from tensorlite.ops.loss_ctc import *
+from tensorlite.ops.loss_linear import *
 from tensorlite.ops.loss_margins import *
 from tensorlite.ops.loss_numbers import *
 from tensorlite.ops.loss_probabilities import *

@@ -38,13 +38,17 @@ def clip_high(x, high):
 
 
 @public(in_place=True)
-def round(x: Tensor, /) -> Tensor:
+def round(x: Tensor, /, *, decimals: int = 0) -> Tensor:
     """The nearest integer, of two the even one; of a complex number, each part rounded.
+
+    With ``decimals``, the nearest number of so many digits after the point, or before it where negative.
 
     >>> import tensorlite as tl
     >>> tl.round(tl.tensor([0.5, 1.5, -1.2]))
     tensor([ 0.,  2., -1.])
     """
+    if decimals:
+        return rint(x * 10**decimals) / 10**decimals if decimals > 0 else rint(x / 10**-decimals) * 10**-decimals
     return rint(x) if x.dtype.kind != "c" else _from_parts(rint(real(x)), rint(imag(x)))
 
 

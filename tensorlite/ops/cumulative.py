@@ -151,7 +151,7 @@ def _prod(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, dtype: np.d
 
 
 @public
-def prod(x: Tensor, /, axis: Axis = None, keepdims: bool = False, *, dtype: Any = None) -> Tensor:
+def prod(x: Tensor, /, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Tensor:
     """The product over one, several or all axes; integers are multiplied in 64 bits. 1 of no elements.
 
     >>> import tensorlite as tl
@@ -166,7 +166,7 @@ def prod(x: Tensor, /, axis: Axis = None, keepdims: bool = False, *, dtype: Any 
 
 
 @public
-def diff(x: Tensor, /, axis: int = -1, n: int = 1, *, prepend: Tensor | None = None,
+def diff(x: Tensor, /, n: int = 1, axis: int = -1, prepend: Tensor | None = None,
          append: Tensor | None = None) -> Tensor:
     """The differences ``x[i+1] - x[i]`` along an axis, ``n`` times over.
 

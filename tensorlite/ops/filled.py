@@ -37,6 +37,11 @@ def extents(op: str, shape: int | Sequence[int]) -> tuple[int, ...]:
     return wanted
 
 
+def _together(shape: Any, more: tuple[int, ...]) -> Any:
+    """A shape given as one sequence, or its extents one by one."""
+    return (shape, *more) if more else shape
+
+
 def _created_type(*, shape: tuple[int, ...], dtype: np.dtype, **_: Any) -> TensorType:
     return TensorType(dtype, shape, state.device)
 
@@ -95,36 +100,38 @@ def full(shape: int | Sequence[int], fill_value: Any, *, dtype: Any = None, devi
 
 
 @public(method=False)
-def zeros(shape: int | Sequence[int], *, dtype: Any = None, device: str | None = None) -> Tensor:
-    """A tensor of zeros, by default float32.
+def zeros(shape: int | Sequence[int], *more: int, dtype: Any = None, device: str | None = None) -> Tensor:
+    """A tensor of zeros, by default float32; its extents in a sequence or one by one.
 
     >>> import tensorlite as tl
     >>> tl.zeros((2, 3)).type
     TensorType(dtype=dtype('float32'), shape=(2, 3), device='cpu')
     """
-    return create("zeros", _zeros, device, shape=extents("zeros", shape), dtype=dtype_of(dtype or DEFAULT_FLOAT))
+    wanted = extents("zeros", _together(shape, more))
+    return create("zeros", _zeros, device, shape=wanted, dtype=dtype_of(dtype or DEFAULT_FLOAT))
 
 
 @public(method=False)
-def ones(shape: int | Sequence[int], *, dtype: Any = None, device: str | None = None) -> Tensor:
-    """A tensor of ones, by default float32.
+def ones(shape: int | Sequence[int], *more: int, dtype: Any = None, device: str | None = None) -> Tensor:
+    """A tensor of ones, by default float32; its extents in a sequence or one by one.
 
     >>> import tensorlite as tl
     >>> tl.ones(3, dtype=tl.int64)
     tensor([1, 1, 1])
     """
-    return _filled("ones", shape, 1, dtype_of(dtype or DEFAULT_FLOAT), device)
+    return _filled("ones", _together(shape, more), 1, dtype_of(dtype or DEFAULT_FLOAT), device)
 
 
 @public(method=False)
-def empty(shape: int | Sequence[int], *, dtype: Any = None, device: str | None = None) -> Tensor:
-    """A tensor whose elements are whatever its memory holds, by default float32.
+def empty(shape: int | Sequence[int], *more: int, dtype: Any = None, device: str | None = None) -> Tensor:
+    """A tensor whose elements are whatever its memory holds, by default float32; its extents as those of `zeros`.
 
     >>> import tensorlite as tl
     >>> tl.empty((2, 3)).shape
     (2, 3)
     """
-    return create("empty", _empty, device, shape=extents("empty", shape), dtype=dtype_of(dtype or DEFAULT_FLOAT))
+    wanted = extents("empty", _together(shape, more))
+    return create("empty", _empty, device, shape=wanted, dtype=dtype_of(dtype or DEFAULT_FLOAT))
 
 
 @public(method=False)

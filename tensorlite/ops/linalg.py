@@ -122,7 +122,7 @@ def matrix_transpose(x: Tensor, /) -> Tensor:
 
 
 @public
-def tensordot(x1: Tensor, x2: Tensor, /, *, axes: int | tuple[Sequence[int], Sequence[int]] = 2) -> Tensor:
+def tensordot(x1: Tensor, x2: Tensor, /, axes: int | tuple[Sequence[int], Sequence[int]] = 2) -> Tensor:
     """The sum of products over pairs of axes, the other axes of ``x1`` and then of ``x2`` remaining.
 
     ``axes`` is the number of axes, the last of ``x1`` and the first of ``x2``, or their numbers in both. Raises

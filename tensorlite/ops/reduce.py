@@ -88,7 +88,7 @@ def _sum(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, dtype: np.dt
 
 
 @public
-def sum(x: Tensor, /, axis: Axis = None, keepdims: bool = False, *, dtype: Any = None) -> Tensor:
+def sum(x: Tensor, /, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Tensor:
     """The sum over one, several or all axes; integers are summed in 64 bits.
 
     >>> import tensorlite as tl
@@ -119,13 +119,16 @@ def averaged(op: str, x: Tensor, accepts: str) -> Tensor:
 
 
 @public
-def mean(x: Tensor, /, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def mean(x: Tensor, /, axis: Axis = None, keepdims: bool = False, *, dtype: Any = None) -> Tensor:
     """The arithmetic mean over one, several or all axes; of integers, as float32; NaN of no elements.
+
+    ``dtype`` is what ``x`` is cast to first.
 
     >>> import tensorlite as tl
     >>> tl.mean(tl.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
     tensor([1.5, 3.5])
     """
+    x = x if dtype is None else astype(x, dtype_of(dtype), copy=False)
     result = _mean(averaged("mean", x, "floating"), axis=some_axes("mean", x, axis), keepdims=bool(keepdims))
     return result if x.dtype == result.dtype else astype(result, DEFAULT_FLOAT)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tensorlite.declare import primitive, public
+from tensorlite.declare import PUBLIC, primitive, public
 from tensorlite.errors import ShapeError, complaint
 from tensorlite.op import Sample
 from tensorlite.ops.axes import one_axis, some_axes
@@ -75,15 +75,18 @@ def _nonzero(xp: Any, x: Any) -> Any:
 
 
 @public
-def nonzero(x: Tensor, /) -> tuple[Tensor, ...]:
+def nonzero(x: Tensor, /, *, as_tuple: bool = True) -> Any:
     """The positions of the elements that are not zero: one tensor of integers for each axis.
 
-    Raises `ShapeError` for a 0-dimensional tensor.
+    With ``as_tuple=False``, which is PyTorch's default, the positions are the rows of one tensor (`argwhere`); else
+    raises `ShapeError` for a 0-dimensional tensor.
 
     >>> import tensorlite as tl
     >>> tl.nonzero(tl.tensor([[0, 1], [2, 0]]))
     (tensor([0, 1]), tensor([1, 0]))
     """
+    if not as_tuple:
+        return PUBLIC["argwhere"](x)
     if x.ndim == 0:
         raise complaint(ShapeError, "nonzero", "a 0-dimensional tensor has no positions", {"x": x}, "use x != 0")
     return _nonzero(x)

@@ -83,7 +83,7 @@ def _checked(op: str, x: Tensor, axis: int) -> int:
 
 
 @public
-def sort(x: Tensor, /, axis: int = -1, *, descending: bool = False, stable: bool = True) -> Tensor:
+def sort(x: Tensor, /, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """The elements in order along an axis; ``stable`` keeps equal ones in the order that they came in.
 
     >>> import tensorlite as tl
@@ -94,7 +94,7 @@ def sort(x: Tensor, /, axis: int = -1, *, descending: bool = False, stable: bool
 
 
 @public
-def argsort(x: Tensor, /, axis: int = -1, *, descending: bool = False, stable: bool = True) -> Tensor:
+def argsort(x: Tensor, /, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """The positions of the elements in order along an axis; ``stable`` keeps equal ones in the order they came in.
 
     >>> import tensorlite as tl

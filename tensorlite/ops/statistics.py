@@ -20,11 +20,11 @@ from tensorlite.ops.reduce import mean, std, sum, var
 from tensorlite.ops.results import StdMean, VarMean
 from tensorlite.ops.shape import _permute_dims, _reshape, astype
 from tensorlite.tensor import Tensor
-from tensorlite.tensor_type import DEFAULT_FLOAT, DEFAULT_INTEGER, FLOATS, GROUPS, INTEGERS
+from tensorlite.tensor_type import DEFAULT_FLOAT, DEFAULT_INTEGER, FLOATS, GROUPS, INTEGERS, dtype_of
 
 
 @public
-def nansum(x: Tensor, /, axis: int | Sequence[int] | None = None, keepdims: bool = False, *,
+def nansum(x: Tensor, /, axis: int | Sequence[int] | None = None, keepdims: bool = False,
            dtype: Any = None) -> Tensor:
     """The `sum` of the elements that are not NaN; 0 of none.
 
@@ -36,13 +36,17 @@ def nansum(x: Tensor, /, axis: int | Sequence[int] | None = None, keepdims: bool
 
 
 @public
-def nanmean(x: Tensor, /, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+def nanmean(x: Tensor, /, axis: int | Sequence[int] | None = None, keepdims: bool = False, *,
+            dtype: Any = None) -> Tensor:
     """The `mean` of the elements that are not NaN; NaN of none. Raises `DTypeError` for integers.
+
+    ``dtype`` is what ``x`` is cast to first.
 
     >>> import tensorlite as tl
     >>> tl.nanmean(tl.tensor([1.0, tl.nan, 2.0]))
     tensor(1.5)
     """
+    x = x if dtype is None else astype(x, dtype_of(dtype), copy=False)
     if x.dtype not in GROUPS["floating"]:
         raise complaint(DTypeError, "nanmean", f"takes floating dtypes, not {x.dtype.name}", {"x": x},
                         "cast it first: x.to(tl.float32)")

@@ -8,12 +8,12 @@ import numpy as np
 
 from tensorlite.batch import unchanged
 from tensorlite.declare import primitive, public
-from tensorlite.errors import ArgumentError, DTypeError, IndexingError, ShapeError, complaint
+from tensorlite.errors import DTypeError, IndexingError, ShapeError, complaint
 from tensorlite.op import Integers, Sample
 from tensorlite.ops.axes import one_axis
 from tensorlite.ops.index_errors import out_of_bounds
 from tensorlite.ops.scatter import _gather, _take_rows
-from tensorlite.ops.shape import _broadcast_to
+from tensorlite.ops.shape import _broadcast_to, reshape
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import INTEGERS
 
@@ -44,8 +44,8 @@ def positions(op: str, x: Tensor, indices: Tensor, axis: int) -> Tensor:
 def take(x: Tensor, indices: Tensor, /, axis: int | None = None) -> Tensor:
     """The slices of ``x`` at positions along an axis; the shape of ``indices`` takes the place of the axis.
 
-    Negative positions count from the end. Without an axis ``x`` must have one only. Raises `IndexingError` for
-    positions that the axis does not have.
+    Negative positions count from the end. Without an axis they count all elements in order, as in PyTorch. Raises
+    `IndexingError` for positions that the axis does not have.
 
     >>> import tensorlite as tl
     >>> tl.take(tl.tensor([[1, 2, 3], [4, 5, 6]]), tl.tensor([2, 0]), axis=1)
@@ -53,7 +53,7 @@ def take(x: Tensor, indices: Tensor, /, axis: int | None = None) -> Tensor:
             [6, 4]])
     """
     if axis is None and x.ndim != 1:
-        raise complaint(ArgumentError, "take", f"axis must be given for {x.ndim} dimensions", {"x": x})
+        x = reshape(x, (-1,))
     axis = one_axis("take", x, 0 if axis is None else axis)
     return _take_rows(x, positions("take", x, indices, axis), axis=axis)
 

@@ -13,7 +13,7 @@ from tensorlite.batch import unchanged
 from tensorlite.context import find
 from tensorlite.declare import IN_PLACE, METHODS, PUBLIC, primitive
 from tensorlite.kernels import device as devices
-from tensorlite.ops import bits  # noqa: F401  (it declares a function that is named here)
+from tensorlite.ops import bits, scaled  # noqa: F401  (they declare functions that are named here)
 from tensorlite.ops import shape as shapes
 from tensorlite.ops.axes import one_axis
 from tensorlite.tensor import Tensor, link_view
@@ -64,10 +64,10 @@ def permute(self: Tensor, *axes: Any) -> Tensor:
     return PUBLIC["permute_dims"](self, _several(axes))
 
 
-def transpose(self: Tensor, axis1: int, axis2: int) -> Tensor:
+def transpose(self: Tensor, dim0: int, dim1: int) -> Tensor:
     """The tensor with two axes exchanged."""
     order = list(range(self.ndim))
-    i, j = one_axis("transpose", self, axis1), one_axis("transpose", self, axis2)
+    i, j = one_axis("transpose", self, dim0), one_axis("transpose", self, dim1)
     order[i], order[j] = order[j], order[i]
     return PUBLIC["permute_dims"](self, order)
 

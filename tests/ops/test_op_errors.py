@@ -281,10 +281,6 @@ searchsorted: sorter must hold one position for each element of x1
   sorter  int64[1]
   at HERE
   fix: use tl.argsort(x1)"""),
-    "take without an axis": (lambda: tl.take(M23, I3), "ArgumentError", """
-take: axis must be given for 2 dimensions
-  x  float32[2, 3]
-  at HERE"""),
     "take from beyond": (lambda: tl.take(M23, I3, axis=0), "IndexingError", """
 take: index 2 is out of bounds for axis 0 of extent 2
   x        float32[2, 3]

@@ -14,41 +14,8 @@ from hypothesis.extra import array_api
 from tolerance import assert_close, assert_same
 
 import tensorlite as tl
+from docs.coverage.standard import EXTENSIONS, FUNCTIONS, METHODS, STANDARD_DTYPES
 from tensorlite.tensor_type import DTYPES, GROUPS, default_dtype, promote, promote_scalar, scalar_kind
-
-FUNCTIONS = """
-abs acos acosh add all any arange argmax argmin argsort asarray asin asinh astype atan atan2 atanh bitwise_and
-bitwise_invert bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor broadcast_arrays broadcast_to can_cast ceil
-clip concat conj copysign cos cosh count_nonzero cumulative_prod cumulative_sum diff divide empty empty_like equal exp
-expand_dims expm1 eye finfo flip floor floor_divide from_dlpack full full_like greater greater_equal hypot iinfo imag
-isdtype isfinite isinf isnan less less_equal linspace log log10 log1p log2 logaddexp logical_and logical_not logical_or
-logical_xor matmul matrix_transpose max maximum mean meshgrid min minimum moveaxis multiply negative nextafter nonzero
-not_equal ones ones_like permute_dims positive pow prod real reciprocal remainder repeat reshape result_type roll round
-searchsorted sign signbit sin sinh sort sqrt square squeeze stack std subtract sum take take_along_axis tan tanh
-tensordot tile tril triu trunc unique_all unique_counts unique_inverse unique_values unstack var vecdot where zeros
-zeros_like __array_namespace_info__
-""".split()
-
-#: The extensions, by namespace.
-EXTENSIONS = {"linalg": """
-cholesky cross det diagonal eigh eigvalsh inv matmul matrix_norm matrix_power matrix_rank matrix_transpose outer pinv qr
-slogdet solve svd svdvals tensordot trace vecdot vector_norm
-""".split(), "fft": """
-fft fftfreq fftn fftshift hfft ifft ifftn ifftshift ihfft irfft irfftn rfft rfftfreq rfftn
-""".split()}
-
-METHODS = """
-__abs__ __add__ __and__ __array_namespace__ __bool__ __complex__ __dlpack__ __dlpack_device__ __eq__ __float__
-__floordiv__ __ge__ __getitem__ __gt__ __index__ __int__ __invert__ __le__ __lshift__ __lt__ __matmul__ __mod__ __mul__
-__ne__ __neg__ __or__ __pos__ __pow__ __rshift__ __setitem__ __sub__ __truediv__ __xor__ __radd__ __rand__ __rfloordiv__
-__rlshift__ __rmatmul__ __rmod__ __rmul__ __ror__ __rpow__ __rrshift__ __rsub__ __rtruediv__ __rxor__ __iadd__ __iand__
-__ifloordiv__ __ilshift__ __imatmul__ __imod__ __imul__ __ior__ __ipow__ __irshift__ __isub__ __itruediv__ __ixor__
-to_device dtype device mT ndim shape size T
-""".split()
-
-STANDARD_DTYPES = """
-bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex64 complex128
-""".split()
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -92,7 +59,7 @@ def check_signature(xp, strict, name):
         assert mine.kind == parameter.kind or (parameter.kind, mine.kind) in LOOSER
         if parameter.name not in ("device", "copy") and parameter.default is not parameter.empty:
             assert mine.default == parameter.default
-    extra = [p for n, p in ours.items() if n not in theirs and p.kind is not p.POSITIONAL_ONLY]
+    extra = [p for n, p in ours.items() if n not in theirs and p.kind not in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL)]
     assert all(p.default is not p.empty for p in extra)
 
 

@@ -15,7 +15,7 @@ from sources import FILES, FLOORS, ROOT
 
 CONFIGURATION = configparser.ConfigParser()
 CONFIGURATION.read(ROOT / "setup.cfg")
-TARGETS = ("demo", "test", "check", "bench", "wheel", "clean", "help")
+TARGETS = ("demo", "test", "check", "bench", "coverage", "wheel", "clean", "help")
 
 
 def make(*arguments):

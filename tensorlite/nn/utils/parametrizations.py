@@ -7,6 +7,7 @@ from typing import Any
 from tensorlite.errors import ArgumentError, complaint
 from tensorlite.modes import no_grad
 from tensorlite.nn.module import Module
+from tensorlite.nn.utils.orthogonal import orthogonal
 from tensorlite.nn.utils.parametrize import register_parametrization
 from tensorlite.nn.utils.spectral_norm import as_matrix, default_axis, largest_singular_value, random_unit, unit
 from tensorlite.nn.utils.weight_norm import norm_except, of_length
@@ -15,7 +16,7 @@ from tensorlite.ops.linalg import matmul
 from tensorlite.ops.shape import permute_dims
 from tensorlite.tensor import Tensor
 
-__all__ = ["spectral_norm", "weight_norm"]
+__all__ = ["orthogonal", "spectral_norm", "weight_norm"]
 
 
 def _tensor(op: str, module: Module, name: str) -> Tensor:

@@ -8,6 +8,7 @@ from tensorlite.ops.linear_algebra import (
     eigen,
     elimination,
     functions,
+    householder,
     norms,
     products,
     singular,

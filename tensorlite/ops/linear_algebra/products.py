@@ -124,7 +124,7 @@ def inner(x1: Tensor, x2: Tensor, /) -> Tensor:
 
 
 @public
-def cross(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
+def cross(x1: Tensor, x2: Tensor, /, axis: int = -1) -> Tensor:
     """The cross products of vectors of three elements along an axis; the other axes broadcast.
 
     Raises `ShapeError` where the vectors do not have three elements.

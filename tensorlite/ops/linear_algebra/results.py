@@ -43,6 +43,14 @@ class SVDResult(NamedTuple):
     Vh: Tensor
 
 
+class SVD(NamedTuple):
+    """What `tl.svd` gives: V where `linalg.svd` gives its conjugate transpose."""
+
+    U: Tensor
+    S: Tensor
+    V: Tensor
+
+
 class LstsqResult(NamedTuple):
     """What `lstsq` gives."""
 
