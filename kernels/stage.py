@@ -52,6 +52,14 @@ class Array:
         strides = (channels * height * width, 1, width * channels, channels)
         return Array(np.dtype(dtype), (images, channels, height, width), strides)
 
+    def without(self, axis: int) -> Array:
+        """Return the elements at place 0 of an axis.
+
+        >>> Array.contiguous(np.float32, (2, 3)).without(1)
+        Array(dtype=dtype('float32'), shape=(2,), strides=(3,))
+        """
+        return Array(self.dtype, *(part[:axis] + part[axis + 1 :] for part in (self.shape, self.strides)))
+
     @property
     def size(self) -> int:
         """The number of elements."""

@@ -258,13 +258,25 @@ def _structured(op: Op) -> Callable[..., Any]:
     if op.kind == "contract":
         return _contraction(op)
     body, name = op.body, op.name
-    size = op.native_size or NATIVE_SIZE
+    size, kernel = op.native_size or NATIVE_SIZE, None  # type: int, Any
 
     def run(*arrays: Any, **attributes: Any) -> Any:
-        if arrays and type(arrays[0]) is ndarray and _all_small(arrays, size):
+        nonlocal kernel
+        plain, large = bool(arrays), False
+        for array in arrays:
+            if type(array) is not ndarray:
+                plain = False
+                break
+            large = large or array.size >= size
+        if not plain:
+            out = state.quiet(_on_device, name, body, arrays, attributes)
+        elif not large:
             out = state.quiet(body, np, *arrays, **attributes)
         else:
-            out = state.quiet(_on_device, name, body, arrays, attributes)
+            kernel = kernel or devices.CPU.kernel(name) or _refuse
+            out = state.quiet(kernel, *arrays, **attributes)
+            if out is NotImplemented:
+                out = state.quiet(body, np, *arrays, **attributes)
         return np.asarray(out) if isinstance(out, np.generic) else out
     return run
 
@@ -313,13 +325,6 @@ def _on_one_thread(body: Callable[..., Any]) -> Callable[..., Any]:
         with one_thread():
             return body(xp, *arrays, **attributes)
     return run
-
-
-def _all_small(arrays: Sequence[Any], size: int) -> bool:
-    for array in arrays:
-        if type(array) is not ndarray or array.size >= size:
-            return False
-    return True
 
 
 def _on_device(name: str, body: Callable[..., Any], arrays: Sequence[Any], attributes: dict[str, Any]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from math import prod
 from typing import Any
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.cpu import allocator, builtin, team
 from tensorlite.kernels.cpu.builtin import Call
+from tensorlite.kernels.cpu.movement_stages import fill_stage
 from tensorlite.kernels.generated import launch
 from tensorlite.kernels.stage import Array, Plan
 
@@ -74,6 +76,47 @@ def kernel(planner: Planner, results: Results, worth: Callable[[Any], float]) ->
 
     run.__dict__["make"] = make
     return run
+
+
+def watched(planner: Planner, results: Results, worth: Callable[[Any], float]) -> Callable[..., Any]:
+    """Return the same for plans that look at their inputs; ``NotImplemented`` where one finds a fault."""
+
+    def looked(*arrays: npt.NDArray[Any], **attributes: Any) -> Sequence[Array] | None:
+        found = results(*arrays, **attributes)
+        return None if found is None else [*found, Array.contiguous(np.int64, (1,))]
+
+    def plan(inputs: Sequence[Array], outputs: Sequence[Array], **attributes: Any) -> Plan | None:
+        found = planner(inputs, outputs[:-1], **attributes)
+        return None if found is None else _with_fault_as_output(found, len(inputs) + len(outputs) - 1)
+
+    run = kernel(plan, results=looked, worth=worth)
+    alone: Any = None
+
+    def look(*arrays: npt.NDArray[Any], **attributes: Any) -> Any:
+        nonlocal alone
+        alone = alone or fast(run)
+        found = alone(*arrays, **attributes)
+        if found is NotImplemented or found[-1][0]:
+            return NotImplemented
+        return found[0] if len(found) == 2 else found[:-1]
+
+    return look
+
+
+def _with_fault_as_output(plan: Plan, place: int) -> Plan:
+    """Return a plan whose fault is array ``place``, before the scratch arrays, and set to 0 at first."""
+    fault, scratch = plan.fault, list(plan.scratch)
+    if fault is not None:
+        del scratch[fault - place]
+
+    def number(k: int) -> int:
+        return k if k < place else place if k == fault else k + (fault is None or k < fault)
+
+    none = fill_stage(Array.contiguous(np.int64, (1,)), 0, place)
+    assert none is not None
+    stages = [replace(stage, reads=tuple(map(number, stage.reads)), writes=tuple(map(number, stage.writes)))
+              for stage in plan.stages]  # fmt: skip
+    return Plan((none, *stages), tuple(scratch))
 
 
 def fast(kernel: Callable[..., Any]) -> Callable[..., Any]:

@@ -21,7 +21,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     **{name: fast(kernel) for name, kernel in (contract.KERNELS | attention.KERNELS).items()},
     **norm.KERNELS,
     **index.KERNELS,
-    **loss.KERNELS,
     **sort.KERNELS,
     **{name: fast(kernel) for name, kernel in (pool.KERNELS | random.KERNELS | resample_stages.KERNELS).items()},
+    **{name: fast(kernel) for name, kernel in loss.KERNELS.items()},
 }

@@ -9,62 +9,24 @@ import numpy as np
 
 from tensorlite.batch import Attributes, Batch, leading, looped
 from tensorlite.declare import primitive, public
-from tensorlite.errors import ArgumentError, DTypeError, IndexingError, ShapeError, complaint
+from tensorlite.errors import ArgumentError, ShapeError, complaint
 from tensorlite.op import Integers, Sample
 from tensorlite.ops.dropout import keep_scaled
-from tensorlite.ops.elementwise import equal, logical_and, not_equal, where
+from tensorlite.ops.elementwise import not_equal, where
 from tensorlite.ops.loss_reduction import check_reduction, reduced
-from tensorlite.ops.ranges import arange
+from tensorlite.ops.loss_targets import check_classes, check_target, is_class, known_classes
 from tensorlite.ops.reduce import _sum
 from tensorlite.ops.scatter import grid
 from tensorlite.ops.shape import _reshape, astype
 from tensorlite.ops.softmax import log_softmax
+from tensorlite.ops.softmax_loss import _count_classes, _softmax_loss
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import GROUPS, TensorType
 
 __all__ = ["cross_entropy", "nll_loss"]
 
-#: What no target is: ignored is nothing.
-NOTHING = -2**63
-
-
-def _check_classes(target: Any, classes: int, ignore: int) -> Any:
-    """Where a target is not ignored; raises where one names no class."""
-    if target.dtype.kind not in "iu":
-        raise DTypeError(f"target holds class indices, which are integers, not {target.dtype.name}",
-                         "cast it: target.to(tl.int64)")
-    valid = target != ignore
-    outside = valid & ((target < 0) | (target >= classes))
-    if outside.any():
-        ignored = "" if ignore == NOTHING else f", or ignore_index={ignore}"
-        raise IndexingError(f"target {int(target[outside][0])} is out of range for {classes} classes",
-                            f"use 0 to {classes - 1}{ignored}")
-    return valid
-
-
-def _picked_type(x: TensorType, target: TensorType, *, axis: int, ignore: int) -> TensorType:
-    expected = x.shape[:axis] + x.shape[axis + 1:]
-    if target.shape != expected:
-        raise ShapeError(f"target must have shape {list(expected)}, the input's without its classes")
-    return TensorType(x.dtype, target.shape, x.device)
-
-
-@primitive("index", type=lambda target, **_: target, batch=leading,
-           samples=[Sample(Integers((4,), 0, 3), ignore=-100, classes=3)])
-def _known_classes(xp: Any, target: Any, *, ignore: int, classes: int) -> Any:
-    """The targets themselves, when each is found to name a class or to be ignored."""
-    _check_classes(target, classes, ignore)
-    return target
-
-
-def _is_class(target: Tensor, axis: int, classes: int, ignore: int) -> Tensor:
-    """Where along the axis of classes each target's is; nowhere if it is ignored."""
-    target = _known_classes(target, ignore=ignore, classes=classes)
-    shape = (*target.shape[:axis], 1, *target.shape[axis:])
-    along = tuple(classes if d == axis else 1 for d in range(len(shape)))
-    wanted = _reshape(target, shape=shape)
-    chosen = equal(wanted, _reshape(arange(classes, dtype=target.dtype), shape=along))
-    return logical_and(chosen, not_equal(wanted, ignore)) if 0 <= ignore < classes else chosen
+#: From this many elements on, kernels pick and place.
+NATIVE_TARGETS = 64
 
 
 def _zero(x: Tensor) -> bool | int:
@@ -73,26 +35,32 @@ def _zero(x: Tensor) -> bool | int:
 
 
 def _pick_class_meaning(x: Tensor, target: Tensor, *, axis: int, ignore: int) -> Tensor:
-    picked = where(_is_class(target, axis, x.shape[axis], ignore), x, _zero(x))
+    picked = where(is_class(target, axis, x.shape[axis], ignore), x, _zero(x))
     return _sum(picked, axis=(axis,), keepdims=False, dtype=x.dtype)
 
 
 def _place_class_meaning(g_: Tensor, target: Tensor, *, axis: int, ignore: int, classes: int) -> Tensor:
-    here = _is_class(target, axis, classes, ignore)
+    here = is_class(target, axis, classes, ignore)
     return where(here, _reshape(g_, shape=(*g_.shape[:axis], 1, *g_.shape[axis:])), _zero(g_))
 
 
 def _class_weights_meaning(target: Tensor, *weight: Tensor, ignore: int, classes: int,
                            dtype: np.dtype | None) -> Tensor:
     if weight:
-        chosen = where(_is_class(target, target.ndim, classes, ignore), weight[0], _zero(weight[0]))
+        chosen = where(is_class(target, target.ndim, classes, ignore), weight[0], _zero(weight[0]))
         total = _sum(chosen, axis=(target.ndim,), keepdims=False, dtype=weight[0].dtype)
         return astype(total, dtype or total.dtype, copy=False)
     assert dtype is not None
-    return astype(not_equal(_known_classes(target, ignore=ignore, classes=classes), ignore), dtype, copy=False)
+    return astype(not_equal(known_classes(target, ignore=ignore, classes=classes), ignore), dtype, copy=False)
 
 
-@primitive("index", type=_picked_type, batch=leading, meaning=_pick_class_meaning, samples=[
+def _picked_type(x: TensorType, target: TensorType, *, axis: int, ignore: int) -> TensorType:
+    check_target(x, target, axis)
+    return TensorType(x.dtype, target.shape, x.device)
+
+
+@primitive("index", type=_picked_type, batch=leading, native_size=NATIVE_TARGETS, meaning=_pick_class_meaning,
+           samples=[
     Sample((4, 3), Integers((4,), 0, 3), axis=1, ignore=-100),
     Sample((2, 3, 4), Integers((2, 4), 0, 3), axis=1, ignore=1),
     Sample((3,), Integers((), 0, 3), axis=0, ignore=-100)],
@@ -100,10 +68,8 @@ def _class_weights_meaning(target: Tensor, *weight: Tensor, ignore: int, classes
                g, target, axis=axis, ignore=ignore, classes=x_shape[axis])})
 def _pick_class(xp: Any, x: Any, target: Any, *, axis: int, ignore: int) -> Any:
     """The number of each target's class along the axis; 0 where the target is ignored."""
-    _picked_type(x.type if isinstance(x, Tensor) else TensorType(x.dtype, x.shape),
-                 TensorType(target.dtype, target.shape),
-                 axis=axis, ignore=ignore)
-    valid = _check_classes(target, x.shape[axis], ignore)
+    check_target(x, target, axis)
+    valid = check_classes(target, x.shape[axis], ignore)
     places = xp.expand_dims(xp.where(valid, target, 0), axis)
     return xp.where(valid, xp.take_along_axis(x, places, axis).reshape(target.shape), x.dtype.type(0))
 
@@ -112,13 +78,14 @@ def _placed_type(g_: TensorType, target: TensorType, *, axis: int, ignore: int, 
     return TensorType(g_.dtype, (*g_.shape[:axis], classes, *g_.shape[axis:]), g_.device)
 
 
-@primitive("index", type=_placed_type, batch=leading, meaning=_place_class_meaning, samples=[
+@primitive("index", type=_placed_type, batch=leading, native_size=NATIVE_TARGETS, meaning=_place_class_meaning,
+           samples=[
     Sample((4,), Integers((4,), 0, 3), axis=1, ignore=-100, classes=3),
     Sample((2, 4), Integers((2, 4), 0, 3), axis=1, ignore=1, classes=3)],
            vjp={"g_": lambda g, target, axis, ignore: _pick_class(g, target, axis=axis, ignore=ignore)})
 def _place_class(xp: Any, g_: Any, target: Any, *, axis: int, ignore: int, classes: int) -> Any:
     """The transpose of `pick_class`: zeros but for each target's class."""
-    valid = _check_classes(target, classes, ignore)
+    valid = check_classes(target, classes, ignore)
     out = xp.zeros((*g_.shape[:axis], classes, *g_.shape[axis:]), g_.dtype)
     places = xp.expand_dims(xp.where(valid, target, 0), axis)
     out[grid(xp, places, axis)] = xp.expand_dims(xp.where(valid, g_, g_.dtype.type(0)), axis)
@@ -151,7 +118,7 @@ def _weights_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) 
 def _class_weights(xp: Any, target: Any, *weight: Any, ignore: int, classes: int, dtype: np.dtype | None) -> Any:
     """What each target counts: its class's weight, in that dtype, or 1 in ``dtype``; and 0 where it is ignored."""
     _weights_type(TensorType(target.dtype, target.shape), *weight, ignore=ignore, classes=classes, dtype=dtype)
-    valid = _check_classes(target, classes, ignore)
+    valid = check_classes(target, classes, ignore)
     if not weight:
         return valid.astype(dtype)
     found = weight[0][xp.where(valid, target, 0)]
@@ -188,8 +155,11 @@ def counted(op: str, loss: Tensor, target: Tensor, weight: Tensor | None, classe
     check_reduction(op, reduction)
     if weight is None and reduction != "mean":
         return reduced(op, loss, reduction)
+    if weight is None:
+        count = _count_classes(target, ignore=ignore, classes=classes, dtype=loss.dtype)
+        return reduced(op, loss, "sum") / count
     weights = weights_of(target, weight, classes, ignore, loss.dtype)
-    loss = loss if weight is None else loss * weights
+    loss = loss * weights
     if reduction == "mean":
         return reduced(op, loss, "sum") / reduced(op, weights, "sum")
     return reduced(op, loss, reduction)
@@ -265,6 +235,6 @@ def cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, *
         return _with_probabilities(input, target, weight, reduction, label_smoothing)
     if label_smoothing:
         return _smoothed(input, target, weight, ignore_index, reduction, label_smoothing)
-    return nll_loss(log_softmax(input, axis=class_axis("cross_entropy", input)), target, weight,
-                    ignore_index=ignore_index,
-                    reduction=reduction)
+    axis = class_axis("cross_entropy", input)
+    loss, _, _ = _softmax_loss(input, target, axis=axis, ignore=ignore_index)
+    return counted("cross_entropy", loss, target, weight, input.shape[axis], ignore_index, reduction)

@@ -21,8 +21,9 @@ from tensorlite.ops.elementwise import (
     square,
     where,
 )
-from tensorlite.ops.loss_classes import NOTHING, _is_class, _known_classes, _pick_class, weights_of
+from tensorlite.ops.loss_classes import _pick_class, weights_of
 from tensorlite.ops.loss_reduction import reduced
+from tensorlite.ops.loss_targets import NOTHING, is_class, known_classes
 from tensorlite.ops.reduce import _sum
 from tensorlite.ops.shape import _reshape, astype
 from tensorlite.tensor import Tensor
@@ -183,7 +184,7 @@ def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float =
     classes = rows.shape[1]
     right = _reshape(_pick_class(rows, labels, axis=1, ignore=NOTHING), shape=(len(rows), 1))
     lacking = relu(margin - right + rows)
-    others = where(_is_class(labels, 1, classes, NOTHING), 0.0, lacking if p == 1 else square(lacking))
+    others = where(is_class(labels, 1, classes, NOTHING), 0.0, lacking if p == 1 else square(lacking))
     loss = _along_last(others) / classes
     if weight is not None:
         loss = loss * weights_of(labels, weight, classes, NOTHING, loss.dtype)
@@ -228,7 +229,7 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "m
 
 def _times_named(target: Tensor, classes: int) -> Tensor:
     """How often each class is named before a row's first -1."""
-    target = _known_classes(target, ignore=-1, classes=classes)
+    target = known_classes(target, ignore=-1, classes=classes)
     ended = less(target, 0).cumulative_sum(axis=1, dtype=int64)
     here = where(equal(ended, 0), target, -1)
-    return _sum(astype(_is_class(here, 2, classes, -1), int64), axis=(1,), keepdims=False, dtype=None)
+    return _sum(astype(is_class(here, 2, classes, -1), int64), axis=(1,), keepdims=False, dtype=None)

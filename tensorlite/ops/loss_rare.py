@@ -6,8 +6,9 @@ from tensorlite.declare import elementwise, functional
 from tensorlite.errors import ArgumentError, ShapeError, complaint
 from tensorlite.kernels import scalar as s
 from tensorlite.ops.elementwise import square
-from tensorlite.ops.loss_classes import NOTHING, _is_class, _pick_class, class_axis, counted
+from tensorlite.ops.loss_classes import _pick_class, class_axis, counted
 from tensorlite.ops.loss_reduction import check_same_shape, reduced
+from tensorlite.ops.loss_targets import NOTHING, is_class
 from tensorlite.ops.reduce import _sum
 from tensorlite.ops.shape import astype
 from tensorlite.ops.softmax import log_softmax
@@ -111,7 +112,7 @@ def dice_loss(input: Tensor, target: Tensor, *, smooth: float = 1e-6, reduction:
         raise complaint(ShapeError, "dice_loss", "the input must be [batch, classes, ...]: there is no region to sum "
                         "over", {"input": input})
     if target.ndim == input.ndim - 1 and target.dtype.kind in "iu":
-        target = astype(_is_class(target, 1, input.shape[1], NOTHING), input.dtype)
+        target = astype(is_class(target, 1, input.shape[1], NOTHING), input.dtype)
     check_same_shape("dice_loss", input, target)
     overlap = 2 * _region(input * target) + smooth
     return reduced("dice_loss", 1 - overlap / (_region(square(input)) + _region(square(target)) + smooth), reduction)
