@@ -264,6 +264,15 @@ def tracing(trace: Trace) -> Iterator[None]:
         state.interpreter, state.met, state.control, state.grad = before
 
 
+def _restored(tracer: Trace) -> list[tuple[Tensor | int, str, Any]]:
+    """What `Trace.restore` returns; an interrupt does not leave half of the tensors as the trace had them."""
+    try:
+        return tracer.restore()
+    except KeyboardInterrupt:
+        tracer.restore()
+        raise
+
+
 def trace_call(function: Callable[..., Any], arguments: Sequence[Any], kwargs: Mapping[str, Any],
                stops: bool = True) -> Traced:
     """Traces one call, and says how the graph's inputs and outputs belong to arguments, result and state.
@@ -280,7 +289,7 @@ def trace_call(function: Callable[..., Any], arguments: Sequence[Any], kwargs: M
         with tracing(tracer):
             result = function(*positional, **named)
     finally:
-        changes = tracer.restore()
+        changes = _restored(tracer)
     _check_containers(containers, replaced)
     changes += given.changes()
     inputs, leaves_met = given.values, {id(leaf): leaf for leaf in leaves if isinstance(leaf, Tensor)}

@@ -18,6 +18,7 @@ from typing import Any
 
 from tensorlite.jit.graph import Equation, Graph, Value
 from tensorlite.jit.grouping import Group, Grouping, operands
+from tensorlite.jit.passes.eliminate_dead_code import eliminate_dead_code
 from tensorlite.jit.recompute import recompute
 from tensorlite.jit.rewrite import substitute
 from tensorlite.jit.space import is_relabel
@@ -40,7 +41,8 @@ def fuse(graph: Graph) -> Graph:
     """Groups equations, and replaces each group of several by one."""
     groups = recompute(graph, Grouping(graph).run())
     users = _users(graph, groups)
-    return graph.with_equations([new for group in _ordered(groups) for new in _merged(group, users)])
+    merged = graph.with_equations([new for group in _ordered(groups) for new in _merged(group, users)])
+    return eliminate_dead_code(merged)  # what only groups read that are computed anew elsewhere
 
 
 def _ordered(groups: list[Group]) -> list[Group]:
@@ -77,10 +79,12 @@ def _users(graph: Graph, groups: list[Group]) -> dict[Value, set[int]]:
 
 def _merged(group: Group, users: Mapping[Value, set[int]]) -> list[Equation]:
     """The equations of a group: one fused equation, and views of its results."""
-    if group.space is None or len(group.equations) == 1:
+    if group.space is None:
         return group.equations
     outside = {y for e in group.equations for y in e.outputs if users.get(y, set()) - {group.number}}
-    return _fused(group.equations, outside)
+    if not outside:
+        return []  # it is computed anew wherever it was used
+    return group.equations if len(group.equations) == 1 else _fused(group.equations, outside)
 
 
 def _fused(equations: list[Equation], outside: set[Value]) -> list[Equation]:

@@ -27,7 +27,7 @@ from tensorlite.kernels.scalar.primitive import (
     to_carrier,
 )
 from tensorlite.kernels.scalar.typed import Typed
-from tensorlite.kernels.scalar.typing import DType, infer, kind, operand_dtypes, operand_type, resolve, settle
+from tensorlite.kernels.scalar.typing import DType, infer, joined_dtype, kind, operand_dtypes, resolve, settle
 
 
 class NoLowering(Exception):
@@ -74,8 +74,7 @@ def _expand(body: Expr, variables: Mapping[str, DType], environment: Mapping[str
         if isinstance(node, Var):
             lowered[node] = environment[node.name]
         elif isinstance(node, Call) and isinstance(types[node], np.dtype):
-            joined = settle(operand_type(node.atom, tuple(types[arg] for arg in node.args)), variables)
-            dtypes = operand_dtypes(node.atom, joined)
+            dtypes = operand_dtypes(node.atom, joined_dtype(node, types, variables))
             lowered[node] = _emit(
                 node, types[node], [at(*pair) for pair in zip(node.args, dtypes, strict=True)], dtypes
             )

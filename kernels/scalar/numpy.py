@@ -16,7 +16,7 @@ import numpy as np
 from tensorlite.kernels.scalar.definitions import definition
 from tensorlite.kernels.scalar.expr import Atom, Call, Const, Expr, Var, postorder
 from tensorlite.kernels.scalar.function import Function
-from tensorlite.kernels.scalar.typing import FLOAT64, DType, kind, operand_dtypes, operand_type, resolve, settle
+from tensorlite.kernels.scalar.typing import FLOAT64, DType, joined_dtype, kind, operand_dtypes, resolve, settle
 
 ArrayFunction = Callable[..., Any]
 _FILE = "<tensorlite scalar function>"  # where such functions say that they come from
@@ -101,8 +101,7 @@ class _Source:
             if isinstance(node, Var):
                 self.names[node] = node.name
             elif isinstance(node, Call) and isinstance(self.types[node], np.dtype):
-                joined = operand_type(node.atom, tuple(self.types[arg] for arg in node.args))
-                self.names[node] = self.statement(node, settle(joined, self.variables))
+                self.names[node] = self.statement(node, joined_dtype(node, self.types, self.variables))
         result = self.operand(self.body, settle(self.types[self.body], self.variables))
         if _may_alias(self.body):
             result = self.call(self.xp.array, result)

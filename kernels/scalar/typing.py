@@ -113,6 +113,22 @@ def operand_type(atom: Atom, args: tuple[Type, ...]) -> Type:
     return joined
 
 
+def joined_dtype(node: Call, types: Mapping[Expr, Type], variables: Mapping[str, DType]) -> DType:
+    """Return the dtype that the operands of a call are brought to; a constant that is cast is at once of that dtype."""
+    target, first = node.atom.dtype, node.args[0]
+    if target is not None and node.atom.name.startswith("cast") and isinstance(first, Const) and _holds(target, first):
+        return target
+    return settle(operand_type(node.atom, tuple(types[arg] for arg in node.args)), variables)
+
+
+def _holds(dtype: DType, constant: Const) -> bool:
+    if kind(dtype) == "f":
+        return isinstance(constant.value, (int, float))
+    if kind(dtype) == "b" or not isinstance(constant.value, int):
+        return kind(dtype) == "c"
+    return kind(dtype) == "c" or np.iinfo(dtype).min <= constant.value <= np.iinfo(dtype).max
+
+
 def operand_dtypes(atom: Atom, joined: DType) -> list[DType]:
     """Return the dtype of each operand, when ``joined`` is what ``operand_type`` found."""
     return [BOOL if atom.name == "where" and i == 0 else joined for i in range(atom.arity)]

@@ -11,6 +11,7 @@ from tensorlite.nn import functional as F
 from tensorlite.nn import init
 from tensorlite.nn.module import Module
 from tensorlite.nn.parameter import Parameter
+from tensorlite.ops.arrangements import unflatten
 from tensorlite.ops.filled import empty
 from tensorlite.tensor import Tensor
 
@@ -120,8 +121,7 @@ class Unflatten(Module):
         self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
     def forward(self, input: Tensor) -> Tensor:
-        axis = self.dim % input.ndim
-        return input.reshape(input.shape[:axis] + self.unflattened_size + input.shape[axis + 1:])
+        return unflatten(input, self.dim, self.unflattened_size)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

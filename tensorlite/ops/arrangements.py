@@ -109,7 +109,7 @@ def broadcast_shapes(*shapes: Sequence[int] | int) -> tuple[int, ...]:
 
 
 @public
-def repeat_interleave(x: Tensor, repeats: int | Tensor, /, axis: int | None = None, *,
+def repeat_interleave(x: Tensor, /, repeats: int | Tensor, axis: int | None = None, *,
                       output_size: int | None = None) -> Tensor:
     """Each element repeated, along an axis or in all of ``x`` flattened; ``repeats`` may say how often for each.
 

@@ -11,11 +11,9 @@ from tensorlite.tensor import Tensor
 def one_axis(op: str, x: Tensor, axis: int, ndim: int | None = None) -> int:
     """An axis counted from the front; raises `AxisError` where ``x`` does not have it."""
     ndim = x.ndim if ndim is None else ndim
-    try:
-        index = axis.__index__()
-    except AttributeError:
-        raise complaint(DTypeError, op, f"axis must be an integer, not {type(axis).__name__}",
-                        {"x": x, "axis": axis}) from None
+    if isinstance(axis, bool) or not hasattr(axis, "__index__"):
+        raise complaint(DTypeError, op, f"axis must be an integer, not {type(axis).__name__}", {"x": x, "axis": axis})
+    index = axis.__index__()
     if not -ndim <= index < ndim:
         bounds = f"use -{ndim} to {ndim - 1}" if ndim else "a 0-dimensional tensor has no axis"
         raise complaint(AxisError, op, f"axis {index} is out of range for {ndim} dimensions", {"x": x}, bounds)

@@ -373,6 +373,7 @@ def _of_pair(name: str) -> Any:
                   norm: str | None = "backward") -> Tensor:
         return several(x, s, axes, norm)
     transform.__name__ = transform.__qualname__ = name
+    transform.__code__ = transform.__code__.replace(co_name=name)  # errors know functions by their code
     transform.__doc__ = f"The `{several.__name__}` along two axes, by default the last."
     return functional(transform)
 

@@ -127,8 +127,9 @@ def eye(n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = N
 def meshgrid(*arrays: Tensor, indexing: str = "xy") -> tuple[Tensor, ...]:
     """Grids of coordinates: one tensor for each of the given axes, repeated along all the others.
 
-    ``indexing`` is ``"ij"`` for axes in the given order, ``"xy"`` for the first two exchanged, as in a picture. Raises
-    `ShapeError` for a tensor of more than one axis, `DTypeError` where dtypes differ.
+    The tensors may be given as one list. ``indexing`` is ``"ij"`` for axes in the given order, ``"xy"`` for the first
+    two exchanged, as in a picture. Raises `ShapeError` for a tensor of more than one axis, `DTypeError` where dtypes
+    differ.
 
     >>> import tensorlite as tl
     >>> rows, columns = tl.meshgrid(tl.arange(2), tl.arange(3), indexing="ij")
@@ -136,6 +137,8 @@ def meshgrid(*arrays: Tensor, indexing: str = "xy") -> tuple[Tensor, ...]:
     tensor([[0, 1, 2],
             [0, 1, 2]])
     """
+    if len(arrays) == 1 and isinstance(arrays[0], list | tuple):
+        arrays = tuple(arrays[0])
     if indexing not in ("xy", "ij"):
         raise complaint(ArgumentError, "meshgrid", f"indexing is 'xy' or 'ij', not {indexing!r}")
     named = {f"arrays[{i}]": x for i, x in enumerate(arrays)}

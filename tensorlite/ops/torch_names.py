@@ -201,6 +201,7 @@ TENSOR_MEMBERS: dict[str, Any] = {
     "expand": expand, "to": to, "clone": clone, "contiguous": contiguous,
     "is_contiguous": is_contiguous, "numel": numel, "dim": dim, "element_size": element_size,
     "is_floating_point": is_floating_point, "T": property(_transposed), "mT": property(_matrix_transposed),
+    "real": property(METHODS["real"]), "imag": property(METHODS["imag"]),
     "t": _transposed, "to_device": lambda self, device, /, *, stream=None: to(self, device=device),
     "cpu": lambda self: to(self, device="cpu"), "cuda": lambda self, index=0: to(self, device=f"cuda:{index}"),
     **{name: _caster(dtype) for name, dtype in {

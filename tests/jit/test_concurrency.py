@@ -25,6 +25,7 @@ import tensorlite as tl
 from tensorlite import nn, optim
 from tensorlite.benchmarks.workloads import workload
 from tensorlite.data import DataLoader
+from tensorlite.jit.trace import Trace
 from tensorlite.kernels.cpu import allocator, team
 from tensorlite.kernels.scalar import expr
 from tensorlite.nn import functional as F
@@ -323,6 +324,30 @@ def test_an_interrupt_during_compilation_changes_nothing():
         assert interrupted > 5
         print("as before")
         """) == "as before\n"
+
+
+def test_an_interrupt_while_tensors_are_put_back_leaves_none_of_the_trace(monkeypatch):
+    model = nn.Linear(2, 2)
+    restore, interrupted = Trace.restore, []
+
+    def interrupt(tracer):
+        if not interrupted:
+            interrupted.append(True)
+            raise KeyboardInterrupt
+        return restore(tracer)
+    monkeypatch.setattr(Trace, "restore", interrupt)
+
+    @tl.jit
+    def halve():
+        with tl.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(0.5)
+    before = model(tl.ones(2))
+    with pytest.raises(KeyboardInterrupt):
+        halve()
+    assert_close(model(tl.ones(2)), before)
+    halve()
+    assert_close(model(tl.ones(2)), before / 2)
 
 
 def test_an_error_in_the_function_leaves_the_world_as_it_was():

@@ -15,6 +15,7 @@ from tolerance import assert_close
 import tensorlite as tl
 from tensorlite import nn
 from tensorlite.jit.graph import Graph, graph_text
+from tensorlite.jit.passes.eliminate_dead_code import eliminate_dead_code
 from tensorlite.jit.passes.fuse import fuse
 from tensorlite.jit.passes.spell_out import spell_out
 from tensorlite.jit.pipeline import PASSES
@@ -220,3 +221,12 @@ def test_a_long_chain_is_one_kernel_and_a_wide_one_is_cut():
     graph, _ = before_fuse(total, *wide)
     assert 1 < len(fuse(graph).equations) <= 6
     assert_close(tl.jit(total)(*wide), total(*wide), terms=60)
+
+
+def test_what_all_its_readers_compute_anew_is_computed_nowhere_else():
+    x, y = random(2, 3, 4), random(2, 3, 4)
+    loss = lambda x, y: F.cross_entropy(x, y, label_smoothing=0.5)
+    graph, _ = before_fuse(loss, x, y)
+    fused = verify(fuse(graph))
+    assert eliminate_dead_code(fused).equations == fused.equations
+    assert_close(tl.jit(loss)(x, y), loss(x, y), terms=24)

@@ -91,6 +91,7 @@ def test_reshaping_layers():
     assert nn.Flatten()(x).shape == (2, 12)
     assert nn.Flatten(0, 1)(x).shape == (6, 4)
     assert nn.Unflatten(-1, (2, -1))(x).shape == (2, 3, 2, 2)
+    assert nn.Unflatten(1, (2, -1))(tl.zeros((0, 6))).shape == (0, 2, 3)
 
 
 @pytest.mark.parametrize(("call", "error", "text"), [

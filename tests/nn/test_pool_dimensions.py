@@ -297,3 +297,10 @@ def test_what_does_not_fit_is_named(call, error, text):
     with pytest.raises(error) as caught:
         call()
     assert str(caught.value).split("\n")[0] == text
+
+
+def test_places_of_maxima_of_one_window_compile():
+    locate = lambda x: F.max_pool1d(x, 3, padding=1, return_indices=True)
+    x = tl.reshape(tl.arange(12.0), (2, 2, 3))
+    for found, expected in zip(tl.jit(locate)(x), locate(x), strict=True):
+        assert_close(found, expected)

@@ -440,7 +440,9 @@ def repeat_interleave(draw):
     shape = draw.shape()
     axis = draw.one_of(None, draw.axis(shape))
     extent = int(np.prod(shape)) if axis is None else shape[axis]
-    return given("repeat_interleave", (draw.numbers(*shape),), (draw.one_of(3, draw.places(3, extent)), axis), {})
+    several = draw.places(3, extent)
+    options = draw.one_of(((3, axis), {}), ((several, axis), {}), ((), {"repeats": 3, "dim": axis}))
+    return given("repeat_interleave", (draw.numbers(*shape),), *options)
 
 
 @case

@@ -85,6 +85,8 @@ def test_parts(dtype):
         x = values(seeded(dtype.name, shape), shape, dtype)
         t = tl.asarray(x)
         assert_same(tl.real(t), np.real(x))
+        assert_same(t.real, np.real(x))  # attributes, as in NumPy and PyTorch
+        assert_same(t.imag, tl.imag(t))
         assert_same(tl.imag(t), np.imag(x).astype(real_dtype(dtype)))
         assert_same(tl.conj(t), np.conj(x) if dtype.kind == "c" else x)
         wanted = real_dtype(dtype) if dtype in (*FLOATS, tl.complex64, tl.complex128) else tl.float32

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tolerance import assert_close, assert_same
 
 import tensorlite as tl
+from tensorlite.errors import DTypeError
 
 NORMS = ("backward", "ortho", "forward", None)
 ONE = ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft")
@@ -58,6 +59,12 @@ def test_transforms_along_several_axes(name, axes, extents, norm):
 def test_transforms_along_two_axes(name, s, norm):
     check(name, (2, 3, 4), s, norm=norm)
     check(name, (2, 3, 4), s, dim=(0, 1), norm=norm)
+
+
+def test_errors_name_the_transform_along_two_axes():
+    for name in ("fft2", "ifft2", "rfft2", "irfft2", "hfft2", "ihfft2"):
+        with pytest.raises(DTypeError, match=f"^{name}: takes"):
+            getattr(tl.fft, name)(tl.zeros((2, 2), dtype=tl.float16))
 
 
 @by_dtype

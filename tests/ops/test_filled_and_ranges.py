@@ -104,7 +104,7 @@ def test_meshgrid(lengths, indexing):
     axes = [np.arange(n) * 1.5 for n in lengths]
     result = tl.meshgrid(*map(tl.asarray, axes), indexing=indexing)
     expected = np.meshgrid(*axes, indexing=indexing)
-    assert len(result) == len(expected)
+    assert len(result) == len(expected) == len(tl.meshgrid(list(map(tl.asarray, axes)), indexing=indexing))
     for x, y in zip(result, expected, strict=True):
         assert_same(x, y)
 

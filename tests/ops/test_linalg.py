@@ -225,6 +225,13 @@ def test_lu(stack, m, n, mixed):
     assert_close(lower @ upper, matrices(*stack, m, n), terms=256)
 
 
+def test_lu_of_matrices_without_rows():
+    x = tl.zeros((2, 0, 0))
+    for part in tl.linalg.lu(x):
+        assert part.shape == (2, 0, 0)
+    assert tl.linalg.lu_solve(*tl.linalg.lu_factor(x), tl.zeros((2, 0, 3))).shape == (2, 0, 3)
+
+
 @by_dtype
 def test_lu_of_many_columns(dtype):
     """By blocks, of numbers none of which is large."""

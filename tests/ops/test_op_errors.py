@@ -89,6 +89,11 @@ mean: an axis is given twice
   x     float32[2, 3]
   axis  (0, -2)
   at HERE"""),
+    "an axis that is a truth, as PyTorch's unbiased": (lambda: tl.var(M23, True), "DTypeError", """
+var: axis must be an integer, not bool
+  x     float32[2, 3]
+  axis  True
+  at HERE"""),
     "an axis that is no integer": (lambda: tl.var(M23, axis=1.0), "DTypeError", """
 var: axis must be an integer, not float
   x     float32[2, 3]

@@ -111,7 +111,7 @@ def _lu(xp: Any, x: Any, *, pivot: bool) -> Any:
            batch=over_stacks, samples=[Sample(Integers((2,), 2, 4), rows=3), Sample(Integers((2, 2), 2, 3), rows=2)])
 def _row_order(xp: Any, pivots: Any, *, rows: int) -> Any:
     """The rows in the order that exchanges bring them to."""
-    flat = pivots.reshape(-1, pivots.shape[-1])
+    flat = pivots.reshape(int(np.prod(pivots.shape[:-1])), pivots.shape[-1])
     order = xp.broadcast_to(xp.arange(rows), (len(flat), rows)).copy()
     each = xp.arange(len(flat))
     for place in range(flat.shape[1]):

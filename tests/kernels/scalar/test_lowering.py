@@ -220,6 +220,14 @@ def test_what_has_no_native_form_says_so(expr, dtype, message):
         s.lower(expr, dict.fromkeys("xy", np.dtype(dtype)))
 
 
+@pytest.mark.parametrize(("value", "source", "target"), [
+    (0.1, np.float16, np.float64), (0.1, np.float32, np.float64), (-1, np.uint8, np.int64), (300, np.uint8, np.int32),
+    (300, np.int8, np.float32)], ids=repr)
+def test_constants_that_are_cast_never_take_the_dtype_of_the_variables(value, source, target):
+    for found in both(s.cast(x, target) + s.cast(s.Const(value), target), x=np.ones(2, source)):
+        np.testing.assert_array_equal(found, np.full(2, np.dtype(target).type(1) + np.dtype(target).type(value)))
+
+
 def test_constants_out_of_bounds_are_refused():
     with pytest.raises(OverflowError):
         s.lower(x + 300, {"x": np.dtype(np.int8)})
