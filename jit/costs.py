@@ -72,6 +72,8 @@ _RULES: Mapping[str, Callable[[Equation, Sequence[Value]], int]] = {
     "conv2d_weight": lambda e, x: 2 * prod(e.outputs[0].shape[1:]) * x[1].size,
     "attention": lambda e, x: _pairs(e, x[0], x[1]) * 2 * (x[0].shape[-1] + x[2].shape[-1]),
     "attention_backward": lambda e, x: _pairs(e, x[1], x[2]) * 2 * (3 * x[1].shape[-1] + 2 * x[3].shape[-1]),
+    "attention_dropout": lambda e, x: _pairs(e, x[0], x[1]) * 2 * (x[0].shape[-1] + x[2].shape[-1]),
+    "attention_dropout_backward": lambda e, x: _pairs(e, x[1], x[2]) * 2 * (3 * x[1].shape[-1] + 2 * x[3].shape[-1]),
     "max_pool2d": _windows,
     "avg_pool2d": _windows,
     "linear_scan": lambda e, x: 2 * e.outputs[0].size,

@@ -144,10 +144,12 @@ class Trace:
         """The capture whose array a concrete tensor holds; a view's base answers for it where both hold the same."""
         found = self.by_array.get(id(x.array))
         if found is not None:
-            if found.tensor is not x:
+            if found.tensor is not x and not self.is_rebound(x):
                 self.aliases.append((weakref.ref(x), weakref.ref(found.tensor)))
             return found
         holder = next((base for ref in x.bases if (base := ref()) is not None and base.array is x.array), x)
+        if self.is_rebound(holder):
+            holder = Tensor(holder.array)
         capture = self.met(holder)
         capture.value = self.new_value(holder.type)
         self.by_array[id(capture.array)] = capture
@@ -155,6 +157,11 @@ class Trace:
         if holder.node is not None:
             self.tracked.add(capture.value)
         return capture
+
+    def is_rebound(self, x: Tensor) -> bool:
+        """Whether a tensor was given another array since it was met, as a generator's state is that is seeded."""
+        found = self.captures.get(id(x))
+        return found is not None and found.array is not x.array
 
     def met(self, x: Tensor) -> Capture:
         """Remembers a concrete tensor as it is now."""

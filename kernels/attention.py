@@ -1,4 +1,4 @@
-"""Which attention has loops of its own: the one rule of eager, of compiled graphs and of plans.
+"""Which attention has loops of its own, and which weights it drops: the one rule of eager, graphs and plans.
 
 Other attention is made of products of matrices and a softmax, which hold a score of each pair of tokens.
 """
@@ -9,6 +9,8 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+
+from tensorlite.kernels.philox import philox
 
 FEWEST_QUERIES = 40
 """With fewer, too many lanes of a panel are empty: at 32 products were as fast, at 16 1.4 times faster (measured)."""
@@ -24,3 +26,34 @@ def has_loops(dtype: np.dtype[Any], queries: int, features: int, values: int) ->
     (True, False)
     """
     return dtype in DTYPES and queries >= FEWEST_QUERIES and max(features, values) <= WIDEST
+
+
+PER_BLOCK = 8
+"""Weights that four random words decide on: 16 bits each."""
+
+
+def dropped_parts(p: float) -> int:
+    """Return below which of 65536 numbers of 16 bits a weight is dropped: the probability ``p``, to 2**-17."""
+    return round(p * (1 << 16))
+
+
+def share(p: float) -> float:
+    """Return what the weights that are kept are multiplied by."""
+    return 1.0 / (1.0 - p) if p < 1.0 else 0.0
+
+
+def kept(xp: Any, stream: Any, queries: int, keys: int, p: float) -> Any:
+    """Return which weights are kept, bool[..., queries, keys], for ``stream``: uint32[..., 4].
+
+    Its first two words are the key of Philox, the others the upper words of its counters, whose lower ones are a block
+    of keys and the query. So a weight's fate depends on the stream and its place alone, and no bits need be kept.
+
+    >>> kept(np, np.zeros(4, np.uint32), 2, 3, 0.5)
+    array([[ True, False,  True],
+           [ True, False, False]])
+    """
+    words = [stream[..., k, None, None].astype(xp.uint64) for k in range(4)]
+    blocks = xp.arange(-(-keys // PER_BLOCK), dtype=xp.uint64)
+    bits = philox(xp, (blocks, xp.arange(queries, dtype=xp.uint64)[:, None], words[2], words[3]), words[:2])
+    halves = xp.stack([bits & xp.uint32(0xFFFF), bits >> xp.uint32(16)], axis=-1)
+    return halves.reshape(*halves.shape[:-3], blocks.size * PER_BLOCK)[..., :keys] >= dropped_parts(p)

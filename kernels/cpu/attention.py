@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from tensorlite.kernels.attention import WIDEST, has_loops
+from tensorlite.kernels.attention import WIDEST, dropped_parts, has_loops, share
 from tensorlite.kernels.cpu import prepared, team
 from tensorlite.kernels.cpu.movement_stages import copy_stage
 from tensorlite.kernels.cpu.named import broadcast
 from tensorlite.kernels.cpu.prepared import Shape
 from tensorlite.kernels.generated import attention_backward_loops as backward_loops
+from tensorlite.kernels.generated import attention_kept_loops as kept_loops
 from tensorlite.kernels.generated import attention_loops as forward_loops
 from tensorlite.kernels.generated import gemm_loops
 from tensorlite.kernels.generated.attention_parts import Form
@@ -29,7 +30,8 @@ _FLOAT32 = np.dtype(np.float32)
 _BLOCK, _LONGEST = 96, 132  # keys of a block; if there are no more than the second, all of them are one (measured)
 _NARROWER = ((256, 4), (512, 2), (WIDEST, 1))  # up to so many numbers a token, panels have so many vectors
 _MACS_PER_NANOSECOND = 100.0
-_WEIGHING = 32  # multiply-adds that take the time of a weight
+_WEIGHING, _DROPPING = 32, 24  # multiply-adds that take the time of a weight, and of dropping it or not
+_KEPT = 0.3  # nanoseconds to say whether a weight is kept
 _APART = 1.4  # times as long, if dq is found apart from dk and dv: 7 products instead of 5
 _WORTH = 15_000.0  # nanoseconds: with less work, NumPy has done it before threads are awake (as for products)
 
@@ -78,7 +80,8 @@ class _Call:
         """Return the nanoseconds of so many multiply-adds for each score."""
         queries, keys, *_ = self.extents
         scores = prod(self.stack) * queries * keys / (1 + causal)
-        return 200.0 + scores * (multiply_adds + _WEIGHING) / _MACS_PER_NANOSECOND
+        beside = _WEIGHING + _DROPPING * self.form.drops
+        return 200.0 + scores * (multiply_adds + beside) / _MACS_PER_NANOSECOND
 
 
 class _Copies:
@@ -122,7 +125,8 @@ def _call(names: str, inputs: Sequence[Array], stack: tuple[int, ...], copies: _
     """Describe a call whose ``inputs`` have these names, and a mask if there is one more."""
     named = dict(zip((*names.split(), "mask"), inputs, strict=False))
     queries, e, keys, ev = named["q"].shape[-2], named["q"].shape[-1], named["v"].shape[-2], named["v"].shape[-1]
-    inner = {"k": (keys, e), "v": (keys, ev), "q": (queries, e), "g": (queries, ev), "mask": (queries, keys)}
+    inner = {"k": (keys, e), "v": (keys, ev), "q": (queries, e), "g": (queries, ev), "mask": (queries, keys),
+             "stream": (4,)}  # fmt: skip
     operands = {}
     for number, (name, array) in enumerate(named.items()):
         own = inner.get(name, (queries,))
@@ -130,7 +134,7 @@ def _call(names: str, inputs: Sequence[Array], stack: tuple[int, ...], copies: _
         operands[name] = operand.spread((*stack, *own), len(own))
     stack, operands = _merged(stack, operands)
     form = _form(_wide(named["q"].dtype), e, ev, len(stack), operands.get("mask"))
-    return _Call(form, stack, (queries, keys, e, ev), operands)
+    return _Call(replace(form, drops="stream" in named), stack, (queries, keys, e, ev), operands)
 
 
 def _merged(stack: tuple[int, ...], operands: dict[str, _Operand]) -> tuple[tuple[int, ...], dict[str, _Operand]]:
@@ -177,31 +181,52 @@ def _is_taken(q: Array, v: Array, inputs: Sequence[Array], outputs: Sequence[Arr
     return plain and alike and has_loops(q.dtype, q.shape[-2], q.shape[-1], v.shape[-1])
 
 
-def plan_attention(inputs: Sequence[Array], outputs: Sequence[Array], *, causal: bool, scale: float) -> Plan | None:
-    """Plan the op ``attention``: of ``q``, ``k``, ``v`` and a mask, the result and the logarithms of sums."""
-    if not _is_taken(inputs[0], inputs[2], inputs, outputs):
+def _without_stream(inputs: Sequence[Array], place: int, p: float | None) -> Sequence[Array]:
+    return inputs if p is None else [*inputs[:place], *inputs[place + 1 :]]
+
+
+def _settings(p: float | None, causal: bool) -> list[int]:
+    return [int(causal)] if p is None else [int(causal), dropped_parts(p)]
+
+
+def _factors(p: float | None, scale: float) -> list[float]:
+    return [float(scale)] if p is None else [float(scale), share(p)]
+
+
+def plan_attention(
+    inputs: Sequence[Array], outputs: Sequence[Array], *, causal: bool, scale: float, p: float | None = None
+) -> Plan | None:
+    """Plan the op ``attention``: of ``q``, ``k``, ``v`` and a mask, the result and the logarithms of sums.
+
+    Or ``attention_dropout``, which drops weights with a probability ``p``, and has a stream before the mask.
+    """
+    if not _is_taken(inputs[0], inputs[2], _without_stream(inputs, 3, p), outputs):
         return None
     copies = _Copies(len(inputs) + len(outputs))
-    call = _call("q k v", inputs, outputs[0].shape[:-2], copies)
+    call = _call("q k v" if p is None else "q k v stream", inputs, outputs[0].shape[:-2], copies)
     panels = -(-call.extents[0] // call.form.lanes)
     tasks = prod(call.stack) * panels
     if not tasks:
         return Plan(())
-    numbers = [tasks, panels, *call.extents, _thickness(call.extents[1]), int(causal), *call.strides()]
+    numbers = [tasks, panels, *call.extents, _thickness(call.extents[1]), *_settings(p, causal), *call.strides()]
     writes = tuple(copies.write(x, number) for number, x in enumerate(outputs, len(inputs)))
     stage = Stage(f"attention {call.form}", lambda: forward_loops.kernel(call.form), call.reads, writes,
-                  pack(*numbers, float(scale)), call.work(sum(call.extents[2:]), causal))  # fmt: skip
+                  pack(*numbers, *_factors(p, scale)), call.work(sum(call.extents[2:]), causal))  # fmt: skip
     return copies.around(stage)
 
 
 def plan_attention_backward(
-    inputs: Sequence[Array], outputs: Sequence[Array], *, causal: bool, scale: float
+    inputs: Sequence[Array], outputs: Sequence[Array], *, causal: bool, scale: float, p: float | None = None
 ) -> Plan | None:
-    """Plan the op ``attention_backward``: of ``g``, ``q``, ``k``, ``v``, ``lse``, ``delta`` and a mask, cotangents."""
-    if not _is_taken(inputs[1], inputs[3], inputs, outputs):
+    """Plan the op ``attention_backward``: of ``g``, ``q``, ``k``, ``v``, ``lse``, ``delta`` and a mask, cotangents.
+
+    Or ``attention_dropout_backward``, which has a probability and a stream too.
+    """
+    if not _is_taken(inputs[1], inputs[3], _without_stream(inputs, 6, p), outputs):
         return None
     copies = _Copies(len(inputs) + len(outputs))
-    call = _call("g q k v lse delta", inputs, outputs[0].shape[:-2], copies)
+    names = "g q k v lse delta" if p is None else "g q k v lse delta stream"
+    call = _call(names, inputs, outputs[0].shape[:-2], copies)
     queries, keys, e, ev = call.extents
     matrices, thickness = prod(call.stack), _thickness(keys)
     if not matrices:
@@ -209,9 +234,10 @@ def plan_attention_backward(
     writes = tuple(copies.write(x, number) for number, x in enumerate(outputs, len(inputs)))
     stages = []
     for cut in _cuts(matrices, -(-queries // call.form.lanes), keys, thickness):
-        numbers = [matrices * cut[0] * cut[2], *cut, *call.extents, thickness, int(causal), *call.strides()]
+        numbers = [matrices * cut[0] * cut[2], *cut, *call.extents, thickness, *_settings(p, causal), *call.strides()]
+        packed, work = pack(*numbers, *_factors(p, scale)), call.work(3 * e + 2 * ev, causal)
         stages.append(Stage(f"attention_backward {call.form}", lambda: backward_loops.kernel(call.form), call.reads,
-                            writes, pack(*numbers, float(scale)), call.work(3 * e + 2 * ev, causal)))  # fmt: skip
+                            writes, packed, work))  # fmt: skip
     return copies.around(*stages)
 
 
@@ -228,9 +254,23 @@ def _cuts(matrices: int, panels: int, keys: int, thickness: int) -> list[tuple[i
     return [(panels, 1, 1, keys, 1, 0), (1, panels, -(-keys // thickness), thickness, 0, 1)]
 
 
+def plan_kept(inputs: Sequence[Array], outputs: Sequence[Array], *, queries: int, keys: int, p: float) -> Plan | None:
+    """Plan the op ``attention_kept``: of a stream, which weights are kept."""
+    (stream,), (out,) = inputs, outputs
+    if not out.size:
+        return Plan(())
+    if not (stream.is_contiguous and out.is_contiguous):
+        return None
+    numbers = pack(out.size // keys, queries, keys, dropped_parts(p))
+    return Plan((Stage("attention_kept", kept_loops.kernel, (0,), (1,), numbers, out.size * _KEPT),))
+
+
 PLANS: dict[str, Callable[..., Plan | None]] = {
     "attention": plan_attention,
     "attention_backward": plan_attention_backward,
+    "attention_dropout": plan_attention,
+    "attention_dropout_backward": plan_attention_backward,
+    "attention_kept": plan_kept,
 }
 """The planning functions of this family, by op."""
 
@@ -272,6 +312,28 @@ def _of_backward(g: Any, q: Any, k: Any, v: Any, lse: Any, delta: Any, *mask: An
     return [Array.contiguous(x.dtype, (*stack, *x.shape[-2:])) for x in (q, k, v)]
 
 
+def _is_stream(x: Any) -> bool:
+    return bool(x.dtype == np.uint32 and x.ndim and x.shape[-1] == 4)
+
+
+def _of_dropout(q: Any, k: Any, v: Any, stream: Any, *mask: Any, **_: Any) -> list[Array] | None:
+    stack = _stack_of((q, k, v, stream, *mask), (2, 2, 2, 1, *(2,) * len(mask)))
+    found = _of_attention(q, k, v, *mask) if _is_stream(stream) else None
+    return None if found is None or found[1].shape[:-1] != stack else found
+
+
+def _of_dropout_backward(
+    g: Any, q: Any, k: Any, v: Any, lse: Any, delta: Any, stream: Any, *mask: Any, **_: Any
+) -> list[Array] | None:
+    stack = _stack_of((g, stream), (2, 1))
+    found = _of_backward(g, q, k, v, lse, delta, *mask) if _is_stream(stream) else None
+    return None if found is None or found[0].shape[:-2] != stack else found
+
+
+def _of_kept(stream: Any, *, queries: int, keys: int, p: float) -> list[Array] | None:
+    return [Array.contiguous(np.dtype(bool), (*stream.shape[:-1], queries, keys))] if _is_stream(stream) else None
+
+
 def _worth(dtype: DType) -> float:
     """Return the work from which loops are worth a call."""
     return _WORTH
@@ -280,5 +342,8 @@ def _worth(dtype: DType) -> float:
 KERNELS: dict[str, Callable[..., Any]] = {
     "attention": prepared.kernel(plan_attention, _of_attention, _worth),
     "attention_backward": prepared.kernel(plan_attention_backward, _of_backward, _worth),
+    "attention_dropout": prepared.kernel(plan_attention, _of_dropout, _worth),
+    "attention_dropout_backward": prepared.kernel(plan_attention_backward, _of_dropout_backward, _worth),
+    "attention_kept": prepared.kernel(plan_kept, _of_kept, lambda dtype: 0.0),  # NumPy takes ten times as long
 }
 """The kernels of this family, by op."""

@@ -1,7 +1,5 @@
-"""Random bits without Python: the blocks of Philox4x32-10, a vector of them at a time, the generator's next state, and
+"""Random bits without Python: blocks of Philox4x32-10, a vector of them at a time, the generator's next state, and
 numbers drawn by proposals that may be rejected.
-
-Words are kept in 64 bits, so that a multiplication gives both halves of its product.
 """
 
 from __future__ import annotations
@@ -13,15 +11,13 @@ import numpy as np
 from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.cpu.row_stages import builder, contiguous
+from tensorlite.kernels.generated import philox_parts
 from tensorlite.kernels.irregular import drawing
-from tensorlite.kernels.loops import Assign, Buffer, If, Let, Load, Local, Parameter, Statement, Store, index
+from tensorlite.kernels.loops import Buffer, If, Let, Load, Parameter, Statement, Store, index
+from tensorlite.kernels.philox import LOW
 from tensorlite.kernels.stage import Array, Plan, Stage, pack
 
 _U32, _U64 = np.dtype(np.uint32), np.dtype(np.uint64)
-_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
-_WEYL = (0x9E3779B9, 0xBB67AE85)
-_LOW = 0xFFFFFFFF
-_ROUNDS, _UNROLLED = 10, 1
 _LANES = 16  # two vectors of AVX-512 for each word: the multiplications of one wait for those of the other
 _TASK = 1024  # blocks
 _NANOSECONDS = 1.5  # of one thread for a block
@@ -102,34 +98,14 @@ def _philox() -> loops.Kernel:
 
 def _block(name: str, number: s.Expr, size: s.Expr | None = None) -> tuple[Statement, ...]:
     """Compute the block of that number and store its words, those before ``size`` if it is given."""
-    words = [s.Var(f"{name}{k}") for k in range(4)]
-    keys = [s.Var(f"{name}_key{k}") for k in range(2)]
-    place, count = s.Var(f"{name}_place"), s.Var(f"{name}_count")
-    firsts = (count & _LOW, count >> 32, count & 0, count & 0)
-    head: list[Statement] = [
-        Let(place.name, index(number)),
-        Let(count.name, s.Var("offset") + s.cast(place, _U64)),
-        *(Local(word.name, value) for word, value in zip(words, firsts, strict=True)),
-        Local(keys[0].name, s.Var("seed") & _LOW),
-        Local(keys[1].name, s.Var("seed") >> 32),
-    ]
-    rounds = loops.unroll(f"{name}_step", _UNROLLED, *_round(name, words, keys))
+    place, count, seed = s.Var(f"{name}_place"), s.Var(f"{name}_count"), s.Var("seed")
+    counter = (count & LOW, count >> 32, count & 0, count & 0)
+    mix, words = philox_parts.words(name, counter, (seed & LOW, seed >> 32))
+    head: list[Statement] = [Let(place.name, index(number)), Let(count.name, s.Var("offset") + s.cast(place, _U64))]
     if size is None:
         pairs = (words[0] | words[1] << 32, words[2] | words[3] << 32)
         kept: list[Statement] = [Store("pairs", place * 2 + k, pair) for k, pair in enumerate(pairs)]
     else:
         kept = [If(s.less(place * 4 + k, size), (Store("out", place * 4 + k, s.cast(word, _U32)),))
                 for k, word in enumerate(words)]  # fmt: skip
-    return (*head, loops.serial(f"{name}_round", _ROUNDS // _UNROLLED, rounds), *kept)
-
-
-def _round(name: str, words: Sequence[s.Var], keys: Sequence[s.Var]) -> list[Statement]:
-    first, second = (s.Var(f"{name}_product{k}") for k in range(2))
-    news = ((second >> 32) ^ words[1] ^ keys[0], second & _LOW, (first >> 32) ^ words[3] ^ keys[1], first & _LOW)
-    return [
-        Let(first.name, words[0] * _MULTIPLIERS[0]),
-        Let(second.name, words[2] * _MULTIPLIERS[1]),
-        *(Let(f"{name}_next{k}", new) for k, new in enumerate(news)),
-        *(Assign(word.name, s.Var(f"{name}_next{k}")) for k, word in enumerate(words)),
-        *(Assign(key.name, (key + step) & _LOW) for key, step in zip(keys, _WEYL, strict=True)),
-    ]
+    return (*head, *mix, *kept)

@@ -4,6 +4,9 @@ With scores ``s``, weights ``p = exp(s - lse)`` and ``dp = g @ v.T``, the cotang
 delta)``, and ``dq = scale * ds @ k``, ``dk = scale * ds.T @ q``, ``dv = p.T @ g`` (Dao et al., "FlashAttention", 2022).
 A task takes some panels of queries and some keys of a matrix; it may find ``dq`` of all keys, or ``dk`` and ``dv`` of
 all queries, or everything where it has them all. What is summed is summed in the same order in every case.
+
+Where weights are dropped, those that are kept are multiplied by ``share`` in ``dv`` and ``dp``; the others, which only
+``delta`` reaches, are marked by their sign in between.
 """
 
 from __future__ import annotations
@@ -25,29 +28,29 @@ _ROWS = ("lse", "delta")  # have a number for each query
 
 def operands(form: Form) -> list[str]:
     """Return the names of the arrays that have strides."""
-    return ["g", "q", "k", "v", *_ROWS, *(["mask"] if form.mask else [])]
+    return ["g", "q", "k", "v", *_ROWS, *form.streams, *(["mask"] if form.mask else [])]
 
 
 def parameters(form: Form) -> list[str]:
-    """Return the names of the numbers, in order; ``scale`` comes after them.
+    """Return the names of the numbers, in order; ``scale`` and ``share`` come after them.
 
     A matrix is cut in ``query_parts`` of ``panel_span`` panels and ``key_parts`` of ``key_span`` keys. ``to_queries``
     and ``to_keys`` say what is found.
     """
     names = ["tasks", "query_parts", "panel_span", "key_parts", "key_span", "to_queries", "to_keys"]
-    names += ["length", "keys", "e", "ev", "thickness", "causal"]
-    names += [f"{name}_row" for name in ("g", "q", "k", "v", *_ROWS)]
+    names += ["length", "keys", "e", "ev", "thickness", "causal", *parts.drop_numbers(form)]
+    names += [f"{name}_row" for name in ("g", "q", "k", "v", *_ROWS, *form.streams)]
     names += ["mask_row", "mask_step"] if form.mask else []
     return names + parts.stack_numbers(form, operands(form))
 
 
 def kernel(form: Form) -> loops.Kernel:
-    """Return the loops of one form: of ``g``, ``q``, ``k``, ``v``, ``lse``, ``delta`` and a mask, the cotangents."""
+    """Return the loops of one form: of what `operands` names, the cotangents of ``q``, ``k`` and ``v``."""
     dtype = np.dtype(form.dtype)
     read = [Buffer(name, dtype) for name in ("g", "q", "k", "v", *_ROWS)]
     written = [Buffer(name, dtype, writable=True) for name in ("dq", "dk", "dv")]
-    numbers = [*map(Parameter, parameters(form)), Parameter("scale", np.dtype(np.float64))]
-    return loops.build("attention_backward", (*read, *parts.mask_buffers(form), *written, *numbers), (_task(form),))
+    numbers = [*map(Parameter, parameters(form)), *parts.factors(form)]
+    return loops.build("attention_backward", (*read, *parts.late_buffers(form), *written, *numbers), (_task(form),))
 
 
 def _task(form: Form) -> loops.For:
@@ -66,13 +69,23 @@ def _task(form: Form) -> loops.For:
         Let("last_key", index(s.minimum(_Var("keys"), _Var("first_key") + _Var("key_span")))),
         Let("multiplier", s.cast(_Var("scale"), np.dtype(form.dtype))),
         *parts.places(form, operands(form)),
+        *parts.take_stream(form),
+        *_lasting(form),
         If(s.greater(_Var("to_keys"), 0), (_clear(form, "dk", "e"), _clear(form, "dv", "ev"))),
         loops.serial("panel", _Var("panels"), *_panel(form)),
     )
 
 
+def _lasting(form: Form) -> list[Statement]:
+    """Name what kept weights are multiplied by, alone and with the scale."""
+    if not form.drops:
+        return []
+    lasting = Let("lasting", s.cast(_Var("share"), np.dtype(form.dtype)))
+    return [lasting, Let("both", _Var("multiplier") * _Var("lasting"))]
+
+
 def _scratch(form: Form) -> list[Statement]:
-    tile = form.keys + form.rows
+    tile = form.tile
     rows = {"queries": form.features, "slopes": form.values, "tile": tile, "change": tile}
     rows |= {"sums": form.tall(form.features), "logarithms": 1, "means": 1}
     return [*(form.array(name, count) for name, count in rows.items()), *parts.mask_scratch(form)]
@@ -104,6 +117,7 @@ def _panel(form: Form) -> list[Statement]:
             parts.visible(_Var("last_key")),
             *parts.take_mask(form),
             parts.scores(form, lambda product: _weigh(form, product)),
+            *parts.drop(form, lambda weight: -weight),
             parts.multiply(form.dtype, slope, _change(form, slope)),
             If(wanted, (parts.multiply(form.dtype, back, _add(form, back)),)),
             If(s.greater(_Var("to_keys"), 0), (_to_keys(form, "dv", "tile", "g", "ev"),
@@ -141,12 +155,18 @@ def _weigh(form: Form, product: Product) -> list[Statement]:
 
 
 def _change(form: Form, product: Product) -> list[Statement]:
-    """Store the cotangents of scores, times the scale."""
+    """Store the cotangents of scores, times the scale, and of weights what weighed: the dropped ones are negative."""
     statements: list[Statement] = [Load("mean", "means", product.lane)]
     for r in range(form.rows):
         place = product.row(r) * form.lanes + product.lane
         statements.append(Load(f"weight{r}", "tile", place))
-        value = _Var(f"weight{r}") * s.fma(product.sum(r), _Var("multiplier"), _Var("mean"))
+        weight, mean = _Var(f"weight{r}"), _Var("mean")
+        if form.drops:
+            dropped, slope = s.less(weight, 0), s.fma(product.sum(r), _Var("both"), mean)
+            value = s.where(dropped, -weight * mean, weight * slope)
+            statements.append(Store("tile", place, s.where(dropped, 0, weight * _Var("lasting"))))
+        else:
+            value = weight * s.fma(product.sum(r), _Var("multiplier"), mean)
         statements.append(Store("change", place, value))
     return statements
 

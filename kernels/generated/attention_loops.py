@@ -23,23 +23,24 @@ _Var = s.Var
 
 def operands(form: Form) -> list[str]:
     """Return the names of the arrays that have strides."""
-    return ["q", "k", "v", *(["mask"] if form.mask else [])]
+    return ["q", "k", "v", *form.streams, *(["mask"] if form.mask else [])]
 
 
 def parameters(form: Form) -> list[str]:
-    """Return the names of the numbers, in order; ``scale`` comes after them."""
-    names = ["tasks", "panels", "length", "keys", "e", "ev", "thickness", "causal", "q_row", "k_row", "v_row"]
+    """Return the names of the numbers, in order; ``scale`` and ``share`` come after them."""
+    names = ["tasks", "panels", "length", "keys", "e", "ev", "thickness", "causal", *parts.drop_numbers(form)]
+    names += [f"{name}_row" for name in ("q", "k", "v", *form.streams)]
     names += ["mask_row", "mask_step"] if form.mask else []
     return names + parts.stack_numbers(form, operands(form))
 
 
 def kernel(form: Form) -> loops.Kernel:
-    """Return the loops of one form: of ``q``, ``k``, ``v`` and a mask, ``out`` and the logarithms of sums ``lse``."""
+    """Return the loops of one form: of ``q``, ``k``, ``v``, a stream and a mask, ``out`` and the logarithms ``lse``."""
     dtype = np.dtype(form.dtype)
     read = [Buffer(name, dtype) for name in ("q", "k", "v")]
     written = [Buffer(name, dtype, writable=True) for name in ("out", "lse")]
-    numbers = [*map(Parameter, parameters(form)), Parameter("scale", np.dtype(np.float64))]
-    return loops.build("attention", (*read, *parts.mask_buffers(form), *written, *numbers), (_task(form),))
+    numbers = [*map(Parameter, parameters(form)), *parts.factors(form)]
+    return loops.build("attention", (*read, *parts.late_buffers(form), *written, *numbers), (_task(form),))
 
 
 def _task(form: Form) -> loops.For:
@@ -54,6 +55,7 @@ def _task(form: Form) -> loops.For:
         Let("first", index(_Var("task") % _Var("panels") * form.lanes)),
         Let("width", index(s.minimum(s.Const(form.lanes), _Var("length") - FIRST))),
         *parts.places(form, operands(form)),
+        *parts.take_stream(form),
         *_begin(form),
         *parts.blocks(
             ZERO,
@@ -61,6 +63,7 @@ def _task(form: Form) -> loops.For:
             *parts.take_mask(form),
             parts.scores(form, lambda product: _take_scores(form, product)),
             _weigh(form),
+            *parts.drop(form, lambda weight: s.Const(0)),
             parts.multiply(form.dtype, v, _add_values(form, v)),
         ),
         *_finish(form),
@@ -68,9 +71,9 @@ def _task(form: Form) -> loops.For:
 
 
 def _scratch(form: Form) -> list[Statement]:
-    tile = form.keys + form.rows
-    rows = {"queries": form.features, "tile": tile, "sums": form.tall(form.values), "top": 1, "before": 1, "total": 1}
-    return [*(form.array(name, count) for name, count in (*rows.items(), ("factor", 1))), *parts.mask_scratch(form)]
+    rows = {"queries": form.features, "tile": form.tile, "sums": form.tall(form.values)}
+    rows |= dict.fromkeys(("top", "before", "total", "factor"), 1)
+    return [*(form.array(name, count) for name, count in rows.items()), *parts.mask_scratch(form)]
 
 
 def _begin(form: Form) -> list[Statement]:
@@ -138,12 +141,13 @@ def _add_values(form: Form, product: Product) -> Sequence[Statement]:
 
 
 def _finish(form: Form) -> list[Statement]:
-    """Divide by the sums of weights, and store; who looks nowhere gets zeros, and an infinite ``lse``."""
+    """Divide by the sums of all weights, and store; who looks nowhere gets zeros, and an infinite ``lse``."""
     lane, total = _Var("end_lane"), _Var("end_total")
     nothing = s.equal(total, 0)
+    one = s.cast(_Var("share"), np.dtype(form.dtype)) if form.drops else s.Const(1)
     share: list[Statement] = [
         Load("end_total", "total", lane),
-        Store("factor", lane, s.where(nothing, 0, 1 / total)),
+        Store("factor", lane, s.where(nothing, 0, one / total)),
         Load("end_top", "top", lane),
     ]
     lse = s.where(nothing, s.Const(np.inf), _Var("end_top") + s.log(total))

@@ -15,10 +15,14 @@ import numpy as np
 
 from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
+from tensorlite.kernels.attention import PER_BLOCK
+from tensorlite.kernels.generated import philox_parts
 from tensorlite.kernels.loops import Assign, If, Let, Load, Local, Scratch, Statement, Store, Transpose, index
 
 Expr = s.Expr
 ZERO = s.Const(0)
+_DRAWN = 16  # queries whose bits are computed at once: two vectors of AVX-512 for each word (as `random_stages`)
+_U32, _U64 = np.dtype(np.uint32), np.dtype(np.uint64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,7 @@ class Form:
     ``lanes`` queries are a panel, of at most ``features`` and ``values`` numbers a token, and at most ``keys`` keys a
     block. ``rows`` rows of a product are computed at once where keys are its rows, ``turned_rows`` where features are.
     ``mask`` is empty or a mask's dtype, which lies "along" the keys, is the "same" for all queries, or is "strided".
+    ``drops`` says that weights are dropped at random.
     """
 
     dtype: str
@@ -41,6 +46,17 @@ class Form:
     stack: int
     mask: str = ""
     lies: str = ""
+    drops: bool = False
+
+    @property
+    def tile(self) -> int:
+        """How many rows of lanes a block's scores are written to at most, groups of rows being whole."""
+        return self.keys + max(self.rows, PER_BLOCK)
+
+    @property
+    def streams(self) -> list[str]:
+        """The name of what random bits are made of, if there are any."""
+        return ["stream"] if self.drops else []
 
     def number(self, value: float) -> s.Typed:
         """Return a number of the kernel's dtype."""
@@ -275,9 +291,54 @@ def mask_scratch(form: Form) -> list[Statement]:
     return [form.array("ramp", 1), loops.vector("ramp_lane", form.lanes, form.lanes, store)]
 
 
-def mask_buffers(form: Form) -> list[loops.Buffer]:
-    """Return the mask's buffer, if there is one."""
-    return [loops.Buffer("mask", np.dtype(form.mask))] if form.mask else []
+def late_buffers(form: Form) -> list[loops.Buffer]:
+    """Return the buffers of the stream and of the mask, those that there are."""
+    streams = [loops.Buffer(name, np.dtype(np.uint32)) for name in form.streams]
+    return streams + ([loops.Buffer("mask", np.dtype(form.mask))] if form.mask else [])
+
+
+# --- dropout
+
+
+def drop_numbers(form: Form) -> list[str]:
+    """Return the name of the number that says how many weights are dropped, in parts of 65536."""
+    return ["dropped"] if form.drops else []
+
+
+def factors(form: Form) -> list[loops.Parameter]:
+    """Return the numbers that scores and kept weights are multiplied by."""
+    return [loops.Parameter(name, np.dtype(np.float64)) for name in ("scale", *(["share"] if form.drops else []))]
+
+
+def take_stream(form: Form) -> list[Statement]:
+    """Name the words of the matrix's stream, and from which number of 16 bits on weights are kept."""
+    if not form.drops:
+        return []
+    statements: list[Statement] = [Let("fewest", s.cast(s.Var("dropped"), _U32))]
+    for k in range(4):
+        statements.append(Load(f"word{k}", "stream", s.Var("stream_base") + s.Var("stream_row") * k))
+        statements.append(Let(f"drawn{k}", s.cast(s.Var(f"word{k}"), _U64)))
+    return statements
+
+
+def drop(form: Form, becomes: Callable[[Expr], s.Expr]) -> list[Statement]:
+    """Say what dropped weights of the tile become; bits are those of `kernels.attention.kept`."""
+    if not form.drops:
+        return []
+    group, lane = s.Var("drop_group"), s.Var("drop_lane")
+    counter = s.Var("drop_keys"), s.Var("drop_query"), s.Var("drawn2"), s.Var("drawn3")
+    mix, words = philox_parts.words("drop_word", counter, (s.Var("drawn0"), s.Var("drawn1")))
+    changes: list[Statement] = [Let(f"drop_bits{k}", s.cast(word, _U32)) for k, word in enumerate(words)]
+    for k in range(PER_BLOCK):
+        place, weight = (group * PER_BLOCK + k) * form.lanes + lane, s.Var(f"drop_weight{k}")
+        bits = s.Var(f"drop_bits{k // 2}")
+        dropped = s.less(bits >> 16 if k % 2 else bits & 0xFFFF, s.Var("fewest"))
+        changes.append(Load(weight.name, "tile", place))
+        changes.append(Store("tile", place, s.where(dropped, becomes(weight), weight)))
+    query = Let("drop_row", index(FIRST + lane)), Let("drop_query", s.cast(s.Var("drop_row"), _U64))
+    block = Let("drop_block", index(START // PER_BLOCK + group)), Let("drop_keys", s.cast(s.Var("drop_block"), _U64))
+    lanes = loops.vector("drop_lane", form.lanes, min(form.lanes, _DRAWN), *query, *mix, *changes)
+    return [loops.serial("drop_group", (COUNT + (PER_BLOCK - 1)) // PER_BLOCK, *block, lanes)]
 
 
 def visible(limit: Expr) -> Expr:

@@ -10,7 +10,8 @@ import numpy as np
 
 from tensorlite.declare import public
 from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
-from tensorlite.ops.attention_ops import _attention, causal_scores
+from tensorlite.ops.attention_dropout import drop_attention
+from tensorlite.ops.attention_ops import _attention, are_looped, causal_scores, stack_of
 from tensorlite.ops.dropout import dropout
 from tensorlite.ops.elementwise import not_equal, where
 from tensorlite.ops.linalg import matmul
@@ -72,6 +73,14 @@ def _grouped(query: Tensor, key: Tensor, value: Tensor, masks: list[Tensor]) -> 
     return [parted(x) for x in (query, key, value)], [parted(x) if x.ndim > 2 else x for x in masks]
 
 
+def _stack(query: Tensor, key: Tensor, value: Tensor, masks: list[Tensor]) -> tuple[int, ...]:
+    """The stack of matrices, which are refused if there is none."""
+    try:
+        return stack_of((query, key, value, *masks), (2,) * (3 + len(masks)))
+    except ShapeError as error:
+        raise complaint(ShapeError, _NAME, str(error), {"query": query, "key": key, "value": value}) from None
+
+
 def _transposed(x: Tensor) -> Tensor:
     return permute_dims(x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 
@@ -114,8 +123,9 @@ def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn
     to [..., L, S], is of bools, true where a query may look, or of numbers added to the scores; ``is_causal`` lets
     query i look at keys 0 to i. ``scale`` is ``1 / sqrt(E)`` unless given; ``dropout_p`` is the share of weights set to
     zero at random, always. A query that may look nowhere gets zeros. With ``enable_gqa`` each head of key and value
-    (their third axis from the end) serves as many heads of the query as needed. Of many queries and without dropout,
-    the weights [..., L, S] are not in memory, nor for the first derivative: they are computed where they are used.
+    (their third axis from the end) serves as many heads of the query as needed. Of many queries, the weights
+    [..., L, S] are not in memory, nor for the first derivative, nor which of them are dropped: all this is computed
+    where it is used; ``dropout_p`` is then taken to the nearest of 65536 parts.
 
     Vaswani et al., "Attention is all you need", 2017; Dao et al., "FlashAttention", 2022. Raises `ShapeError` and
     `DTypeError` where the tensors do not go together, `ArgumentError` for a mask beside ``is_causal``.
@@ -138,7 +148,10 @@ def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn
     scale = 1.0 / math.sqrt(max(query.shape[-1], 1)) if scale is None else scale
     if isinstance(scale, Tensor):  # it may have a derivative
         query, scale = query * scale, 1.0
-    if dropout_p:
+    if dropout_p and are_looped(query, value):
+        stack = _stack(query, key, value, masks)
+        out = drop_attention(query, key, value, masks, stack, is_causal, float(scale), float(dropout_p), generator)
+    elif dropout_p:
         weights = attention_weights(query, key, masks[0] if masks else None, is_causal, scale)
         out = matmul(dropout(weights, dropout_p, generator=generator), value)
     else:

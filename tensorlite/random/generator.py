@@ -18,29 +18,23 @@ import numpy as np
 from tensorlite import errors
 from tensorlite.batch import Attributes, Batch, looped, reshape
 from tensorlite.declare import primitive, public
+from tensorlite.kernels.philox import philox as words
 from tensorlite.ops.creation import place
+from tensorlite.state import state as thread
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType
 
-_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
-_WEYL = (0x9E3779B9, 0xBB67AE85)
-_LOW = 0xFFFFFFFF
 _CHUNK = 1 << 14  # blocks whose words stay in the first-level cache
 
 
 def philox(xp: Any, blocks: Any, seed: int) -> Any:
-    """Philox4x32-10 of some block numbers: uint32[blocks, 4].
+    """The words of some blocks of a seed's stream: uint32[blocks, 4].
 
     blocks: uint64[n], the low two counter words; the high two are zero.
     """
-    words = [blocks & _LOW, blocks >> xp.uint64(32), xp.zeros_like(blocks), xp.zeros_like(blocks)]
-    keys = [seed & _LOW, seed >> 32]
-    for _ in range(10):
-        first, second = words[0] * xp.uint64(_MULTIPLIERS[0]), words[2] * xp.uint64(_MULTIPLIERS[1])
-        words = [(second >> xp.uint64(32)) ^ words[1] ^ xp.uint64(keys[0]), second & xp.uint64(_LOW),
-                 (first >> xp.uint64(32)) ^ words[3] ^ xp.uint64(keys[1]), first & xp.uint64(_LOW)]
-        keys = [(key + step) & _LOW for key, step in zip(keys, _WEYL, strict=True)]
-    return xp.stack(words, axis=1).astype(xp.uint32)
+    none, low = xp.zeros_like(blocks), xp.uint64(0xFFFFFFFF)
+    key = xp.uint64(seed & 0xFFFFFFFF), xp.uint64(seed >> 32)
+    return words(xp, (blocks & low, blocks >> xp.uint64(32), none, none), key)
 
 
 def _bits_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -> tuple[Any, Any]:
@@ -102,7 +96,7 @@ class Generator:
                                    {"seed": seed}) from None
         words = place(np.array([word, 0], np.uint64), self.device)
         if hasattr(self, "state"):
-            self.state.array = words
+            self._rebind(words)
         else:
             self.state = Tensor(words)
         return self
@@ -125,8 +119,14 @@ class Generator:
         """Goes on from where ``state`` was taken."""
         if state.shape != (2,) or state.dtype != np.uint64:
             raise errors.complaint(errors.ArgumentError, "set_state", "a state is uint64[2]", {"state": state})
-        self.state.array = state.array
+        self._rebind(state.array)
         return self
+
+    def _rebind(self, words: Any) -> None:
+        """Holds another state, of which a function that is being compiled makes a change of its own."""
+        if thread.met is not None:
+            thread.met(self.state)
+        self.state.array = words
 
     def bits(self, size: int) -> Tensor:
         """The next random words: uint32[size]."""

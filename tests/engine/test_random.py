@@ -137,6 +137,7 @@ def test_a_signal_handler_may_draw_while_its_thread_does():
         for _ in range(2000):
             tl.rand(2)
     finally:
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)  # a handler that is due may have set the timer once more
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert drawn
@@ -171,3 +172,22 @@ def test_misuse_is_named(call, error, text):
     with pytest.raises(error) as caught:
         call()
     assert str(caught.value).splitlines()[0] == text
+
+
+def test_a_compiled_function_seeds_as_often_as_it_says():
+    """The second seeding of a call counts too, and each of later calls."""
+    def draw(x):
+        tl.manual_seed(5)
+        first = tl.rand(3)
+        tl.manual_seed(5)
+        state = tl.get_rng_state()
+        second = tl.rand(3)
+        tl.set_rng_state(state)
+        return x * first, second, tl.rand(3)
+
+    compiled, expected = tl.jit(draw), draw(tl.ones(3))
+    for _ in range(2):
+        tl.manual_seed(1)
+        for found, wanted in zip(compiled(tl.ones(3)), expected, strict=True):
+            assert_same(found, wanted)
+        assert tl.get_rng_state().tolist() == [5, 1]
