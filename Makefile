@@ -14,7 +14,7 @@ demo: $(VENV)/.demo  ## train a small convolutional network on real digits (ARGS
 	$(bin)/tensorlite demo $(ARGS)
 
 test: $(VENV)/.dev  ## run the whole test suite on all cores (ARGS="tests/data -x" chooses, on one)
-	$(bin)/python -m pytest $(or $(ARGS),-n auto --dist worksteal)
+	$(bin)/python -m pytest $(or $(ARGS),-n auto --dist loadfile)
 
 check: $(VENV)/.dev  ## ruff and mypy
 	$(bin)/ruff check .

@@ -46,7 +46,7 @@ def test_a_second_run_installs_nothing(tmp_path):
     (tmp_path / "bin/python").touch()
     (tmp_path / ".dev").touch()
     python = f"{tmp_path}/bin/python"
-    assert make("--dry-run", "test", f"VENV={tmp_path}").stdout == f"{python} -m pytest -n auto --dist worksteal\n"
+    assert make("--dry-run", "test", f"VENV={tmp_path}").stdout == f"{python} -m pytest -n auto --dist loadfile\n"
 
 
 def test_an_old_python_is_refused_with_the_fix(tmp_path):
