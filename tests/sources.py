@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+#: Real data, which tests that need them skip without: ``pytest.mark.skipif(not DATA.is_dir(), reason=NO_DATA)``.
+DATA = Path(os.environ.get("TENSORLITE_DATA", ROOT.parent / "shared/data"))
+NO_DATA = "needs ../shared/data, or another folder that TENSORLITE_DATA names"
 #: Each floor's folder, the package it is, and what nothing in it may import.
 FLOORS = {
     "kernels": ("tensorlite.kernels", ("tensorlite.",), ("tensorlite.kernels",)),

@@ -1,4 +1,4 @@
-"""The demo's two networks.
+"""The demo's networks, and settings that suit them.
 
 Convolutions have no bias where a normalisation follows, which takes it out again: its derivative is rounding noise, by
 which Adam would move it at full speed, faster than the running mean follows (1 % of Fashion-MNIST's test images).
@@ -6,7 +6,10 @@ which Adam would move it at full speed, faster than the running mean follows (1 
 
 from __future__ import annotations
 
-from tensorlite import nn
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tensorlite import models, nn
 
 
 def digits_network() -> nn.Sequential:
@@ -33,3 +36,31 @@ def lenet() -> nn.Sequential:
         nn.Conv2d(16, 32, 5, bias=False), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2),
         nn.Flatten(), nn.Linear(32 * 5 * 5, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
     )
+
+
+def vit() -> nn.Module:
+    """A small vision transformer for CIFAR-10's images: 4 layers of 4 heads over patches of 4x4, 546 000 numbers."""
+    return models.VisionTransformer(image_size=32, patch_size=4, num_layers=4, num_heads=4, hidden_dim=128,
+                                    mlp_dim=256, num_classes=10)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A network, the images that it takes, and how long and by which rates it learns."""
+
+    network: Callable[[], nn.Module]
+    images: str
+    epochs: int
+    batch_size: int
+    lr: float
+    decay: float
+
+
+DIGITS, GREY, COLOUR = "scikit-learn's digits of 8x8", "MNIST's and Fashion-MNIST's of 28x28", "CIFAR-10's of 32x32"
+#: What ``--model`` chooses from, and the digits' own; the first for some images is what they get without it.
+RECIPES = {
+    "digits": Recipe(digits_network, DIGITS, 15, 32, 2e-3, 0.85),
+    "lenet": Recipe(lenet, GREY, 5, 64, 2e-3, 0.6),
+    "resnet20": Recipe(models.resnet20, COLOUR, 15, 64, 2e-3, 0.85),
+    "vit": Recipe(vit, COLOUR, 15, 64, 1e-3, 0.9),
+}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tensorlite.cli.training import Evaluation, Row
-from tensorlite.data.digits import MissingPackage
+from tensorlite.data.missing import MissingPackage
 from tensorlite.errors import complaint
 from tensorlite.io.files import atomic_write
 

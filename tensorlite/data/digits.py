@@ -8,12 +8,9 @@ from typing import Any
 import numpy as np
 
 from tensorlite.data.dataset import Dataset
-from tensorlite.errors import ArgumentError, TensorliteError, complaint
+from tensorlite.data.missing import MissingPackage
+from tensorlite.errors import ArgumentError, complaint
 from tensorlite.tensor import Tensor
-
-
-class MissingPackage(TensorliteError, ImportError):
-    """An optional package that is not installed."""
 
 
 class Digits(Dataset[tuple[Any, Any]]):

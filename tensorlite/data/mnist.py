@@ -12,13 +12,10 @@ import numpy as np
 from tensorlite.data.dataset import Dataset
 from tensorlite.data.downloads import download, has_checksum
 from tensorlite.data.idx import read_idx
-from tensorlite.errors import TensorliteError, complaint
+from tensorlite.data.missing import DatasetMissing
+from tensorlite.errors import complaint
 from tensorlite.io.files import FormatError
 from tensorlite.tensor import Tensor
-
-
-class DatasetMissing(TensorliteError, FileNotFoundError):
-    """A dataset whose files are not where they were looked for."""
 
 
 class MNIST(Dataset[tuple[Any, Any]]):

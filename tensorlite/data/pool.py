@@ -17,7 +17,7 @@ from multiprocessing.context import BaseContext
 from typing import Any
 
 from tensorlite.data import transport
-from tensorlite.data.fetch import Fetcher, Task, Trouble, describe
+from tensorlite.data.fetch import Fetcher, StreamFetcher, Task, Trouble, describe
 from tensorlite.data.worker import Failure, WorkerInfo, serve
 from tensorlite.errors import ArgumentError, TensorliteError, complaint
 
@@ -49,7 +49,7 @@ def context_of(choice: str | BaseContext | None) -> BaseContext:
 class Worker:
     """A process that loads batches: called with a task, it answers with the batch."""
 
-    def __init__(self, context: Any, info: WorkerInfo, fetcher: Fetcher,
+    def __init__(self, context: Any, info: WorkerInfo, fetcher: Fetcher | StreamFetcher,
                  worker_init_fn: Callable[[int], Any] | None, others: Sequence[Connection]) -> None:
         self.name = f"worker {info.id}"
         self.batched = fetcher.batched
@@ -115,7 +115,7 @@ def _start(process: Any, method: str) -> None:
         raise complaint(ArgumentError, "DataLoader", problem, fix=fix) from error
 
 
-def start_workers(context: BaseContext, count: int, seed: int, fetcher: Fetcher,
+def start_workers(context: BaseContext, count: int, seed: int, fetcher: Fetcher | StreamFetcher,
                   worker_init_fn: Callable[[int], Any] | None) -> list[Worker]:
     """Starts processes, each with the seed plus its number as its own seed."""
     workers: list[Worker] = []

@@ -6,11 +6,12 @@ import os
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from tensorlite.data.fetch import Task, Trouble
+from tensorlite.data.fetch import End, Task, Trouble
 from tensorlite.errors import TensorliteError, complaint
 
 #: Seconds that closing waits for a batch under way; a thread that takes longer ends by itself after it.
@@ -44,8 +45,9 @@ def _serve(fetch: Callable[[Task], Any], tasks: SimpleQueue[Task | None],
 
 
 class ReadAhead(Iterator[Any]):
-    """Batches in the order of their tasks, each lane working on every n-th, ``depth`` tasks ahead.
+    """Batches in the order of their tasks, the lanes taking turns, each ``depth`` tasks ahead.
 
+    A lane that answers `End` gets no more tasks, and the others take its turns.
     ``finish`` is called once, at the end, at an error, or when nobody holds the iterator any more; ``owner`` is
     kept alive until then.
     """
@@ -56,28 +58,42 @@ class ReadAhead(Iterator[Any]):
         self._owner = owner
         self._timeout = timeout or None
         self._lanes = [_Lane(fetch, f"tensorlite-loader-{number}") for number, fetch in enumerate(fetchers)]
-        self._sent = self._received = 0
+        self._received = 0
+        self._asked: deque[int] = deque()  # the lanes that owe an answer, in the order of their tasks
+        self._turns = deque(range(len(self._lanes)))
         self._close = weakref.finalize(self, _close, os.getpid(), self._lanes, finish)
         for _ in range(depth * len(self._lanes)):
             self._send()
 
     def _send(self) -> None:
-        task = next(self._tasks, None)
+        task = next(self._tasks, None) if self._turns else None
         if task is not None:
-            self._lanes[self._sent % len(self._lanes)].tasks.put(task)
-            self._sent += 1
+            number = self._turns[0]
+            self._turns.rotate(-1)
+            self._lanes[number].tasks.put(task)
+            self._asked.append(number)
 
     def __next__(self) -> Any:
-        if self._received == self._sent:
-            self.close()
-            raise StopIteration
-        lane = self._lanes[self._received % len(self._lanes)]
+        while self._asked:
+            answer = self._receive()
+            number = self._asked.popleft()
+            if isinstance(answer, End) and number in self._turns:
+                self._turns.remove(number)
+            self._send()
+            if not isinstance(answer, End):
+                self._received += 1
+                return answer
+        self.close()
+        raise StopIteration
+
+    def _receive(self) -> Any:
+        """The answer of the lane whose turn it is; what goes wrong ends the pass."""
+        number = self._asked[0]
         try:
-            batch, error = lane.results.get(timeout=self._timeout)
+            batch, error = self._lanes[number].results.get(timeout=self._timeout)
         except Empty:
-            late = f"worker {self._received % len(self._lanes)} has not given batch {self._received}"
             self.close()
-            problem = f"{late} within {self._timeout:g} s"
+            problem = f"worker {number} has not given batch {self._received} within {self._timeout:g} s"
             raise complaint(LoaderTimeout, "DataLoader", problem, fix="raise timeout") from None
         except BaseException:
             self.close()
@@ -85,13 +101,11 @@ class ReadAhead(Iterator[Any]):
         if error is not None:
             self.close()
             raise error.complaint() if isinstance(error, Trouble) else error
-        self._received += 1
-        self._send()
         return batch
 
     def close(self) -> None:
         """Stops the threads; waits a moment for what they are loading."""
-        self._received = self._sent
+        self._asked.clear()
         self._close()
 
 

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
-from tensorlite.errors import ArgumentError, complaint
+from tensorlite.errors import ArgumentError, DTypeError, complaint
 from tensorlite.random import Generator, default_generator
 
 T = TypeVar("T", covariant=True)
@@ -22,7 +22,14 @@ def as_generator(randomness: Randomness) -> Generator | None:
 
 
 class Sampler(ABC, Generic[T]):
-    """An order of indices, or of lists of indices."""
+    """An order of indices, or of lists of indices: subclasses define ``__iter__``, and ``__len__`` where they know it.
+
+    >>> class Backwards(Sampler):
+    ...     def __init__(self, data_source): self.data_source = data_source
+    ...     def __iter__(self): return reversed(range(len(self.data_source)))
+    >>> list(Backwards("abc"))
+    [2, 1, 0]
+    """
 
     @abstractmethod
     def __iter__(self) -> Iterator[T]:
@@ -55,17 +62,23 @@ class RandomSampler(Sampler[int]):
 
     def __init__(self, data_source: Sized, replacement: bool = False, num_samples: int | None = None,
                  generator: Randomness = None) -> None:
-        if num_samples is not None and (not isinstance(num_samples, int) or num_samples <= 0):
-            problem = f"num_samples is {num_samples!r}, expected a positive integer"
-            raise complaint(ArgumentError, "RandomSampler", problem)
+        if not isinstance(replacement, bool):
+            raise complaint(DTypeError, "RandomSampler", f"replacement is {replacement!r}, expected True or False")
+        if num_samples is not None:
+            _check_positive("RandomSampler", num_samples=num_samples)
         self.data_source = data_source
         self.replacement = replacement
-        self.num_samples = len(data_source) if num_samples is None else num_samples
+        self._num_samples = num_samples
         self.generator = as_generator(generator)
+
+    @property
+    def num_samples(self) -> int:
+        """How many indices a pass has: as many as were asked for, else as many as the data source has now."""
+        return len(self.data_source) if self._num_samples is None else self._num_samples
 
     def __iter__(self) -> Iterator[int]:
         size, source = len(self.data_source), numpy_generator(self.generator)
-        if self.replacement:
+        if self.replacement and size:
             return iter(source.integers(0, size, self.num_samples).tolist())
         rounds = -(-self.num_samples // size) if size else 0
         order = [index for _ in range(rounds) for index in source.permutation(size).tolist()]
@@ -99,6 +112,8 @@ class WeightedRandomSampler(Sampler[int]):
 
     def __init__(self, weights: Sequence[float] | Any, num_samples: int, replacement: bool = True,
                  generator: Randomness = None) -> None:
+        _check_positive("WeightedRandomSampler", num_samples=num_samples)
+        _check_bool("WeightedRandomSampler", replacement=replacement)
         weights = np.asarray(weights, np.float64)
         if weights.ndim != 1 or not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
             raise complaint(ArgumentError, "WeightedRandomSampler", "the weights must be finite and not negative, "
@@ -128,8 +143,8 @@ class BatchSampler(Sampler[list[int]]):
     """
 
     def __init__(self, sampler: Sampler[int] | Iterable[int], batch_size: int, drop_last: bool) -> None:
-        if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size <= 0:
-            raise complaint(ArgumentError, "BatchSampler", f"batch_size is {batch_size!r}, expected a positive integer")
+        _check_positive("BatchSampler", batch_size=batch_size)
+        _check_bool("BatchSampler", drop_last=drop_last)
         self.sampler = sampler
         self.batch_size = batch_size
         self.drop_last = drop_last
@@ -147,6 +162,18 @@ class BatchSampler(Sampler[list[int]]):
     def __len__(self) -> int:
         whole, rest = divmod(len(self.sampler), self.batch_size)  # type: ignore[arg-type]
         return whole + bool(rest and not self.drop_last)
+
+
+def _check_positive(op: str, **given: Any) -> None:
+    for name, value in given.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+            raise complaint(ArgumentError, op, f"{name} is {value!r}, expected a positive integer")
+
+
+def _check_bool(op: str, **given: Any) -> None:
+    for name, value in given.items():
+        if not isinstance(value, bool):
+            raise complaint(ArgumentError, op, f"{name} is {value!r}, expected True or False")
 
 
 def draw_seed(generator: Generator | None) -> int:

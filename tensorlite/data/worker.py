@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tensorlite.data import transport
-from tensorlite.data.fetch import Fetcher, Task
+from tensorlite.data.fetch import Fetcher, StreamFetcher, Task
 from tensorlite.kernels.cpu import team
 from tensorlite.random import manual_seed
 
@@ -50,8 +50,8 @@ def get_worker_info() -> WorkerInfo | None:
     return _worker[-1] if _worker else None
 
 
-def serve(info: WorkerInfo, fetcher: Fetcher, worker_init_fn: Callable[[int], Any] | None, connection: Connection,
-          others: Sequence[Connection]) -> None:
+def serve(info: WorkerInfo, fetcher: Fetcher | StreamFetcher, worker_init_fn: Callable[[int], Any] | None,
+          connection: Connection, others: Sequence[Connection]) -> None:
     """Loads task after task, until the parent hangs up."""
     for inherited in others:  # the parent's ends: as long as one stays open here, nobody sees the parent die
         inherited.close()
@@ -80,7 +80,7 @@ def _prepare(info: WorkerInfo, worker_init_fn: Callable[[int], Any] | None) -> F
     return None
 
 
-def _attempt(fetcher: Fetcher, task: Task) -> list[Any]:
+def _attempt(fetcher: Fetcher | StreamFetcher, task: Task) -> list[Any]:
     try:
         return transport.pack((fetcher(task),))
     except Exception as error:

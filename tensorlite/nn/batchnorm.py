@@ -11,6 +11,7 @@ from tensorlite.nn import functional as F
 from tensorlite.nn import init
 from tensorlite.nn.module import Module
 from tensorlite.nn.parameter import Parameter
+from tensorlite.nn.state import Loading
 from tensorlite.ops.filled import ones, zeros
 from tensorlite.ops.shape import astype
 from tensorlite.tensor import Tensor
@@ -63,6 +64,12 @@ class _TrackedNorm(Module):
             init.ones_(self.weight)
         if self.bias is not None:
             init.zeros_(self.bias)
+
+    def _load_from_state_dict(self, state_dict: Loading, prefix: str, *options: Any) -> None:
+        """Keeps the count of batches where the file is older than that, as PyTorch does."""
+        if self.num_batches_tracked is not None:
+            state_dict.setdefault(f"{prefix}num_batches_tracked", self.num_batches_tracked)
+        super()._load_from_state_dict(state_dict, prefix, *options)
 
     def extra_repr(self) -> str:
         return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "

@@ -194,6 +194,58 @@ def test_mnist_is_told_by_its_first_labels(clothes, tmp_path, capsys):
     assert capsys.readouterr().out.startswith("MNIST: 200 images")
 
 
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """A few images in the binary files of CIFAR-10: brighter ones of higher classes."""
+    folder, chance = tmp_path_factory.mktemp("photographs"), np.random.default_rng(0)
+    for name in [*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"]:
+        labels = np.arange(8)
+        images = chance.random((8, 3072)) * 25 * (1 + labels[:, None])
+        np.concatenate([labels[:, None], images], 1).astype(np.uint8).tofile(folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def attentive(photographs, tmp_path_factory):
+    """A run of a transformer over photographs, op by op, for compiling is tested elsewhere."""
+    folder = tmp_path_factory.mktemp("attentive")
+    assert demo(folder, "--data", photographs, "--model", "vit", "--epochs", 2, "--eager") == 0
+    return folder
+
+
+def test_photographs_are_learned_by_resnet20_where_nothing_is_said(photographs, tmp_path, capsys):
+    assert demo(tmp_path, "--data", photographs, "--epochs", 1, "--eager") == 0
+    assert capsys.readouterr().out.startswith("CIFAR10: 40 images to train on, 8 to test; 269722 parameters, ")
+    assert tl.load(tmp_path / "model.safetensors").keys() == tl.models.resnet20().state_dict().keys()
+
+
+def test_a_model_that_was_chosen_is_taken_up_again_with_the_same_pictures(photographs, attentive, tmp_path, capsys):
+    assert demo(tmp_path, "--data", photographs, "--model", "vit", "--epochs", 1, "--eager") == 0
+    assert demo(tmp_path, "--data", photographs, "--epochs", 2, "--eager", "--resume") == 0
+    assert "; 546186 parameters, " in capsys.readouterr().out
+    assert_same_run(attentive, tmp_path)
+
+
+def test_a_model_for_other_images_is_refused(photographs, attentive, clothes, tmp_path, capsys):
+    mistakes = {
+        ("--model", "vit"): ("vit takes CIFAR-10's of 32x32, and these are scikit-learn's digits of 8x8",
+                             "give images by --data"),
+        ("--model", "resnet20", "--data", clothes):
+            ("resnet20 takes CIFAR-10's of 32x32, and these are MNIST's and Fashion-MNIST's of 28x28",
+             "take --model lenet, or other images by --data"),
+        ("--model", "lenet", "--data", photographs):
+            ("lenet takes MNIST's and Fashion-MNIST's of 28x28, and these are CIFAR-10's of 32x32",
+             "take --model resnet20 or --model vit, or other images by --data"),
+        ("--model", "resnet20", "--data", photographs, "--resume", "--out", attentive):
+            ("was trained with model vit, not resnet20", "use the same options, or leave out --resume"),
+    }
+    for options, (problem, fix) in mistakes.items():
+        assert demo(tmp_path, *options) == 1
+        err = capsys.readouterr().err
+        assert problem in err
+        assert f"fix: {fix}" in err
+
+
 def test_mistakes_of_the_user_are_one_message(whole, clothes, tmp_path, capsys):
     mistakes = {
         ("--data", tmp_path / "nowhere"): f"neither in {tmp_path}/nowhere/FashionMNIST/raw nor in {tmp_path}/nowhere",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gzip
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from sources import DATA, NO_DATA
 
 from tensorlite.data import read_idx, write_idx
 from tensorlite.data.idx import CODES
@@ -131,10 +131,10 @@ def test_a_dtype_without_a_code_is_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-SHARED = Path(__file__).parents[3] / "shared/data/fashion-mnist"
+SHARED = DATA / "fashion-mnist"
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data")
+@pytest.mark.skipif(not SHARED.exists(), reason=NO_DATA)
 def test_the_official_files_are_read():
     labels = read_idx(SHARED / "t10k-labels-idx1-ubyte.gz")
     assert labels.shape == (10_000,)

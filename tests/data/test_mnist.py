@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
+from data.served import address, serving
+from sources import DATA, NO_DATA
 
 from tensorlite.data import MNIST, DownloadError, FashionMNIST, write_idx
 from tensorlite.io import FormatError
@@ -25,44 +23,6 @@ def write_files(folder: Path, suffix: str = ".gz") -> None:
         images = np.arange(count * 784).reshape(count, 28, 28).astype(np.uint8)
         write_idx(folder / f"{split}-images-idx3-ubyte{suffix}", images)
         write_idx(folder / f"{split}-labels-idx1-ubyte{suffix}", np.arange(count, dtype=np.uint8))
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    """Serves files and says nothing; a name in ``broken`` comes with half of its bytes or another status."""
-
-    def log_message(self, *_):
-        pass
-
-    def do_GET(self):
-        self.server.requests.append(self.path)
-        fault = self.server.faults.get(Path(self.path).name)
-        if fault == "half":
-            content = Path(self.translate_path(self.path)).read_bytes()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content[: len(content) // 2])
-        elif fault:
-            self.send_error(fault)
-        else:
-            super().do_GET()
-
-
-@contextmanager
-def serving(folder: Path):
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
-        server.requests, server.faults = [], {}
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def address(server: ThreadingHTTPServer) -> str:
-    return f"http://127.0.0.1:{server.server_address[1]}/"
 
 
 @pytest.fixture
@@ -188,10 +148,10 @@ def test_files_that_do_not_fit_are_named(tmp_path, name, content, problem):
     assert str(error.value).startswith(f"{tmp_path / name}.gz: {problem}")
 
 
-SHARED = Path(__file__).parents[3] / "shared/data/fashion-mnist"
+SHARED = DATA / "fashion-mnist"
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data")
+@pytest.mark.skipif(not SHARED.exists(), reason=NO_DATA)
 def test_the_official_checksums_are_those_of_the_official_files():
     found = {name: hashlib.md5((SHARED / name).read_bytes()).hexdigest() for name in NAMES}
     assert found == FashionMNIST.checksums

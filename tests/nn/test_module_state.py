@@ -115,3 +115,13 @@ def test_what_is_no_state_is_named(state, error, text):
     with pytest.raises(error) as caught:
         nn.Linear(1, 1).load_state_dict(state)
     assert str(caught.value).split("\n")[0] == text
+
+
+def test_files_from_before_batches_were_counted_are_read():
+    layer = nn.BatchNorm2d(2)
+    layer.num_batches_tracked.fill_(7)
+    old = {name: value + 1 for name, value in layer.state_dict().items() if name != "num_batches_tracked"}
+    keys = layer.load_state_dict(old)
+    assert keys == ([], [])
+    assert (layer.num_batches_tracked.item(), layer.running_var.tolist()) == (7, [2, 2])
+    assert "num_batches_tracked" not in old
