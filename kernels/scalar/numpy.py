@@ -1,8 +1,8 @@
 """Functions of the scalar language on whole arrays, through NumPy or whatever spells like it (``xp``).
 
 A function is turned into straight-line Python once for each combination of dtypes; a single atom is the ufunc itself.
-Atoms that NumPy lacks are spelled with it: ``fma`` rounds twice here, ``erf``, ``lgamma`` and their kin use their
-float64 definition.
+Floats of 16 bits are rounded once, at the end. Atoms that NumPy lacks are spelled with it: ``fma`` rounds twice here,
+``erf``, ``lgamma`` and their kin use their float64 definition.
 """
 
 from __future__ import annotations
@@ -16,7 +16,19 @@ import numpy as np
 from tensorlite.kernels.scalar.definitions import definition
 from tensorlite.kernels.scalar.expr import Atom, Call, Const, Expr, Var, postorder
 from tensorlite.kernels.scalar.function import Function
-from tensorlite.kernels.scalar.typing import FLOAT64, DType, joined_dtype, kind, operand_dtypes, resolve, settle
+from tensorlite.kernels.scalar.typing import (
+    BFLOAT16,
+    FLOAT16,
+    FLOAT32,
+    FLOAT64,
+    DType,
+    infer,
+    joined_dtype,
+    kind,
+    operand_dtypes,
+    resolve,
+    settle,
+)
 
 ArrayFunction = Callable[..., Any]
 _FILE = "<tensorlite scalar function>"  # where such functions say that they come from
@@ -82,15 +94,35 @@ class _Table(dict[Any, ArrayFunction]):
     def __missing__(self, key: tuple[Any, ...]) -> ArrayFunction:
         xp, *dtypes = key if isinstance(key, tuple) else (key,)
         variables = dict(zip(self.parameters, dtypes, strict=True))
-        self[key] = compiled = _Source(xp, self.body, variables).compile(self.parameters)
+        narrow = next((dtype for dtype in dtypes if dtype in _NARROW), None)
+        if narrow is None or _passes(self.body) == 1 or _names_dtypes(self.body):
+            self[key] = compiled = _Source(xp, self.body, variables).compile(self.parameters)
+        else:
+            self[key] = compiled = _rounding_once(xp, self.body, variables, narrow)
         return compiled
+
+
+def _rounding_once(xp: Any, body: Expr, variables: dict[str, DType], narrow: DType) -> ArrayFunction:
+    """What computes in float32 what floats of 16 bits mean, as kernels do: ``exp(x)`` may be beyond float16."""
+    wide = {name: FLOAT32 if dtype == narrow else dtype for name, dtype in variables.items()}
+    compute, dtype = _Source(xp, body, wide, narrow).compile(tuple(variables)), infer(body, variables)
+
+    def compiled(*arrays: Any) -> Any:
+        return compute(*(x.astype(FLOAT32) if x.dtype == narrow else x for x in arrays)).astype(dtype, copy=False)
+
+    return compiled
+
+
+def _names_dtypes(body: Expr) -> bool:
+    return any(isinstance(node, Call) and node.atom.dtype is not None for node in postorder(body))
 
 
 class _Source:
     """The straight-line source of one body for given dtypes, and the names that it uses."""
 
-    def __init__(self, xp: Any, body: Expr, variables: dict[str, DType]) -> None:
+    def __init__(self, xp: Any, body: Expr, variables: dict[str, DType], narrow: DType | None = None) -> None:
         self.xp, self.body, self.variables = xp, body, variables
+        self.narrow = narrow  # constants have its precision
         self.types = resolve(body, variables)
         self.names: dict[Any, str] = {}
         self.globals: dict[str, Any] = {}
@@ -134,6 +166,8 @@ class _Source:
             return self.names[node]
         if isinstance(node, Const):
             value = np.asarray(node.value, dtype)
+            if self.narrow is not None and dtype == FLOAT32:
+                value = value.astype(self.narrow).astype(dtype)
             return self.bind(
                 value if self.xp is np else self.xp.asarray(value), (type(node.value), repr(node.value), dtype)
             )
@@ -235,10 +269,15 @@ def numpy_passes(function: Function) -> int:
     >>> numpy_passes(trace(lambda x: 1 / (1 + exp(-x))))
     4
     """
-    calls = [_family(node.atom) for node in postorder(function.body) if isinstance(node, Call)]
+    return _passes(function.body)
+
+
+def _passes(body: Expr) -> int:
+    calls = [_family(node.atom) for node in postorder(body) if isinstance(node, Call)]
     return sum(_PASSES.get(name, 1) for name in calls)
 
 
+_NARROW = (FLOAT16, BFLOAT16)
 _FEW = 600  # numbers: 60 passes of NumPy cost as much as so many calls of math.erf
 _PASSES = {"sigmoid": 7, "rsqrt": 2, "fma": 2}
 _PASSES.update(dict.fromkeys(["erf", "erfc", "erfinv", "lgamma", "digamma", "polygamma"], 60))

@@ -116,6 +116,17 @@ def test_the_spelling_with_an_underscore_rebinds_the_input(name):
     assert rebinding == [p for p in plain if p != "inplace"]
 
 
+@pytest.mark.parametrize("dtype", [tl.float16, tl.bfloat16], ids=str)
+@pytest.mark.parametrize("name", sorted({*ELEMENTWISE} - {"threshold", "rrelu"}))
+def test_few_numbers_of_sixteen_bits_are_computed_as_many(name, dtype):
+    """NumPy computes few of them and kernels many, both in float32: ``exp(2 * x)`` of mish is beyond float16."""
+    slope = tl.grad(lambda x: getattr(F, name)(x).sum())
+    many = tl.astype(tl.linspace(-40.0, 400.0, 1 << 16), dtype)
+    few = many[::4001]
+    for function in (getattr(F, name), slope):
+        assert_close(function(few), function(many)[::4001])
+
+
 def test_slopes_of_rrelu_are_drawn_evenly():
     tl.manual_seed(0)
     x = tl.tensor(np.full(100_000, -1.0, np.float32), requires_grad=True)

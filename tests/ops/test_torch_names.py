@@ -246,7 +246,8 @@ def test_data_is_state_of_compiled_functions():
     assert x.tolist() == [3.0, 3.0]
 
 
-@pytest.mark.parametrize("make", [tl.zeros, tl.ones, tl.rand, tl.randn, tl.hann_window, tl.arange, tl.eye], ids=str)
+@pytest.mark.parametrize("make", [tl.zeros, tl.ones, tl.rand, tl.randn, tl.hann_window, tl.arange, tl.eye],
+                         ids=lambda f: f.__name__)
 def test_what_is_made_may_require_gradients(make):
     x = make(3, requires_grad=True, dtype=tl.float32)
     assert x.is_leaf and x.requires_grad and not make(3).requires_grad
