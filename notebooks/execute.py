@@ -37,7 +37,7 @@ def execute(path: Path, folder: str) -> nbformat.NotebookNode:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     config = Config({"KernelManager": {"transport": "ipc", "ip": os.path.join(folder, "kernel")}})
-    NotebookClient(notebook, timeout=300, kernel_name="python3", config=config, record_timing=False,
+    NotebookClient(notebook, timeout=900, kernel_name="python3", config=config, record_timing=False,
                    coalesce_streams=True, resources={"metadata": {"path": folder}}).execute()
     notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"], "language_info": {"name": "python"}}
     return notebook

@@ -84,6 +84,9 @@ class Generator:
     state: Tensor
 
     def __init__(self, device: str = "cpu") -> None:
+        if not isinstance(device, str):  # a seed, most likely: of 0 it would be a stream that nobody can repeat
+            raise errors.complaint(errors.DeviceError, "Generator", f"a device is a name, not {device!r}",
+                                   fix="for a seed, write Generator().manual_seed(seed)")
         self.device = device
         self.seed()
 

@@ -14,7 +14,7 @@ import pytest
 from tolerance import assert_same
 
 import tensorlite as tl
-from tensorlite.errors import ArgumentError, DTypeError, ShapeError
+from tensorlite.errors import ArgumentError, DeviceError, DTypeError, ShapeError
 from tensorlite.random import philox
 
 
@@ -166,6 +166,7 @@ def test_a_fork_while_a_thread_draws():
     (lambda: tl.randperm(-1), ShapeError, "randperm: no tensor has shape [-1]"),
     (lambda: tl.manual_seed(1.5), DTypeError, "manual_seed: a seed is an integer, not float"),
     (lambda: tl.manual_seed("a"), DTypeError, "manual_seed: a seed is an integer, not str"),
+    (lambda: tl.Generator(0), DeviceError, "Generator: a device is a name, not 0"),
     (lambda: tl.set_rng_state(tl.zeros(2)), ArgumentError, "set_state: a state is uint64[2]"),
 ])
 def test_misuse_is_named(call, error, text):

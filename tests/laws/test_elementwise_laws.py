@@ -16,6 +16,7 @@ from tensorlite.dispatch import apply
 from tensorlite.errors import DTypeError, TensorliteError
 from tensorlite.kernels.device import NATIVE_SIZE
 from tensorlite.op import OPS, Elementwise
+from tensorlite.ops.torch_members import TENSOR_MEMBERS
 from tensorlite.tensor_type import DIFFERENTIABLE, DTYPES, INTEGERS, can_hold, promote_scalar
 
 PAIRS = [(op, dtype) for op in ELEMENTWISE for dtype in taken_dtypes(op)]
@@ -93,7 +94,7 @@ def test_function_method_and_in_place_method_agree(op, dtype):
     tensors = [tl.asarray(a) for a in arrays]
     assert_same(getattr(tl, op.name)(*tensors), expected)
     method = getattr(type(tensors[0]), op.name)
-    if not isinstance(method, property):
+    if not isinstance(method, property) and op.name not in TENSOR_MEMBERS:  # PyTorch's own: operands in another order
         assert_same(method(*tensors), expected)
     target = tensors[0].clone()
     in_place = getattr(target, f"{op.name}_")

@@ -39,7 +39,7 @@ def outputs(path):
 def fresh(tmp_path_factory):
     """The folder with every notebook as a fresh kernel executes it."""
     folder = tmp_path_factory.mktemp("notebooks")
-    process = subprocess.run([sys.executable, ROOT / "notebooks/execute.py", "--into", folder], text=True, timeout=600,
+    process = subprocess.run([sys.executable, ROOT / "notebooks/execute.py", "--into", folder], text=True, timeout=1800,
                              capture_output=True, check=False)
     assert process.returncode == 0, process.stderr
     return folder
