@@ -36,8 +36,8 @@ DIFFERENCES = Tolerance(1e-6, 1e-7)
 #: Differences of a first derivative that was itself taken by the tape.
 SECOND_DIFFERENCES = Tolerance(1e-5, 1e-6)
 
-#: Losses over fifty steps of training in float32, of which each begins where the one before ended.
-LOSS_CURVES = 1e-4
+#: Losses over fifty steps of training, of which each begins where the one before ended.
+LOSS_CURVES = Tolerance(1e-4, 0.0)
 
 #: Winograd's convolutions in float32, tiles of up to 6 x 6 results: relative to the largest result of all.
 WINOGRAD = 2e-5

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from tolerance import LOSS_CURVES, assert_close, assert_close_to_scale, assert_same
+from tolerance import LOSS_CURVES, assert_close, assert_same
 
+import tensorlite as tl
 from tensorlite.benchmarks import jit, workload_runners
 from tensorlite.benchmarks.workloads import WORKLOADS, workload
 
@@ -39,17 +41,31 @@ def test_twenty_compiled_steps_in_small_have_the_losses_of_eager_ones(name):
     assert_close(curve("tensorlite", small, 20), curve("tensorlite eager", small, 20), terms=TERMS)
 
 
+#: The whole workloads, but for a smaller batch of the slowest. The images' losses end near zero, where roundings of
+#: float32 alone move them by 1e-3 (PyTorch's own do); in float64 the same programs show whether they compute the same.
+WHOLE = {"W1": (tl.float64, None), "W2": (tl.float64, None), "W3": (tl.float64, (4, 3, 32, 32)),
+         "W4": (tl.float32, None), "W5": (tl.float32, None)}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_fifty_compiled_steps_have_the_losses_of_torch(name):
-    """Of the whole workloads; relative to the losses that training begins with, as it ends near zero."""
-    found = curve("tensorlite", workload(name), 50)
+    from tensorlite.benchmarks import workload_torch
+    dtype, shape = WHOLE[name]
+    whole = replace(workload(name), shape=shape or workload(name).shape)
+    ours, model = whole.start(jit=True), workload_torch.model_of(whole)
+    step, (x, y) = workload_torch.build(whole, model=model.double() if dtype == tl.float64 else model)
+    ours.model.to(dtype)
+    images, classes = ours.batch
+    if dtype == tl.float64:
+        images, x = images.to(dtype), x.double()
     torch.set_num_threads(2)
     try:
-        expected = curve("torch", workload(name), 50)
+        expected = np.array([float(step(x, y)) for _ in range(50)])
     finally:
         torch.set_num_threads(1)
+    found = np.array([float(ours.step(images, classes)) for _ in range(50)])
     assert found[-1] < found[0] / 2
-    assert_close_to_scale(found, expected, LOSS_CURVES)
+    assert_close(found, expected, tolerance=LOSS_CURVES)
 
 
 @pytest.mark.parametrize("name", NAMES)
