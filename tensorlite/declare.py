@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from types import CodeType, FunctionType
+from typing import Any, TypeVar, cast
 
 from tensorlite import errors
 from tensorlite.derivative import elementwise_op
@@ -65,9 +66,14 @@ def _declare(op: Op) -> None:
     """Puts an op among the others, none of which may have its name: graphs and rules know ops by theirs."""
     _check_names(op)
     other = OPS.get(op.name)
-    if other is not None and other.body.__code__ is not op.body.__code__:
+    if other is not None and _meaning(other) is not _meaning(op):
         raise errors.InternalError(f"there are two ops called {op.name}")
     OPS[op.name] = op
+
+
+def _meaning(op: Op) -> object:
+    """What two declarations of one op share: the scalar function, or the code of the body."""
+    return op.function if isinstance(op, Elementwise) else op.body.__code__
 
 
 def _check_names(op: Op) -> None:
@@ -80,12 +86,19 @@ def _check_names(op: Op) -> None:
 
 def _face(op: Elementwise) -> Callable[..., Any]:
     """The public function of an elementwise op, with its own parameters' names."""
-    names = ", ".join(op.inputs)
-    scope: dict[str, Any] = {"apply": applier(op)}
-    exec(compile(f"def face({names}, /): return apply({names})", f"<tensorlite {op.name}>", "exec"), scope)
-    face = scope["face"]
+    code = _face_code(len(op.inputs)).replace(co_varnames=op.inputs, co_filename=f"<tensorlite {op.name}>")
+    face = FunctionType(code, {"apply": applier(op)}, op.name)
     face.__annotations__ = {**dict.fromkeys(op.inputs, "Operand"), "return": "Tensor"}
     return face
+
+
+@functools.cache
+def _face_code(count: int) -> CodeType:
+    """The code of a function that applies an op to ``count`` inputs: compiling one an op takes longer than the op."""
+    names = ", ".join(f"x{number}" for number in range(count))
+    scope: dict[str, Any] = {}
+    exec(f"def face({names}, /): return apply({names})", scope)
+    return cast(FunctionType, scope["face"]).__code__
 
 
 def primitive(kind: str, *, type: Callable[..., Any] | None = None,
@@ -104,14 +117,11 @@ def primitive(kind: str, *, type: Callable[..., Any] | None = None,
         raise errors.InternalError(f"no kind of op is called {kind!r}; there are {', '.join(KINDS)}")
 
     def declare(body: Callable[..., Any]) -> Callable[..., Any]:
-        parameters = list(inspect.signature(body).parameters.values())[1:]
-        op = Op(name=body.__name__.strip("_"), kind=kind, body=body,
-                inputs=tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY),
-                attributes=tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY),
-                variadic=any(p.kind is p.VAR_POSITIONAL for p in parameters),
-                type_rule=type, rules=dict(vjp or {}), samples=tuple(samples), meaning=meaning,
-                batch=batch, native_size=native_size, autocast=autocast)
-        op.run = runner(op)
+        positional, attributes, variadic = s.parameter_names(body)
+        op = Op(name=body.__name__.strip("_"), kind=kind, body=body, runner=runner,
+                inputs=(*positional[1:], *variadic), attributes=attributes, variadic=bool(variadic), type_rule=type,
+                rules=dict(vjp or {}), samples=tuple(samples), meaning=meaning, batch=batch, native_size=native_size,
+                autocast=autocast)
         _declare(op)
         return applier(op)
     return declare

@@ -140,7 +140,6 @@ def without_conj(expression: s.Expr) -> s.Expr:
 def elementwise_op(function: s.Function, name: str, accepts: str = "numeric", **facts: Any) -> Elementwise:
     """Makes an elementwise op of a scalar function."""
     op = Elementwise(name=name, kind="elementwise", body=s.numpy_function(function), inputs=function.parameters,
-                     function=function, accepts=accepts, **facts)
-    op.run = runner(op)
+                     function=function, accepts=accepts, runner=runner, **facts)
     op.type_rule = functools.partial(elementwise_type, op)
     return op

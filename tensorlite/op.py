@@ -71,7 +71,7 @@ class Op:
     or has a better kernel. `batch` says how the op maps over a batch where that does not follow from its kind and
     attributes (`batch.rule_for`). ``native_size`` says from how many elements on kernels are worth a call where that is
     not as for most ops. ``autocast`` says what it takes in mixed precision: "narrow" the 16-bit dtype, "wide" float32,
-    None what it is given.
+    None what it is given. ``runner`` makes, of the op, the function `run` that computes it on arrays.
     """
 
     name: str
@@ -87,11 +87,16 @@ class Op:
     batch: Callable[..., Any] | None = None
     native_size: int | None = None
     autocast: str | None = None
-    run: Callable[..., Any] = field(init=False, repr=False)
+    runner: Callable[[Any], Callable[..., Any]] = field(default=None, repr=False)  # type: ignore[assignment]
     plans: dict[Any, Any] = field(init=False, repr=False, default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
+
+    @cached_property
+    def run(self) -> Callable[..., Any]:
+        """Computes the op on arrays; made when it is first wanted, for most programs use few of all ops."""
+        return self.runner(self)
 
     def input_name(self, index: int) -> str:
         """The name of an input; those past the last declared one are more of a variadic one."""

@@ -101,7 +101,7 @@ from tensorlite.kernels.scalar.definitions import define, definitions
 from tensorlite.kernels.scalar.derive import differentiate
 from tensorlite.kernels.scalar.evaluate import apply_primitive, evaluate_typed
 from tensorlite.kernels.scalar.expr import ATOMS, Atom, Call, Const, Expr, Operand, Var, as_expr, postorder
-from tensorlite.kernels.scalar.function import Function, free_variables, substitute, trace
+from tensorlite.kernels.scalar.function import Function, free_variables, parameter_names, substitute, trace
 from tensorlite.kernels.scalar.lower import NoLowering, lower
 from tensorlite.kernels.scalar.numpy import numpy_function, numpy_passes, numpy_ufunc
 from tensorlite.kernels.scalar.simplify import simplify

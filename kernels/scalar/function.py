@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 from tensorlite.kernels.scalar.expr import Call, Expr, Operand, Var, as_expr, call, intern, make_frozen, postorder
@@ -48,12 +49,31 @@ def trace(function: Callable[..., Operand], **constants: Any) -> Function:
     >>> trace(lambda x, slope: x * slope, slope=0.5).parameters
     ('x',)
     """
-    names = tuple(inspect.signature(function).parameters)
+    positional, keyword_only, variadic = parameter_names(function)
+    names = (*positional, *variadic, *keyword_only)
     given = {name: constants[name] if name in constants else Var(name) for name in names}
-    keyword_only = {p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
-    positional = [given[name] for name in names if name not in keyword_only]
-    body = as_expr(function(*positional, **{name: given[name] for name in names if name in keyword_only}))
+    body = as_expr(function(*(given[name] for name in (*positional, *variadic)),
+                            **{name: given[name] for name in keyword_only}))
     return Function(tuple(name for name in names if name not in constants), body)
+
+
+def parameter_names(function: Callable[..., Any]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """The names of a function's parameters: positional ones, those by keyword alone, and that of ``*args``, if any.
+
+    Read from its code, as `inspect.signature` does, but in a twentieth of the time: some hundred ops are declared.
+
+    >>> parameter_names(lambda x, *more, slope: x)
+    (('x',), ('slope',), ('more',))
+    """
+    if not isinstance(function, FunctionType) or hasattr(function, "__wrapped__"):
+        parameters = inspect.signature(function).parameters.values()
+        return (tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)),
+                tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY),
+                tuple(p.name for p in parameters if p.kind is p.VAR_POSITIONAL))
+    code = function.__code__
+    first, last = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
+    has_more = bool(code.co_flags & inspect.CO_VARARGS)
+    return code.co_varnames[:first], code.co_varnames[first:last], code.co_varnames[last:last + has_more]
 
 
 def substitute(expr: Expr, replacements: dict[Expr, Expr]) -> Expr:

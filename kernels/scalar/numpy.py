@@ -7,9 +7,12 @@ Floats of 16 bits are rounded once, at the end. Atoms that NumPy lacks are spell
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Callable
-from typing import Any
+from types import CodeType, FunctionType
+from typing import Any, cast
 
 import numpy as np
 
@@ -67,21 +70,30 @@ def numpy_function(function: Function) -> ArrayFunction:
 def _single(function: Function) -> ArrayFunction | None:
     if numpy_ufunc(function) is None:
         return None
-    parameters = ", ".join(function.parameters)
-    name = function.body.atom.numpy  # type: ignore[attr-defined]
-    return _evaluated(f"lambda xp, {parameters}: xp.{name}({parameters})")
+    get = operator.attrgetter(function.body.atom.numpy)  # type: ignore[attr-defined]
+    return FunctionType(_single_code(len(function.parameters)), {"_get": get})
 
 
 def _dispatcher(function: Function) -> ArrayFunction:
-    table = _Table(function)
-    keys = "".join(f", {name}.dtype" for name in function.parameters)
-    parameters = ", ".join(function.parameters)
-    return _evaluated(f"lambda xp, {parameters}: _table[xp{keys}]({parameters})", _table=table)
+    return FunctionType(_dispatcher_code(len(function.parameters)), {"_table": _Table(function)})
 
 
-def _evaluated(source: str, **values: Any) -> Any:
-    """What source code says, under a file name of ours: a trace takes no note of what such code reads."""
-    return eval(compile(source, _FILE, "eval"), values)
+@functools.cache  # compiling such a line for every op is a good part of importing them
+def _single_code(count: int) -> CodeType:
+    parameters = ", ".join(f"x{number}" for number in range(count))
+    return _code(f"lambda xp, {parameters}: _get(xp)({parameters})")
+
+
+@functools.cache
+def _dispatcher_code(count: int) -> CodeType:
+    parameters = ", ".join(f"x{number}" for number in range(count))
+    keys = "".join(f", x{number}.dtype" for number in range(count))
+    return _code(f"lambda xp, {parameters}: _table[xp{keys}]({parameters})")
+
+
+def _code(source: str) -> CodeType:
+    """The code of a lambda, under a file name of ours: a trace takes no note of what such code reads."""
+    return cast(FunctionType, eval(compile(source, _FILE, "eval"))).__code__
 
 
 class _Table(dict[Any, ArrayFunction]):
