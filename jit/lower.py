@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
+from tensorlite.jit.choose_convolution import choose_convolution
 from tensorlite.jit.control import CONTROL_FLOW
 from tensorlite.jit.copies import copying, whole
 from tensorlite.jit.graph import Equation, Graph, Value
@@ -33,10 +34,12 @@ def lower(graph: Graph, over: Mapping[int, int] | None = None, state: Set[int] =
 
     ``state`` are inputs of which something may be computed beforehand: it costs a call nothing.
     """
+    kept = {*(graph.inputs[k] for k in state), *graph.constants}
+    last = channels_last(graph, kept.__contains__)
+    graph = choose_convolution(graph, last, kept.__contains__)
     work = _Lowering(graph)
-    work.kept = {work.inputs[k] for k in state}
-    work.kept |= {work.places[value].buffer for value in graph.constants}
-    work.last = channels_last(graph, lambda value: value in work.places and work.is_kept(work.places[value]))
+    work.kept = {work.places[value].buffer for value in kept}
+    work.last = last
     for equation in graph.equations:
         work.lower(equation)
     work.finish()
@@ -46,6 +49,7 @@ def lower(graph: Graph, over: Mapping[int, int] | None = None, state: Set[int] =
 
 def lower_body(graph: Graph, arrays: Mapping[Value, Array], over: Mapping[int, int], constants: list[Any]) -> Lowered:
     """Lowers a graph within another one, whose inputs may lie as ``arrays`` say; its constants join the other's."""
+    graph = choose_convolution(graph, frozenset(), lambda value: False)
     work = _Lowering(graph, arrays, constants)
     for equation in graph.equations:
         work.lower(equation)

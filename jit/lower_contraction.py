@@ -60,6 +60,8 @@ def _convolution(plan: Callable[..., Plan | None], *names: str) -> Callable[...,
     def family(left: Array, right: Array, results: list[Array], epilogue: Sequence[s.Expr], operands: list[Array],
                attributes: Mapping[str, Any]) -> Plan | None:
         geometry = {name: attributes[name] for name in ("stride", "padding", "dilation", "groups", *names)}
+        if "tile" in attributes:
+            geometry["tile"] = attributes["tile"]
         return plan(left, right, results, **geometry, epilogue=epilogue, operands=operands)
     return family
 

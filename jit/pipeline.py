@@ -51,7 +51,7 @@ def compile_graph(graph: Graph, over: dict[int, int], state: Set[int] = frozense
 
     ``state`` are inputs that are mostly the same from call to call: what depends on them alone is kept.
     """
-    lowered = lower(optimize(graph), over, state)  # chooses algorithms, and makes kernels of equations
+    lowered = lower(optimize(graph), over, state)  # layout, algorithms of convolutions, then kernels of equations
     parts = cut(lowered, state)
     if parts is None:
         return _executable(lowered)

@@ -35,7 +35,7 @@ from tensorlite.kernels.cpu.conv_geometry import (
 from tensorlite.kernels.cpu.conv_weight import plan_conv2d_weight
 from tensorlite.kernels.cpu.conv_windows import Windows, by_shares, turns_filters
 from tensorlite.kernels.cpu.prepared import Shape
-from tensorlite.kernels.cpu.widened import widened
+from tensorlite.kernels.cpu.widened import wide, widened
 from tensorlite.kernels.errors import KernelError
 from tensorlite.kernels.generated.conv_parts import MOST_TAPS
 from tensorlite.kernels.stage import Array, Plan, Stage
@@ -58,8 +58,8 @@ def plan_conv2d(
 ) -> Plan | None:
     """Plan windows of ``x`` times filters: [images, channels, height, width]; None where it has no native form.
 
-    ``tile`` is the extent of Winograd's tiles, 0 for none; without it, what a model of the machine takes is taken.
-    Where what is made of filters is ``kept``, it costs nothing.
+    ``tile`` is the extent of Winograd's tiles, 0 for none; without it, `choose_tile` says it. Where what is made of
+    filters is ``kept``, it costs nothing.
     """
     finish, kernel = finish_of((x, weight), outputs, epilogue, operands), pair(weight.shape[2:])
     if finish is None or prod(kernel) > MOST_TAPS:
@@ -70,16 +70,13 @@ def plan_conv2d(
         return depthwise.plan(x, weight, finish, stride, padding, dilation)
     counts, filters = pair(outputs[0].shape[2:]), weight.shape[0] // groups
     steps = pair(weight.strides[2:])
-    choice = Choice(tile or 0)
-    if groups == 1 and winograd.takes_geometry(kernel, stride, dilation):
-        lying = (0, weight.strides[0], weight.strides[1], *steps)
-        last = x.is_channels_last, finish.last
-        layer = winograd.Layer(x, 0, 0, (padding[0][0], padding[1][0]), filters, counts, lying, kept, last)
-        if tile is None:
-            geometry = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "kept": kept}
-            choice = choose("conv2d", layer, (x, weight, outputs[0]), plan_conv2d, geometry)
-        if choice.tile and winograd.takes(layer, x.dtype, choice.tile):
-            return choice.noted(_winograd(layer, x, choice.tile, finish))
+    geometry: dict[str, Any] = {
+        "stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "kept": kept,
+    }  # fmt: skip
+    choice = _choice("conv2d", tile, x, weight, finish.outputs[0], geometry)
+    layer = _tiled_layer(x, weight, finish.outputs[0], **geometry)
+    if choice and layer is not None and winograd.takes(layer, x.dtype, choice):
+        return choice.noted(_winograd(layer, x, choice, finish))
     if tile:
         return None
     places = places_of(finish, (1, 1), (0, 0))
@@ -154,19 +151,11 @@ def plan_conv2d_data(
     if finish is None or prod(kernel) > MOST_TAPS:
         return None
     size, filters = pair(outputs[0].shape[2:]), weight.shape[0] // groups
-    choice = Choice(tile or 0)
-    if groups == 1 and winograd.takes_geometry(kernel, stride, dilation):
-        row, channel, *steps = (weight.strides[axis] for axis in (1, 0, 2, 3))
-        last = winograd.R - 1
-        lying = (last * sum(steps), row, channel, -steps[0], -steps[1])
-        border = last - padding[0][0], last - padding[1][0]
-        lasting = g.is_channels_last, finish.last
-        layer = winograd.Layer(g, 0, 0, border, weight.shape[1], size, lying, last=lasting)
-        if tile is None:
-            geometry = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-            choice = choose("conv2d_data", layer, (g, weight, outputs[0]), plan_conv2d_data, geometry)
-        if choice.tile and winograd.takes(layer, g.dtype, choice.tile):
-            return choice.noted(_winograd(layer, g, choice.tile, finish))
+    geometry: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    choice = _choice("conv2d_data", tile, g, weight, finish.outputs[0], geometry)
+    layer = _tiled_layer_of_data(g, weight, finish.outputs[0], **geometry)
+    if choice and layer is not None and winograd.takes(layer, g.dtype, choice):
+        return choice.noted(_winograd(layer, g, choice, finish))
     down, across = (phases_of(size[i], kernel[i], stride[i], padding[i][0], dilation[i]) for i in (0, 1))
     parts = [(y, x, places_of(finish, stride, (y.start, x.start))) for y in down for x in across]
     directly = [_direct(_phase(g, weight, groups, y, x, places), finish, k) for k, (y, x, places) in enumerate(parts)]
@@ -207,6 +196,61 @@ def _phase(
         g, groups, weight.shape[1], (y.pixels, x.pixels), (y.taps, x.taps), (1, 1), (y.back, x.back),
         (-y.windows[0], -x.windows[0]), filters, places,
     )  # fmt: skip
+
+
+# Tiles
+
+
+def _tiled_layer(
+    x: Array, weight: Array, output: Array, *, stride: Pair, padding: Padding, dilation: Pair, groups: int,
+    kept: bool = False,
+) -> winograd.Layer | None:  # fmt: skip
+    """Return a convolution as tiles see it; None where its geometry is not theirs."""
+    if groups != 1 or not winograd.takes_geometry(pair(weight.shape[2:]), stride, dilation):
+        return None
+    row, channel, *steps = weight.strides
+    lying = (0, row, channel, steps[0], steps[1])
+    last = x.is_channels_last, output.is_channels_last
+    border, counts = (padding[0][0], padding[1][0]), pair(output.shape[2:])
+    return winograd.Layer(x, 0, 0, border, weight.shape[0], counts, lying, kept, last)
+
+
+def _tiled_layer_of_data(
+    g: Array, weight: Array, output: Array, *, stride: Pair, padding: Padding, dilation: Pair, groups: int
+) -> winograd.Layer | None:
+    """Return the transpose in the images as tiles see it: filters turned by half, borders that complete theirs."""
+    if groups != 1 or not winograd.takes_geometry(pair(weight.shape[2:]), stride, dilation):
+        return None
+    row, channel, *steps = (weight.strides[axis] for axis in (1, 0, 2, 3))
+    end = winograd.R - 1
+    lying = (end * sum(steps), row, channel, -steps[0], -steps[1])
+    border, size = (end - padding[0][0], end - padding[1][0]), pair(output.shape[2:])
+    last = g.is_channels_last, output.is_channels_last
+    return winograd.Layer(g, 0, 0, border, weight.shape[1], size, lying, last=last)
+
+
+def _choice(
+    op: str, tile: int | None, x: Array, weight: Array, output: Array, geometry: dict[str, Any]
+) -> Choice:  # fmt: skip
+    """Return the tile that is asked for, or else the one to take."""
+    if tile is None:
+        return choose_tile(op, x, weight, output, **geometry)
+    return tile if isinstance(tile, Choice) else Choice(tile)
+
+
+def choose_tile(op: str, x: Array, weight: Array, output: Array, **geometry: Any) -> Choice:
+    """Return which tiles are best for ``conv2d`` or ``conv2d_data``, 0 for none, and why, as arrays lie."""
+    layers, planner = _TILED[op]
+    layer = layers(wide(x), wide(weight), output, **geometry)
+    if layer is None:
+        return Choice(0)
+    return choose(op, layer, (wide(x), wide(weight), output), planner, geometry)
+
+
+_TILED: dict[str, tuple[Callable[..., winograd.Layer | None], Callable[..., Plan | None]]] = {
+    "conv2d": (_tiled_layer, plan_conv2d),
+    "conv2d_data": (_tiled_layer_of_data, plan_conv2d_data),
+}
 
 
 # Arrays

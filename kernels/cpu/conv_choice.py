@@ -7,7 +7,7 @@ to be. Tiles that are not exact enough are none of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,12 +15,20 @@ from tensorlite.kernels.cpu import tuning, winograd
 from tensorlite.kernels.stage import Array, Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The extent of tiles of results, 0 for windows, and what spoke for it."""
+class Choice(int):
+    """The extent of tiles of results, 0 for windows; ``why`` is what spoke for it.
 
-    tile: int
-    why: str = ""
+    >>> Choice(4, "measured"), Choice(4, "measured").why
+    (4, 'measured')
+    """
+
+    why: str
+
+    def __new__(cls, tile: int, why: str = "") -> Choice:
+        """Make the number; what spoke for it goes along."""
+        choice = super().__new__(cls, tile)
+        choice.why = why
+        return choice
 
     def noted(self, plan: Plan) -> Plan:
         """Return a plan whose last stage says why."""

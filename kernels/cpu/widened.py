@@ -29,17 +29,22 @@ def widened(planner: Contraction) -> Contraction:
     ) -> Plan | None:  # fmt: skip
         if first.dtype not in _HALVES or second.dtype != first.dtype:
             return planner(first, second, outputs, epilogue=epilogue, operands=operands, **attributes)
-        wide = [Array.contiguous(FLOAT32, x.shape) for x in (first, second)]
+        wider = [wide(x) for x in (first, second)]
         casts: dict[s.Expr, s.Expr] = {s.Var(f"e{k}"): s.cast(s.Var(f"e{k}"), FLOAT32) for k in range(len(operands))}
         values = None if epilogue is None else [s.substitute(value, casts) for value in epilogue]
         try:
-            found = planner(*wide, outputs, epilogue=values, operands=operands, **attributes)
+            found = planner(*wider, outputs, epilogue=values, operands=operands, **attributes)
         except ScalarTypeError:
             return None
         count = 2 + len(operands) + len(outputs)
-        return None if found is None else _after_widening((first, second), wide, found, count)
+        return None if found is None else _after_widening((first, second), wider, found, count)
 
     return plan
+
+
+def wide(x: Array) -> Array:
+    """Return how an array of 16-bit floats lies when it is widened, and any other as it is."""
+    return Array.contiguous(FLOAT32, x.shape) if x.dtype in _HALVES else x
 
 
 def _after_widening(narrow: Sequence[Array], wide: Sequence[Array], plan: Plan, count: int) -> Plan | None:

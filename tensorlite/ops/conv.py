@@ -76,7 +76,8 @@ def check_windows(x: Any, weight: Any, bias: tuple[Any, ...], stride: Extents, p
     return window_counts(x.shape[2:], weight.shape[2:], stride, dilation, padding)
 
 
-def _conv2d_type(x: TensorType, weight: TensorType, *bias: TensorType, **geometry: Any) -> TensorType:
+def _conv2d_type(x: TensorType, weight: TensorType, *bias: TensorType, tile: int | None = None,
+                 **geometry: Any) -> TensorType:
     counts = check_windows(x, weight, bias, **geometry)
     return TensorType(x.dtype, (x.shape[0], weight.shape[0], *counts), x.device)
 
@@ -155,7 +156,8 @@ def _weight_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -
            vjp={"x": _x_vjp, "weight": _weight_vjp,
                 "bias": lambda g: _sum(g, axis=(0, 2, 3), keepdims=False, dtype=None)})
 def _conv2d(xp: Any, x: Any, weight: Any, *bias: Any, stride: Pair, padding: Padding, dilation: Pair,
-            groups: int) -> Any:
+            groups: int, tile: int | None = None) -> Any:
+    """Filters times columns of windows; a compiler says by ``tile`` which of its algorithms computes the same."""
     counts = check_windows(x, weight, bias, stride, padding, dilation, groups)
     images, filters, kernel = x.shape[0], weight.shape[0], weight.shape[2:]
     wide = accumulator(x.dtype)
@@ -199,7 +201,7 @@ def _data_weight_vjp(g: Tensor, g_: Tensor, weight_shape: tuple[int, ...], strid
     Sample((1, 6, 5, 3), (6, 2, 2, 3), size=(7, 7), **_geometry(dilation=(2, 2), groups=2)),
     Sample((0, 1, 2, 2), (1, 1, 2, 2), size=(3, 3), **_geometry())])
 def _conv2d_data(xp: Any, g_: Any, weight: Any, *, size: Pair, stride: Pair, padding: Padding, dilation: Pair,
-                 groups: int) -> Any:
+                 groups: int, tile: int | None = None) -> Any:
     """The transpose of `conv2d` in its images: every window's products are added back where it lay."""
     images, filters, *counts = g_.shape
     channels, kernel = weight.shape[1] * groups, weight.shape[2:]
