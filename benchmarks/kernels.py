@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 import tensorlite as tl
-from tensorlite.benchmarks import kernels_attention, kernels_int8
+from tensorlite.benchmarks import kernels_attention, kernels_int8, kernels_recurrent
 from tensorlite.benchmarks.harness import Row, child, compare, machine, table, write_json
 from tensorlite.benchmarks.kernels_half import half
 from tensorlite.benchmarks.kernels_irregular import irregular
@@ -182,9 +182,10 @@ PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Row]]] = {
     "conv": conv, "conv_graph": conv_graph, "conv_data": conv_data, "conv_weight": conv_weight,
     "conv_other": conv_other, "matmul": matmul, "half": half, "int8_conv": kernels_int8.conv,
     "int8_matmul": kernels_int8.matmul, "networks": networks, "irregular": irregular, "optimizers": optimizers,
-    **kernels_attention.PARTS}
+    **kernels_attention.PARTS, **kernels_recurrent.PARTS}
 #: What the geometric mean of a part's best rivals must be.
-MEANS = {"conv": 1.8, "conv_graph": 2.2, "conv_data": 1.8, "conv_weight": 1.4, "matmul": 1.0, **kernels_attention.MEANS}
+MEANS = {"conv": 1.8, "conv_graph": 2.2, "conv_data": 1.8, "conv_weight": 1.4, "matmul": 1.0, **kernels_attention.MEANS,
+         **kernels_recurrent.MEANS}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -74,6 +74,8 @@ _RULES: Mapping[str, Callable[[Equation, Sequence[Value]], int]] = {
     "attention_backward": lambda e, x: _pairs(e, x[1], x[2]) * 2 * (3 * x[1].shape[-1] + 2 * x[3].shape[-1]),
     "attention_dropout": lambda e, x: _pairs(e, x[0], x[1]) * 2 * (x[0].shape[-1] + x[2].shape[-1]),
     "attention_dropout_backward": lambda e, x: _pairs(e, x[1], x[2]) * 2 * (3 * x[1].shape[-1] + 2 * x[3].shape[-1]),
+    "recurrent": lambda e, x: 2 * prod(e.outputs[0].shape[:2]) * x[1].size,
+    "recurrent_backward": lambda e, x: 2 * prod(x[0].shape[:2]) * x[3].size,
     "max_pool2d": _windows,
     "avg_pool2d": _windows,
     "linear_scan": lambda e, x: 2 * e.outputs[0].size,

@@ -17,6 +17,7 @@ from tensorlite.kernels.cpu import (
     order_stages,
     pool_stages,
     random_stages,
+    recurrent,
     resample_stages,
     scan_stages,
 )
@@ -33,6 +34,7 @@ PLANS: dict[str, Callable[..., Plan | None]] = {
     **attention.PLANS,
     **pool_stages.PLANS,
     **random_stages.PLANS,
+    **recurrent.PLANS,
     **resample_stages.PLANS,
     **scan_stages.PLANS,
     **order_stages.PLANS,

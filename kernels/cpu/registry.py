@@ -6,7 +6,18 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from tensorlite.kernels.cpu import attention, contract, index, loss, norm, pool, random, resample_stages, sort
+from tensorlite.kernels.cpu import (
+    attention,
+    contract,
+    index,
+    loss,
+    norm,
+    pool,
+    random,
+    recurrent,
+    resample_stages,
+    sort,
+)
 from tensorlite.kernels.cpu.pointwise import kernel as pointwise
 from tensorlite.kernels.cpu.prepared import fast
 from tensorlite.kernels.generated import reduce
@@ -18,7 +29,7 @@ __all__ = ["KERNELS", "Sweep", "elementwise", "pointwise"]
 
 KERNELS: dict[str, Callable[..., Any]] = {
     **{name: partial(reduce.run, name) for name in REDUCTIONS},
-    **{name: fast(kernel) for name, kernel in (contract.KERNELS | attention.KERNELS).items()},
+    **{name: fast(kernel) for name, kernel in (contract.KERNELS | attention.KERNELS | recurrent.KERNELS).items()},
     **norm.KERNELS,
     **index.KERNELS,
     **sort.KERNELS,

@@ -1,7 +1,8 @@
 """Recurrent layers: RNN, LSTM and GRU over sequences, padded, packed or alone.
 
-A layer multiplies the whole sequence by the input's weights at once, then carries its state through `scan`. Of packed
-sequences it runs over the padded batch, and leaves the state of each sequence that has ended, or not begun, as it is.
+A layer multiplies the whole sequence by the input's weights at once, then goes over time by one op (`ops.recurrent`);
+with projections by `scan`. Of packed sequences it runs over the padded batch, and leaves the state of each sequence
+that has ended, or not begun, as it is.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from tensorlite.ops.control import scan
 from tensorlite.ops.elementwise import where
 from tensorlite.ops.filled import empty
 from tensorlite.ops.join import concat, stack
+from tensorlite.ops.recurrent import recurrence, recurrence_takes
 from tensorlite.ops.shape import _permute_dims, astype
 from tensorlite.tensor import Tensor
 from tensorlite.traced import is_traced
@@ -98,7 +100,7 @@ class RNNBase(Module):
         x = _permute_dims(x, axes=(1, 0, 2)) if turned else x
         leading = (self.num_layers * (1 + bool(self.bidirectional)), *x.shape[1:-1])
         shapes = ((*leading, self._features), (*leading, self.hidden_size))[:KINDS[self.mode].states]
-        y, last = self._through(x, as_state(self, hx, x, shapes), _mask(input) if packed else None)
+        y, last = self._through(x, as_state(self, hx, x, shapes), _lengths(input) if packed else None)
         if isinstance(input, PackedSequence):
             return PackedSequence(padded=y, lengths=input.lengths, sorted_indices=input.sorted_indices), last
         return _permute_dims(y, axes=(1, 0, 2)) if turned else y, last
@@ -115,7 +117,7 @@ class RNNBase(Module):
                             "[batch, length, input_size] with batch_first, or [length, input_size]",
                             {"input": x, "input_size": self.input_size})
 
-    def _through(self, x: Tensor, state: State, mask: Tensor | None) -> tuple[Tensor, State]:
+    def _through(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State]:
         """All layers over [length, ...]."""
         last: list[State] = []
         for layer in range(self.num_layers):
@@ -123,14 +125,14 @@ class RNNBase(Module):
                 x = F.dropout(x, self.dropout, self.training)
             made = []
             for suffix in self._suffixes(layer):
-                carry, y = self._direction(x, tuple(s[len(last)] for s in state), mask, suffix)
+                carry, y = self._direction(x, tuple(s[len(last)] for s in state), lengths, suffix)
                 last.append(carry)
                 made.append(y)
             x = concat(made, axis=-1) if len(made) > 1 else made[0]
         return x, tuple(stack(each) for each in zip(*last, strict=True))
 
-    def _direction(self, x: Tensor, first: State, mask: Tensor | None, suffix: str) -> tuple[State, Tensor]:
-        """One layer in one direction: its last state and its outputs, which are zeros where ``mask`` is false."""
+    def _direction(self, x: Tensor, first: State, lengths: Tensor | None, suffix: str) -> tuple[State, Tensor]:
+        """One layer in one direction: its last state and its outputs, which are zeros where a sequence has ended."""
         kind = KINDS[self.mode]
         weights = weights_of(self, suffix, kind)
 
@@ -146,9 +148,11 @@ class RNNBase(Module):
 
         given, reverse = F.linear(x, weights.of_input, weights.bias), suffix.endswith("_reverse")
         first = tuple(astype(part, given.dtype, copy=False) for part in first)  # in autocast, narrow
-        if mask is None:
+        if weights.projection is None and recurrence_takes(given, weights.of_state):
+            return recurrence(self.mode, given, weights.of_state, first, weights.own_bias, lengths, reverse)
+        if lengths is None:
             return scan(step, first, given, reverse=reverse)
-        return scan(masked, first, (given, mask), reverse=reverse)
+        return scan(masked, first, (given, present(lengths, x.shape[0], x)), reverse=reverse)
 
     def extra_repr(self) -> str:
         facts = {"proj_size": (self.proj_size, 0), "num_layers": (self.num_layers, 1), "bias": (self.bias, True),
@@ -158,12 +162,10 @@ class RNNBase(Module):
         return ", ".join([str(self.input_size), str(self.hidden_size), *shown])
 
 
-def _mask(packed: Any) -> Tensor | None:
-    """Where the padded batch has elements; None if everywhere."""
+def _lengths(packed: Any) -> Tensor | None:
+    """How many elements each sequence of the padded batch has; None if all have as many as there are."""
     steps, lengths = packed.padded.shape[0], packed.lengths
-    if not is_traced(lengths) and (lengths.numpy() == steps).all():
-        return None
-    return present(lengths, steps, packed.padded)
+    return lengths if is_traced(lengths) or (lengths.numpy() != steps).any() else None
 
 
 class RNN(RNNBase):

@@ -214,15 +214,15 @@ def graph(v0: float32[3, 3], v1: float32[4, 2, 3]):
     assert graph_text(hoist_products(graph)) == graph_text(graph)
 
 
-def test_an_lstm_takes_one_product_a_step_each_way():
-    layer = tl.nn.LSTM(4, 8)
+def test_an_lstm_with_projections_takes_two_products_a_step_each_way():
+    layer = tl.nn.LSTM(4, 8, proj_size=4)
 
     def step(x):
         return tl.autograd.grad((layer(x)[0] ** 2).sum(), list(layer.parameters()))
 
     graph = optimize(trace(step, tl.zeros((6, 2, 4))), verify)
     bodies = [e.attributes["body"] for e in graph.equations if e.op.name == "scan"]
-    assert [graph_text(body).count("linear(") for body in bodies] == [1, 1]
+    assert [graph_text(body).count("linear(") for body in bodies] == [2, 2]
     assert ["matmul(" in graph_text(body) for body in bodies] == [False, False]
 
 

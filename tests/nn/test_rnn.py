@@ -128,8 +128,8 @@ def step_of(layer):
     return step
 
 
-def scans(graph):
-    return [equation for equation in graph.equations if equation.op.name == "scan"]
+def named(graph, name):
+    return [equation for equation in graph.equations if equation.op.name == name]
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -139,20 +139,27 @@ def test_a_traced_step_gives_the_eager_answer_after_every_pass(name):
     expected = step_of(layer)(x)
     traced = trace_call(step_of(layer), (x,), {})
     graph = verify(traced.graph)
-    assert len(scans(graph)) == 8
+    assert [len(named(graph, name)) for name in ("recurrent", "recurrent_backward", "scan")] == [4, 4, 0]
     for each in (lambda graph: graph, *PASSES):
         graph = verify(each(graph))
         for y, z in zip(graph(x, *traced.state), expected, strict=False):
             assert_close(y, z, terms=TERMS)
 
 
-def test_an_lstm_over_64_steps_is_one_scan():
-    layer = nn.LSTM(8, 16)
-    graph = trace_call(layer, (tl.zeros((64, 2, 8)),), {}).graph
-    (equation,) = scans(graph)
+def test_an_lstm_over_64_steps_is_one_op():
+    graph = trace_call(nn.LSTM(8, 16), (tl.zeros((64, 2, 8)),), {}).graph
+    (equation,) = named(graph, "recurrent")
+    assert equation.outputs[0].shape == (64, 2, 16)
+    assert len(named(graph, "linear")) == 1
+    assert len(graph.equations) < 20
+
+
+def test_an_lstm_with_projections_is_one_scan():
+    graph = trace_call(nn.LSTM(8, 16, proj_size=4), (tl.zeros((64, 2, 8)),), {}).graph
+    (equation,) = named(graph, "scan")
     assert equation.attributes["length"] == 64
-    assert [e.op.name for e in equation.attributes["body"].equations].count("linear") == 1
-    assert [e.op.name for e in graph.equations].count("linear") == 1
+    assert [e.op.name for e in equation.attributes["body"].equations].count("linear") == 2
+    assert len(named(graph, "linear")) == 1
     assert len(graph.equations) < 20
 
 

@@ -13,13 +13,14 @@ from tensorlite.benchmarks.harness import Row
 def test_small_parts_run(capsys, tmp_path):
     path = tmp_path / "rows.json"
     arguments = ["--small", "--threads=1", "--repeat=1", f"--json={path}"]
-    arguments += ["--only", "conv,conv_weight,matmul,attention,networks,irregular"]
+    arguments += ["--only", "conv,conv_weight,matmul,attention,recurrent,networks,irregular"]
     assert kernels.main(arguments) == 0
     text = capsys.readouterr().out
     assert "conv: 3 x 3 convolutions, step 1, of ResNet's and VGG's layers, forward, NCHW in and out." in text
     assert "| 8 x 512 channels, 7 x 7 | 1 |" in text and "| 96 x 96 x 96 | 1 |" in text
     assert "| 128 tokens of 32, causal | 1 |" in text and "| resnet18 | 1 |" in text
-    assert len(json.loads(path.read_text())["rows"]) == 26
+    assert "| LSTM 32 x 1, 64 to 64, training, jit | 1 |" in text
+    assert len(json.loads(path.read_text())["rows"]) == 30
 
 
 def test_an_unknown_part_is_refused(capsys):

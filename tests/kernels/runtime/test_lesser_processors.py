@@ -11,7 +11,7 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "generated"
 LAWS = {
-    "-avx512f": ("test_matmul.py", "test_conv.py", "test_winograd.py", "test_attention.py"),
+    "-avx512f": ("test_matmul.py", "test_conv.py", "test_winograd.py", "test_attention.py", "test_recurrent.py"),
     "-avx512f,-avx2,-fma,-f16c": ("test_matmul.py", "test_direct.py"),
 }
 
