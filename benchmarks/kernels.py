@@ -181,8 +181,8 @@ def matmul(options: argparse.Namespace) -> Iterator[Row]:
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Row]]] = {
     "conv": conv, "conv_graph": conv_graph, "conv_data": conv_data, "conv_weight": conv_weight,
     "conv_other": conv_other, "matmul": matmul, "half": half, "int8_conv": kernels_int8.conv,
-    "int8_matmul": kernels_int8.matmul, "networks": networks, "irregular": irregular, "optimizers": optimizers,
-    **kernels_attention.PARTS, **kernels_recurrent.PARTS}
+    "int8_tiles": kernels_int8.tiles, "int8_matmul": kernels_int8.matmul, "networks": networks, "irregular": irregular,
+    "optimizers": optimizers, **kernels_attention.PARTS, **kernels_recurrent.PARTS}
 #: What the geometric mean of a part's best rivals must be.
 MEANS = {"conv": 1.8, "conv_graph": 2.2, "conv_data": 1.8, "conv_weight": 1.4, "matmul": 1.0, **kernels_attention.MEANS,
          **kernels_recurrent.MEANS}

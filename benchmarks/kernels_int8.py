@@ -59,15 +59,21 @@ def _session(nodes: list[Any], constants: dict[str, np.ndarray], x: np.ndarray, 
     return {"onnxruntime": lambda: session.run(None, {"x": x})}
 
 
+def _quantized(x: np.ndarray, weight: np.ndarray, scales: np.ndarray, geometry: dict[str, Any]) -> Callable[..., Any]:
+    """Our convolution between bytes, of a packed weight; it takes a ``tile``."""
+    packed = KERNELS["pack_filters"](weight, groups=geometry["groups"])
+    bias, zero, out_zero = np.zeros(len(weight), np.int32), np.asarray(_ZERO, np.uint8), np.asarray(_OUT_ZERO, np.uint8)
+    multipliers = np.asarray(scales * (_X_SCALE / _Y_SCALE), np.float32)
+    extras = {"extras": ("bias", "scale", "zero_point"), "packed_shape": weight.shape}
+    return partial(KERNELS["quantized_conv2d"], x, packed, zero, bias, multipliers, out_zero, **extras, **geometry)
+
+
 def _convolution(x: np.ndarray, weight: np.ndarray, threads: int, stride: int, padding: int, groups: int) -> Runners:
     """A convolution between bytes; ``QuantizeLinear`` and ``DequantizeLinear`` round it in onnxruntime."""
     filters = weight.shape[0]
     scales = np.asarray(np.random.default_rng(0).uniform(1e-3, 2e-3, filters), np.float32)
     geometry = {"stride": (stride, stride), "padding": ((padding, padding),) * 2, "dilation": (1, 1), "groups": groups}
-    packed = KERNELS["pack_filters"](weight, groups=groups)
-    bias, zero, out_zero = np.zeros(filters, np.int32), np.asarray(_ZERO, np.uint8), np.asarray(_OUT_ZERO, np.uint8)
-    multipliers = np.asarray(scales * (_X_SCALE / _Y_SCALE), np.float32)
-    extras = {"extras": ("bias", "scale", "zero_point"), "packed_shape": weight.shape}
+    zero, out_zero = np.asarray(_ZERO, np.uint8), np.asarray(_OUT_ZERO, np.uint8)
     single = x.astype(np.float32), weight.astype(np.float32)
     counts = [(n + 2 * padding - k) // stride + 1 for n, k in zip(x.shape[2:], weight.shape[2:], strict=True)]
     constants = {"sx": np.float32(_X_SCALE), "zx": zero, "w": weight, "sw": scales, "zw": np.zeros(filters, np.int8),
@@ -76,8 +82,7 @@ def _convolution(x: np.ndarray, weight: np.ndarray, threads: int, stride: int, p
              ("Conv", "xf wf", "yf", {"strides": [stride] * 2, "pads": [padding] * 4, "group": groups}),
              ("QuantizeLinear", "yf sy zy", "y", {})]
     return {
-        "tensorlite": lambda: KERNELS["quantized_conv2d"](x, packed, zero, bias, multipliers, out_zero, **extras,
-                                                          **geometry),
+        "tensorlite": _quantized(x, weight, scales, geometry),
         "float32, windows": lambda: KERNELS["conv2d"](*single, **geometry, tile=0),
         "float32": lambda: KERNELS["conv2d"](*single, **geometry),
         **_session(nodes, {k: np.asarray(v) for k, v in constants.items()}, x,
@@ -112,6 +117,24 @@ def conv(options: argparse.Namespace) -> Iterator[Row]:
         row = compare(name, _convolution(x, weight, options.threads, stride, padding, groups), options.threads,
                       options.repeat)
         yield _judged(row, 2.0 * weight.size * images * counts**2, "float32, windows")
+
+
+def tiles(options: argparse.Namespace) -> Iterator[Row]:
+    """Convolutions of bytes by windows, and by tiles that transform their filters in each call; what is chosen, first.
+
+    ``TENSORLITE_CPU_FEATURES=-avx512vnni,-avxvnni`` and ``-avx512f,-avxvnni`` show machines without products of bytes.
+    """
+    geometry = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}
+    for images in (1, 8):
+        for channels, extent in LAYERS[-2:] if options.small else LAYERS:
+            x, weight = _bytes(np.uint8, images, channels, extent, extent), _bytes(np.int8, channels, channels, 3, 3)
+            ours = _quantized(x, weight, np.full(channels, 1e-3, np.float32), geometry)
+            runners: Runners = {"chosen": ours, "windows": partial(ours, tile=0), "tiles": partial(ours, tile=2)}
+            row = compare(f"{images} x {channels} channels, {extent} x {extent}", runners, options.threads,
+                          options.repeat)
+            row.note = f"tiles {row.median['windows'] / row.median['tiles']:.2f} of windows"
+            row.required, row.reached = ">= 0.95 of both", min(row.ratios.values()) >= 0.95
+            yield row
 
 
 def matmul(options: argparse.Namespace) -> Iterator[Row]:

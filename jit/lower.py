@@ -58,7 +58,7 @@ def lower_body(graph: Graph, arrays: Mapping[Value, Array], over: Mapping[int, i
     return Lowered(graph, work.steps, work.inputs, work.outputs, constants, chosen)
 
 
-_KEEPING = ("matmul", "linear", "conv2d")
+_KEEPING = ("matmul", "linear", "conv2d", "quantized_conv2d")
 """The ops whose second input is brought into another form first."""
 
 

@@ -12,7 +12,7 @@ import functools
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count, islice
-from math import prod
+from math import lcm, prod
 
 Matrix = tuple[tuple[Fraction, ...], ...]
 
@@ -57,6 +57,16 @@ def winograd(m: int, r: int) -> Winograd:
     values = [(*(p**i for p in points), Fraction(i == m - 1)) for i in range(m)]
     last = tuple(Fraction(k == r - 1) for k in range(r))
     return Winograd((*data, _product(points)), (*taps, last), tuple(values))
+
+
+def integral(matrix: Matrix) -> tuple[Matrix, int]:
+    """Return the least multiple of a matrix that is one of integers, and how many times the matrix it is.
+
+    >>> [*map(len, integral(winograd(2, 3).filter)[0])], integral(winograd(2, 3).filter)[1]
+    ([3, 3, 3, 3], 2)
+    """
+    scale = lcm(*(x.denominator for row in matrix for x in row))
+    return tuple(tuple(scale * x for x in row) for row in matrix), scale
 
 
 def _points(number: int) -> tuple[Fraction, ...]:

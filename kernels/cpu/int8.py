@@ -2,8 +2,8 @@
 
 ``x`` is uint8 or int8, weights are int8, zero points are numbers of their dtypes. The result is int32 (sums wrap), or
 ``saturate(round_half_even(sum * scale) + zero_point)`` in uint8 or int8. All of it is exact: equal to integers'
-arithmetic. Weights may be packed beforehand, by the plan of ``pack_filters``; the packed array is one of int32, the
-same on every machine.
+arithmetic, by tiles too, which 3 x 3 filters may be multiplied by (`int8_choice`). Weights may be packed beforehand, by
+the plan of ``pack_filters``; the packed array is one of int32, the same on every machine.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from tensorlite.kernels import scalar as s
-from tensorlite.kernels.cpu import conv, int8_direct
+from tensorlite.kernels.cpu import conv, int8_choice, int8_direct, int8_winograd
+from tensorlite.kernels.cpu.conv_choice import Choice
 from tensorlite.kernels.cpu.conv_geometry import Images, Padding, Pair, Taps, pair
 from tensorlite.kernels.cpu.int8_finish import Finish, Operand, Terms, finished, step_of
 from tensorlite.kernels.cpu.int8_images import (
@@ -239,11 +240,13 @@ def _merged(shape: Sequence[int], strides: Sequence[int]) -> list[tuple[int, int
 
 
 def plan_conv2d(inputs: Sequence[Array], outputs: Sequence[Array], *, stride: Pair, padding: Padding, dilation: Pair,
-                groups: int, extras: Sequence[str] = (), packed_shape: Shape | None = None) -> Plan | None:  # fmt: skip
+                groups: int, extras: Sequence[str] = (), packed_shape: Shape | None = None,
+                tile: int | None = None, kept: bool = False) -> Plan | None:  # fmt: skip
     """Plan windows of ``x`` times filters of bytes, as `plan_matmul`; the border is x's zero point.
 
     x: [images, channels, height, width]; weight: [filters, channels / groups, height, width], or that packed, its
-    ``packed_shape`` given; what ``extras`` names is one number, or one for each filter.
+    ``packed_shape`` given; what ``extras`` names is one number, or one for each filter. A ``tile`` of 2 asks for
+    Winograd's F(2x2, 3x3), 0 for windows; else what takes less time is taken. What is made of filters may be ``kept``.
     """
     (x, weight, *_), (out,) = inputs, outputs
     filters = Filters.of(packed_shape or weight.shape, groups)
@@ -254,6 +257,15 @@ def plan_conv2d(inputs: Sequence[Array], outputs: Sequence[Array], *, stride: Pa
     making, counts = Making(len(inputs) + 1), pair(out.shape[2:])
     window = Windows(filters, counts, stride, padding, dilation)
     direct = int8_direct.suits(filters, prod(counts), window.run)
+    if tile and not int8_winograd.takes(window, "weight_zero_point" in extras):
+        return None
+    choice = Choice(tile or 0)
+    if tile is None and not direct:
+        options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "extras": extras,
+                   "packed_shape": packed_shape}  # fmt: skip
+        choice = int8_choice.choose(window, inputs, out, plan_conv2d, kept, options)
+    if choice.tile:
+        return choice.noted(_tiled(making, window, inputs, (len(inputs), out), extras))
     near = bytes_across(x, window) if filters.across and direct and "weight_zero_point" not in extras else None
     layers: Iterable[Layer]
     if near is not None:
@@ -263,7 +275,19 @@ def plan_conv2d(inputs: Sequence[Array], outputs: Sequence[Array], *, stride: Pa
         layers = [Layer(images, 1, taps, x.shape[0], prod(counts), images.runs(counts), turned=True)]
     else:
         layers = windows(making, x, window, whole="weight_zero_point" in extras, sorted_=direct)
-    return _multiply(making, layers, filters, inputs, (len(inputs), out), extras, direct)
+    return choice.noted(_multiply(making, layers, filters, inputs, (len(inputs), out), extras, direct))
+
+
+def _tiled(making: Making, window: Windows, inputs: Sequence[Array], out: tuple[int, Array],
+           extras: Sequence[str]) -> Plan:  # fmt: skip
+    """Add the stages of a layer by tiles, whose sums are those of products of bytes; the plan is complete then."""
+    x, filters, terms = inputs[0], window.filters, Terms.of(inputs, extras)
+    panels = _filters(making, inputs[1], filters)
+    finish = finished(_offsets(making, x, filters, panels, terms), None, terms, out[1], begun=False)
+    pairs = int8_winograd.filter_stage(making, filters, panels, terms)
+    for layer in windows(making, x, int8_winograd.tiled(window), whole=False, sorted_=True):
+        making.stages.append(int8_winograd.stage(making, layer, window, pairs, finish, out))
+    return making.plan()
 
 
 # What results look like: None where the op's body has something to say

@@ -10,6 +10,8 @@ import numpy as np
 
 from tensorlite.kernels.cpu.conv_geometry import Images, Padding, Pair, Taps, pair, spans_of
 from tensorlite.kernels.generated import int8_border_loops, int8_pack_loops
+from tensorlite.kernels.generated.int8_pack_loops import LANES
+from tensorlite.kernels.llvm import target
 from tensorlite.kernels.quant import Filters
 from tensorlite.kernels.stage import Array, Plan, Stage, pack
 
@@ -165,7 +167,7 @@ def _copy(x: Array, window: Windows, first: int, number: int) -> Stage:
     lines = -(-size[0] // chunks)
     chunks = -(-size[0] // lines)
     apart = x.strides[3] * stride[1]
-    form = int8_pack_loops.Images(apart if apart in (1, 2) else 0)
+    form = int8_pack_loops.Images(apart if apart in (1, 2) else 0, LANES if 1 in target.host().masked else LANES // 4)
     numbers = pack(
         parts * blocks * chunks, chunks, lines, blocks, block, filters.groups, filters.quads, filters.channels,
         *phases, *size, *stride, *border, *x.shape[2:], first, *x.strides, flip(x),

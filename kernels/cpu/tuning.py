@@ -59,8 +59,9 @@ def times(what: str, plans: Mapping[str, Callable[[], Plan | None]], inputs: Seq
           counted: frozenset[int] = frozenset()) -> dict[str, float] | None:  # fmt: skip
     """Return the seconds that each of some plans takes, by name, or None where that is not known.
 
-    ``what`` is all that they depend on besides the machine and its threads. Stages that read ``counted`` inputs are
-    timed; without any, all are. Arrays are made for it, contiguous and of normal numbers.
+    ``what`` is all that they depend on besides the machine and its threads. Stages that read ``counted`` inputs, or
+    what these make of them, are timed; without any, all are. Arrays are made for it, contiguous, of normal numbers or
+    small integers.
     """
     key = f"tuning {host.identity()} threads {team.get_num_threads()} {native.sources_stamp()} {sorted(plans)} {what}"
     if key not in budget.known:
@@ -91,7 +92,7 @@ def _measure(
         return None
     start = time.perf_counter()
     random = np.random.default_rng(0)
-    arrays = [random.standard_normal(x.shape, np.float32).astype(x.dtype) for x in inputs]
+    arrays = [_drawn(random, x) for x in inputs]
     arrays.append(np.empty(output.shape, output.dtype))
     found: dict[str, float] = {}
     for name, make in plans.items():
@@ -107,18 +108,27 @@ def _measure(
     return found
 
 
+def _drawn(random: np.random.Generator, x: Array) -> np.ndarray:
+    """Return normal numbers, or small integers."""
+    if x.dtype.kind in "iu":
+        return np.asarray(random.integers(0, 128, x.shape), x.dtype)
+    return np.asarray(random.standard_normal(x.shape, np.float32), x.dtype)
+
+
 def _fastest(plan: Plan, arrays: Sequence[np.ndarray], counted: frozenset[int]) -> float:
-    """Return the seconds that the fastest of some runs took, of all stages or of those that read certain arrays."""
+    """Return the seconds that the fastest of some runs took, of all stages or of those that certain arrays reach."""
     everything = [*arrays, *(np.zeros(max(size, 1), np.uint8) for size in plan.scratch)]
     places = [launch.address(array) for array in everything]
-    calls = []
+    calls, reached = [], set(counted)
     for stage in plan.stages:
         addresses = [places[k] for k in (*stage.reads, *stage.writes)]
         block = struct.pack(f"{len(addresses)}q", *addresses) + stage.numbers
         calls.append((launch.compile(stage.build, stage.key), block, launch.threads_for(stage.work)))
         launch.run(*calls[-1])
-        if counted and not counted.intersection(stage.reads):
+        if counted and not reached.intersection(stage.reads):
             calls.pop()
+        else:
+            reached.update(stage.writes)
     best, runs, until = float("inf"), 0, time.perf_counter() + _SECONDS
     while runs < _LEAST or time.perf_counter() < until:
         start = time.perf_counter()

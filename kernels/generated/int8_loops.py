@@ -101,7 +101,7 @@ def _task(form: Form) -> loops.For:
         *_tables(schedule),
         *_clear(form),
         *gemm.blocks(s.Var("depth"), s.Var("thickness"), *body),
-        *(_store_turned(form) if form.turned else ()),
+        *(store_turned(form, HEIGHT) if form.turned else ()),
     )
 
 
@@ -190,8 +190,8 @@ def _announce(form: Form) -> list[Statement]:
     ]
 
 
-def _store_turned(form: Form) -> list[Statement]:
-    """Turn the finished rows, and store the pixels of each filter."""
+def store_turned(form: Form, count: s.Expr) -> list[Statement]:
+    """Turn the finished rows, and store the ``count`` pixels of each filter."""
     high, wide, size, lanes, i = s.Var("high"), s.Var("wide"), form.square, form.schedule.lanes, s.Var("done_i")
     square = loops.Transpose(
         "turned", wide * (size * form.pitch) + high * size, form.pitch, "results",
@@ -207,8 +207,8 @@ def _store_turned(form: Form) -> list[Statement]:
     each = loops.serial("filter", WIDTH, *places, copy)
     return [
         Scratch("turned", form.result, form.pitch * lanes),
-        loops.serial("high", (HEIGHT + (size - 1)) // size, squares),
-        *parts.segments("done", FIRST_ROW, HEIGHT, s.Var("pixels"), s.Const(1), each),
+        loops.serial("high", (count + (size - 1)) // size, squares),
+        *parts.segments("done", FIRST_ROW, count, s.Var("pixels"), s.Const(1), each),
     ]
 
 

@@ -23,6 +23,7 @@ from tensorlite.kernels.scalar.primitive import dot4
 BYTE, WORD = np.dtype(np.uint8), np.dtype(np.int32)
 LANES = 16
 ONES = 0x01010101
+_PIECES = (2 * LANES, LANES, LANES // 2, LANES // 4)
 _ZERO = s.Const(0)
 
 
@@ -38,9 +39,13 @@ def quad(buffer: str, places: list[s.Expr], name: str = "byte") -> tuple[list[St
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """What the copy of images is specialised to: how far apart pixels are in the source; 0 may be any."""
+    """What the copy of images is specialised to: how far apart pixels are in the source; 0 may be any.
+
+    Lines shorter than the ``least`` vector are copied in part of one, which takes a mask to be fast.
+    """
 
     step: int
+    least: int = LANES
 
     def key(self) -> str:
         """Return what names the kernel."""
@@ -141,7 +146,8 @@ def _copy_lines(form: Images) -> list[Statement]:
         to = Let(f"{name}_to", index(s.Var("place") + line * s.Var("width")))
         return loops.serial(line.name, s.Var("line_count"), start, to, *copy)
 
-    return [Let("place", index(first)), *by_pieces("x", s.Var("x_count"), (2 * LANES, LANES), copied, lines)]
+    sizes = [size for size in _PIECES if size >= form.least]
+    return [Let("place", index(first)), *by_pieces("x", s.Var("x_count"), sizes, copied, lines)]
 
 
 def by_pieces(

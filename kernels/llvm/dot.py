@@ -1,8 +1,8 @@
-"""Products of bytes, four to a lane, summed into int32: one instruction where the machine has it.
+"""Products of bytes, four to a lane, or of 16-bit numbers, two to a lane, summed into int32.
 
-``vpdpbusd`` multiplies unsigned bytes by signed ones and adds the four products of a lane to an int32, exactly.
-Elsewhere bytes become 16-bit numbers, the even ones and the odd ones, whose products are added in pairs: LLVM makes
-``vpmaddwd`` of it, which is exact too. (``vpmaddubsw`` would saturate.)
+``vpdpbusd`` multiplies unsigned bytes by signed ones and adds the four products of a lane to an int32, exactly: one
+instruction where the machine has it. Elsewhere bytes become 16-bit numbers, the even ones and the odd ones, whose
+products are added in pairs: LLVM makes ``vpmaddwd`` of it, which is exact too. (``vpmaddubsw`` would saturate.)
 """
 
 from __future__ import annotations
@@ -43,6 +43,14 @@ def _join(asm: Assembler, parts: list[str], lanes: int) -> str:
         parts = [asm.let(f"shufflevector {type_} {low}, {type_} {high}, {mask}") for low, high in pairs]
         lanes *= 2
     return parts[0]
+
+
+def emit_dot_halves(asm: Assembler, operands: list[str], lanes: int) -> str:
+    """Append ``total + a . b`` for the halves of ``a`` and ``b``: LLVM takes ``vpdpwssd`` where the machine has it."""
+    total, *factors = operands
+    word, half = register(_WORD, lanes), register(_HALF, 2 * max(lanes, 1))
+    a, b = (asm.let(f"bitcast {word} {operand} to {half}") for operand in factors)
+    return asm.let(f"add {word} {total}, {_multiply_pairs(asm, a, b, lanes)}")
 
 
 def _emit_pairs(asm: Assembler, operands: list[str], lanes: int) -> str:

@@ -13,7 +13,7 @@ from tensorlite.kernels import loops
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.llvm import half
 from tensorlite.kernels.llvm.assembler import Assembler
-from tensorlite.kernels.llvm.dot import emit_dot4
+from tensorlite.kernels.llvm.dot import emit_dot4, emit_dot_halves
 from tensorlite.kernels.llvm.primitive import emit_dot2, emit_primitive
 from tensorlite.kernels.llvm.target import Target
 from tensorlite.kernels.llvm.types import DType, literal, register, shuffle_mask, splat, steps
@@ -72,6 +72,8 @@ class Evaluator:
         if node.op == "dot4":
             refs = [value.ref for value in operands]
             return Value(emit_dot4(self.asm, refs, lanes, self.target.dots), node.dtype, lanes)
+        if node.op == "dot_halves":
+            return Value(emit_dot_halves(self.asm, [value.ref for value in operands], lanes), node.dtype, lanes)
         return Value(emit_primitive(self.asm, node, [value.ref for value in operands], lanes), node.dtype, lanes)
 
     def _dot2(self, *operands: Value) -> Value:

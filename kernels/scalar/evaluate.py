@@ -110,6 +110,13 @@ def _dot4(total: Array, a: Array, b: Array) -> Array:
     return total + np.sum(unsigned * signed, axis=-1, dtype=np.int32)
 
 
+def _dot_halves(total: Array, a: Array, b: Array) -> Array:
+    """The int16s of a lane lie side by side; all sums are modulo 2**32."""
+    total, a, b = (np.ascontiguousarray(x) for x in np.broadcast_arrays(total, a, b))
+    left, right = (x[..., np.newaxis].view(np.int16).astype(np.int32) for x in (a, b))
+    return total + np.sum(left * right, axis=-1, dtype=np.int32)
+
+
 def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
     total = a + b
     shadow = total - a
@@ -144,6 +151,7 @@ _FUNCTIONS: dict[str, Callable[..., Array]] = {
     "div": _divide,
     "rem": np.fmod,
     "dot4": _dot4,
+    "dot_halves": _dot_halves,
     "neg": np.negative,
     "abs": np.abs,
     "min": np.minimum,

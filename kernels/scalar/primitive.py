@@ -13,6 +13,7 @@ __all__ = [
     "constant",
     "convert",
     "dot4",
+    "dot_halves",
     "floor_divide",
     "from_carrier",
     "left_shift",
@@ -99,6 +100,15 @@ def dot4(total: str, unsigned: str, signed: str) -> Typed:
     <dot4 int32 of 4 nodes>
     """
     return Typed("dot4", tuple(Typed("var", (), _I32, name) for name in (total, unsigned, signed)), _I32)
+
+
+def dot_halves(total: str, left: str, right: str) -> Typed:
+    """``total`` plus the products of two int16s and two others; each name is that of an int32.
+
+    >>> dot_halves("total", "x", "weight")
+    <dot_halves int32 of 4 nodes>
+    """
+    return Typed("dot_halves", tuple(Typed("var", (), _I32, name) for name in (total, left, right)), _I32)
 
 
 def floor_divide(a: Typed, b: Typed) -> Typed:

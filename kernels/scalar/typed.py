@@ -29,6 +29,7 @@ PRIMITIVES: dict[str, tuple[int, str, str]] = {
     "dot2": (3, "f", "a plus the products of two bfloat16s in each of the uint32s b and c: the upper ones' first, each "
                      "added by an fma; float32 only, and subnormal numbers, results too, may count as zero"),
     "dot4": (3, "w", "a + the products, summed, of the 4 bytes of b, unsigned, and those of c, signed; wraps"),
+    "dot_halves": (3, "w", "a + the products, summed, of the 2 signed halves of b and those of c; wraps"),
     "neg": (1, "iuf", "-a (floats: the sign bit flipped; integers wrap)"),
     "abs": (1, "if", "|a| (floats: the sign bit cleared; integers wrap)"),
     "min": (2, "iuf", "the smaller; NaN if either is NaN; of zeros either one"),

@@ -35,6 +35,12 @@ def test_bytes_are_measured_beside_float32(capsys):
     assert "| 128 x 128 x 128 | 1 |" in text and "GOP/s, float32" in text
 
 
+def test_tiles_of_bytes_are_measured_beside_windows(capsys):
+    assert kernels.main(["--only", "int8_tiles", "--small", "--threads", "1", "--repeat", "1"]) == 0
+    text = capsys.readouterr().out
+    assert "| 1 x 512 channels, 7 x 7 | 1 |" in text and " of windows |" in text
+
+
 def test_a_mean_is_that_of_the_best_rivals():
     rows = [Row("", 1, {}, {}, ratios={"torch": 4.0, "onnxruntime": 1.0}), Row("", 1, {}, {}, ratios={"torch": 4.0})]
     assert kernels.mean("conv", rows) == "geometric mean of the best rival / ours: 2.00 (must reach 1.8)"

@@ -176,3 +176,16 @@ def test_products_of_bytes_are_exact_on_every_machine(target, lanes):
     unsigned, signed = (x.view(dtype).reshape(-1, 4).astype(np.int64) for x, dtype in zip(edges, (np.uint8, np.int8)))
     expected = (inputs["a"] + (unsigned * signed).sum(axis=1)).astype(word)
     np.testing.assert_array_equal(apply(primitive("dot4", 3, word), inputs, lanes, DOTS[target]), expected)
+
+
+@pytest.mark.parametrize("lanes", [2, 4, 16, 64])
+@pytest.mark.parametrize("target", ["host", "pairs"])
+def test_products_of_halves_are_exact_on_every_machine(target, lanes):
+    """Extreme numbers, of which two products do not fit an int32, and sums that wrap."""
+    rng, word = np.random.default_rng(lanes), np.dtype(np.int32)
+    edges = [rng.choice(np.array([-(2**15), -1, 0, 1, 2**15 - 1], np.int16), (300, 2)) for _ in range(2)]
+    total = values(word, rng)[np.arange(300) % 48]
+    inputs = dict(zip("abc", (total, *(x.view(word)[:, 0] for x in edges)), strict=True))
+    left, right = (x.astype(np.int64) for x in edges)
+    expected = (total + (left * right).sum(axis=1)).astype(word)
+    np.testing.assert_array_equal(apply(primitive("dot_halves", 3, word), inputs, lanes, DOTS[target]), expected)

@@ -9,8 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from tensorlite.kernels.cpu import matmul, tuning
-from tensorlite.kernels.stage import Array
+from tensorlite.kernels.cpu import int8, matmul, tuning
+from tensorlite.kernels.stage import Array, Plan, Stage
 
 A = Array.contiguous(np.float32, (64, 64))
 TURNED = Array(A.dtype, A.shape, (1, 64))
@@ -49,6 +49,29 @@ def test_what_was_measured_holds_from_then_on(monkeypatch, store):
     with_budget(monkeypatch, 0.0)  # another process
     assert tuning.times("a", PLANS, [A, A], A) == found
     assert tuning.times("b", PLANS, [A, A], A) is None
+
+
+def test_what_is_made_of_counted_inputs_counts_too(monkeypatch, store):
+    """A copy that is multiplied then: both are timed; and nothing of what is made of the other input."""
+    with_budget(monkeypatch, 60.0)
+    ran = []
+    monkeypatch.setattr(tuning.launch, "compile", lambda build, key: key)
+    monkeypatch.setattr(tuning.launch, "run", lambda key, *_: ran.append(key))
+    stages = [Stage(name, lambda: None, reads, writes, b"", 1.0) for name, reads, writes in (
+        ("turn", (1,), (3,)), ("copy", (0,), (4,)), ("multiply", (4, 3), (2,)))]  # fmt: skip
+    plan = Plan(tuple(stages), (64, 64))
+    assert tuning.times("a", {"only": lambda: plan}, [A, A], A, frozenset((0,)))
+    assert ran[:3] == ["turn", "copy", "multiply"] and set(ran[3:]) == {"copy", "multiply"}
+    assert ran[3:5] == ["copy", "multiply"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_plans_of_bytes_are_timed(monkeypatch, store):
+    with_budget(monkeypatch, 60.0)
+    x, weight, zero, out = (Array.contiguous(*facts) for facts in (
+        ("uint8", (5, 8)), ("int8", (8, 3)), ("uint8", ()), ("int32", (5, 3))))  # fmt: skip
+    plans = {"product": lambda: int8.plan_matmul([x, weight, zero], [out])}
+    assert tuning.times("a", plans, [x, weight, zero], out)
 
 
 def test_a_budget_that_does_not_last_leaves_no_half_answer(monkeypatch, store):
