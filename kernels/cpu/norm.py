@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tensorlite.kernels import scalar as s
-from tensorlite.kernels.cpu import allocator
+from tensorlite.kernels.cpu import allocator, norm_stages, prepared, stages
 from tensorlite.kernels.generated import elementwise, norm, reduce
+from tensorlite.kernels.norm import is_of_rows
 
 Array = npt.NDArray[Any]
 Axes = tuple[int, ...]
@@ -46,7 +47,7 @@ def log_softmax_backward(g_: Array, y_: Array, *, axis: int) -> Any:
 
 
 def layer_norm(x: Array, *affine: Array, axes: Axes, eps: float) -> Any:
-    """Return ``(x - mean) / sqrt(var + eps) * weight + bias`` over the last axes."""
+    """Return ``(x - mean) * r * weight + bias`` over the last axes, the mean, and ``r = 1 / sqrt(var + eps)``."""
     if any(part.dtype != x.dtype for part in affine):
         return NotImplemented
     if _few_long_rows(x, axes):
@@ -55,7 +56,10 @@ def layer_norm(x: Array, *affine: Array, axes: Axes, eps: float) -> Any:
         return NotImplemented
     weight, bias = (*affine, None, None)[:2]
     found = norm.layer_norm(x, weight, bias, len(axes), eps)
-    return found if found is NotImplemented else found[0]
+    if found is NotImplemented:
+        return NotImplemented
+    out, *statistics = found
+    return (out, *(part.reshape(part.shape + (1,) * len(axes)) for part in statistics))
 
 
 def _layer_norm_in_steps(x: Array, affine: tuple[Array, ...], axes: Axes, eps: float) -> Any:
@@ -64,7 +68,9 @@ def _layer_norm_in_steps(x: Array, affine: tuple[Array, ...], axes: Axes, eps: f
     if found is NotImplemented:
         return NotImplemented
     mean, variance = found
-    return normalize(x, mean, np.asarray(1 / np.sqrt(variance + variance.dtype.type(eps))), *affine, axes=axes)
+    r = np.asarray(1 / np.sqrt(variance + variance.dtype.type(eps)))
+    out = normalize(x, mean, r, *affine, axes=axes)
+    return out if out is NotImplemented else (out, mean, r)
 
 
 def rms_norm(x: Array, *weight: Array, axes: Axes, eps: float) -> Any:
@@ -112,21 +118,27 @@ def normalize_backward(g_: Array, x: Array, mean: Array, r: Array, *weight: Arra
     if _rows(x, axes) and (not weight or weight[0].shape[-len(axes) :] == x.shape[-len(axes) :]):
         mean, r = (np.ascontiguousarray(part).reshape(-1) for part in (mean, r))
         return norm.cotangent_of_rows(g_, x, mean, r, weight[0] if weight else None, len(axes))
-    return _from_sums(g_, x, mean, r, weight[0] if weight else np.ones((1,) * x.ndim, x.dtype), axes)
+    w = weight[0] if weight else np.ones((1,) * x.ndim, x.dtype)
+    found = _sums_of_cells(g_, x, mean, r, w, axes)
+    return found if found is NotImplemented else _of_cells(g_, x, mean, r, w, axes, found)
 
 
-def _from_sums(g: Array, x: Array, mean: Array, r: Array, weight: Array, axes: Axes) -> Any:
-    """The same by sums over the places that have one mean and one weight, then one map of the elements."""
+def _sums_of_cells(g: Array, x: Array, mean: Array, r: Array, weight: Array, axes: Axes) -> Any:
+    """Return the axes of places that have one mean and one weight, and ``sum g z`` and ``sum g`` over each of these."""
     if weight.ndim != x.ndim:
         return NotImplemented
     cells = tuple(a for a in axes if weight.shape[a] == 1)
     found = _cell_sums(g, x, mean, r, cells)
-    if found is NotImplemented:
-        return NotImplemented
+    return found if found is NotImplemented else (cells, found)
+
+
+def _of_cells(g: Array, x: Array, mean: Array, r: Array, weight: Array, axes: Axes, found: Any) -> Any:
+    """Return the cotangent of ``x``: one map of the elements, with what the sums over cells say."""
+    cells, sums = found
     others = tuple(a for a in axes if a not in cells)
     count = mean.dtype.type(prod(x.shape[a] for a in axes))
     w = weight.astype(mean.dtype, copy=False)
-    along, across = ((w * part).sum(axis=others, keepdims=True) / count for part in found)
+    along, across = ((w * part).sum(axis=others, keepdims=True) / count for part in sums)
     parts = (mean, w * r, r * r * along, r * across)
     return elementwise.run(_CELLS[x.itemsize == 2], (g, x, *parts), allocator.empty(x.shape, x.dtype))
 
@@ -139,19 +151,40 @@ def _cell_sums(g: Array, x: Array, mean: Array, r: Array, cells: Axes) -> Any:
     return found if found is NotImplemented else tuple(part.reshape(kept) for part in found)
 
 
-def normalize_backward_weight(g_: Array, x: Array, mean: Array, r: Array, *, axes: Axes, shape: tuple[int, ...]) -> Any:
-    """Return ``g z``, summed to the shape of a weight."""
-    if not _fit(g_, x, mean, r):
+def normalize_slopes(g_: Array, x: Array, mean: Array, r: Array, weight: Array, *, axes: Axes) -> Any:
+    """Return the cotangents of ``x``, of the weight and of the bias of what is normalised and scaled."""
+    if not _fit(g_, x, mean, r) or weight.dtype != x.dtype:
         return NotImplemented
-    over = tuple(a for a, extent in enumerate(shape) if extent == 1 and x.shape[a] != 1)
-    if _rows(x, axes) and shape[-len(axes) :] == x.shape[-len(axes) :]:
-        statistics = tuple(np.ascontiguousarray(part).reshape(x.shape[: x.ndim - len(axes)]) for part in (mean, r))
-        found = norm.weight_cotangent_of_rows(g_, x, statistics, len(axes))
-        return found if found is NotImplemented else found.reshape(shape)
-    found = _cell_sums(g_, x, mean, r, tuple(a for a in over if a in axes))
+    if is_of_rows(x.shape, weight.shape, axes):
+        found = _slopes_of_rows(g_, x, mean, r, weight, axes=axes)
+        return found if found is not NotImplemented else _slopes_of_few_rows(g_, x, mean, r, weight, axes)
+    found = _sums_of_cells(g_, x, mean, r, weight, axes)
     if found is NotImplemented:
         return NotImplemented
-    return found[0].sum(axis=tuple(a for a in over if a not in axes), keepdims=True).astype(x.dtype, copy=False)
+    cells, sums = found
+    over = tuple(a for a, extent in enumerate(weight.shape) if extent == 1 and a not in cells)
+    others = (part.sum(axis=over, keepdims=True).astype(x.dtype, copy=False) for part in sums)
+    return (_of_cells(g_, x, mean, r, weight, axes, found), *others)
+
+
+def _slopes_of_few_rows(g: Array, x: Array, mean: Array, r: Array, weight: Array, axes: Axes) -> Any:
+    """The same for rows that are few or long: that of ``x`` first, then the sums over rows."""
+    if len(axes) == x.ndim:
+        return NotImplemented
+    dims, rows = len(axes), x.shape[: x.ndim - len(axes)]
+    found = norm.sums_over_rows(g, x, mean.reshape(rows), r.reshape(rows), dims)
+    if found is NotImplemented:
+        return NotImplemented
+    mean, r = (np.ascontiguousarray(part).reshape(-1) for part in (mean, r))
+    dx = norm.cotangent_of_rows(g, x, mean, r, weight, dims)
+    return (dx, *(part.reshape(weight.shape) for part in found))
+
+
+def _results(g: Array, x: Array, mean: Array, r: Array, weight: Array, *, axes: Axes) -> list[stages.Array]:
+    return [stages.Array.contiguous(x.dtype, shape) for shape in (x.shape, weight.shape, weight.shape)]
+
+
+_slopes_of_rows = prepared.kernel(norm_stages.plan_normalize_slopes, _results, lambda dtype: 0.0)
 
 
 def _fit(g: Array, x: Array, mean: Array, r: Array) -> bool:
@@ -170,7 +203,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "moments": moments,
     "normalize": normalize,
     "normalize_backward": normalize_backward,
-    "normalize_backward_weight": normalize_backward_weight,
+    "normalize_slopes": normalize_slopes,
 }
 
 

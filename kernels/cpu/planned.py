@@ -14,6 +14,7 @@ from tensorlite.kernels.cpu import (
     loss_stages,
     matmul,
     movement_stages,
+    norm_stages,
     order_stages,
     pool_stages,
     random_stages,
@@ -41,4 +42,5 @@ PLANS: dict[str, Callable[..., Plan | None]] = {
     **box_stages.PLANS,
     **extreme_stages.PLANS,
     **loss_stages.PLANS,
+    **norm_stages.PLANS,
 }

@@ -98,12 +98,12 @@ def _telling_apart(flat: Array) -> Plan:
 
 
 def _by_plan(plan: Callable[..., Plan | None], shape: Callable[..., tuple[int, ...]], dtype: Any) -> Callable[..., Any]:
-    """Return the kernel of an op by the plan that compiled graphs have too."""
+    """Return the kernel of an op by the plan that compiled graphs have too; without ``dtype``, of the first array's."""
 
     def run(*arrays: Array, **attributes: Any) -> Any:
         if any(step % x.itemsize for x in arrays for step in x.strides) or not all(x.flags.aligned for x in arrays):
             return NotImplemented
-        out = allocator.empty(shape(*arrays, **attributes), dtype)
+        out = allocator.empty(shape(*arrays, **attributes), dtype or arrays[0].dtype)
         found = plan([stages.described(x) for x in arrays], [stages.described(out)], **attributes)
         if found is None:
             return NotImplemented
@@ -128,6 +128,10 @@ KERNELS: dict[str, Callable[..., Any]] = {
         lambda x, images, down, across: (images.size, x.shape[1], down.shape[1], across.shape[1]),
         np.int64,
     ),
+    "roi_align": _by_plan(
+        box_stages.plan_roi_align, lambda x, boxes, images, *, size, **_: (images.size, x.shape[1], *size), None
+    ),
+    "roi_align_spread": _by_plan(box_stages.plan_roi_align_spread, lambda *arrays, shape, **_: shape, None),
     "running_place": _by_plan(scan_stages.plan_running_place, lambda x, **_: x.shape, np.int64),
     "sort": sort,
     "argsort": argsort,

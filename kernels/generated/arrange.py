@@ -21,8 +21,8 @@ class Schedule:
     (``rows_again`` where they must still be in a cache for another pass). Large chunks were slower by a quarter where
     the array came from memory. An accumulator of a row has ``row_bytes`` or ``most_lanes`` (half of them beside
     transcendental functions), those of columns ``column_vectors`` vectors; a sweep has ``columns`` columns at a time.
-    Rows of up to ``short`` elements are taken one a lane, and columns fewer than ``few`` are not worth lanes. Bodies
-    of more than ``long`` operations, of which transcendental ones count ``weight``, are there once.
+    Rows of up to ``short`` elements are taken one a lane, and columns fewer than ``few`` are not worth lanes.
+    Transcendental operations count ``weight`` others.
     """
 
     whole: int = 65536
@@ -35,7 +35,6 @@ class Schedule:
     columns: int = 1024
     short: int = 16
     few: int = 8
-    long: int = 24
     weight: int = 16
 
 
@@ -106,13 +105,7 @@ def form(arrangement: Arrangement, fold: Fold, stage: str = "all", schedule: Sch
     find = {"row": _row_lanes, "column": _column_lanes, "sweep": _sweep_lanes}[arrangement.way]
     lanes = min(find(fold, runs, schedule), power_of_two(along))
     columns = schedule.columns if arrangement.way == "sweep" else lanes
-    single = arrangement.way != "sweep" and "s" not in runs and _is_long(fold, schedule)
-    return Form(arrangement.way, len(keep) - (not row), len(reduce), runs, lanes, 0 if row else columns, stage, single)
-
-
-def _is_long(fold: Fold, schedule: Schedule) -> bool:
-    """Tell whether there is so much to do at an element that code is not worth having twice."""
-    return operations((expr for step in fold.passes for expr in expressions(step)), schedule) > schedule.long
+    return Form(arrangement.way, len(keep) - (not row), len(reduce), runs, lanes, 0 if row else columns, stage)
 
 
 def operations(exprs: Iterable[s.Expr], schedule: Schedule = DEFAULT) -> int:

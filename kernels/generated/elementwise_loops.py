@@ -36,7 +36,6 @@ class Schedule:
     streaming: int = 64 << 20
     vector_bytes: int = 64
     simple: int = 12  # expressions of fewer nodes take two vectors at a time
-    long: int = 40  # bodies of more nodes are there once, under a mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ def body_of(function: s.Function, dtypes: Sequence[DType], dtype: DType) -> Body
 def kernel_of(body: Body, layout: Layout, schedule: Schedule = DEFAULT) -> loops.Kernel:
     """Return the loops of a body; its buffers are the operands and then the results. Raises as ``kernel``."""
     write = _Tiles if "t" in layout.inner else _Rows
-    writer = write(body, layout, *_lanes(body, layout, schedule), schedule)
+    writer = write(body, layout, _lanes(body, layout, schedule), schedule)
     buffers = [Buffer(f"a{k}", dtype, exclusive=False) for k, dtype in enumerate(body.operands)]
     alignment = 64 if layout.streaming else 0
     results = [Buffer(name, dtype, writable=True, exclusive=False, alignment=alignment)
@@ -99,11 +98,8 @@ def kernel_of(body: Body, layout: Layout, schedule: Schedule = DEFAULT) -> loops
     return loops.build("elementwise", (*buffers, *results, *integers), (writer.task(),))
 
 
-def _lanes(body: Body, layout: Layout, schedule: Schedule) -> tuple[int, bool]:
-    """Return the width: that of a vector of the widest dtype that occurs, twice where the expressions are short.
-
-    And whether the body is so long that it should be there once.
-    """
+def _lanes(body: Body, layout: Layout, schedule: Schedule) -> int:
+    """Return the width: that of a vector of the widest dtype that occurs, twice where the expressions are short."""
     types = {f"x{k}": dtype for k, dtype in enumerate(body.operands)}
     lowered = []
     for name, expr in body.values:
@@ -113,8 +109,7 @@ def _lanes(body: Body, layout: Layout, schedule: Schedule) -> tuple[int, bool]:
     nodes = s.postorder(*lowered)
     lanes = schedule.vector_bytes // max(dtype.itemsize for dtype in (*(n.dtype for n in nodes), *types.values()))
     scattered = bool(set(layout.inner) & {"s", "t"})
-    single = len(nodes) > schedule.long and not scattered and not layout.streaming
-    return (lanes if len(nodes) >= schedule.simple or scattered else 2 * lanes), single
+    return lanes if len(nodes) >= schedule.simple or scattered else 2 * lanes
 
 
 _TASK, _START, _COUNT, _I, _R = map(s.Var, ("task", "start", "count", "i", "r"))
@@ -125,8 +120,8 @@ class _Rows:
 
     PARAMETERS: tuple[str, ...] = ("n", "chunk", "chunks", "rows", "block", "tasks")
 
-    def __init__(self, body: Body, layout: Layout, lanes: int, single: bool, schedule: Schedule) -> None:
-        self.body, self.layout, self.lanes, self.single, self.schedule = body, layout, lanes, single, schedule
+    def __init__(self, body: Body, layout: Layout, lanes: int, schedule: Schedule) -> None:
+        self.body, self.layout, self.lanes, self.schedule = body, layout, lanes, schedule
         self.operands = [f"a{k}" for k in range(len(body.operands))]
         self.results = [f"out{k}" for k in range(len(body.results))]
         self.names = [*self.operands, *self.results]
@@ -185,7 +180,7 @@ class _Rows:
         ]
         if self.layout.one:
             return [*bases, *before, loops.serial("i", _COUNT, *within, *stores)]
-        return [*bases, *before, loops.vector("i", _COUNT, self.lanes, *within, *stores, single=self.single)]
+        return [*bases, *before, loops.vector("i", _COUNT, self.lanes, *within, *stores)]
 
     def values(self) -> list[Let]:
         """Name the values."""
@@ -211,8 +206,8 @@ class _Tiles(_Rows):
 
     PARAMETERS = (*_Rows.PARAMETERS, "blocks")
 
-    def __init__(self, body: Body, layout: Layout, lanes: int, single: bool, schedule: Schedule) -> None:
-        super().__init__(body, layout, lanes, single, schedule)
+    def __init__(self, body: Body, layout: Layout, lanes: int, schedule: Schedule) -> None:
+        super().__init__(body, layout, lanes, schedule)
         self.extents = self.extents[:-1]  # that of the rows is a parameter of its own
 
     def task(self) -> loops.For:

@@ -51,7 +51,6 @@ class Form:
     lanes: int
     columns: int = 0
     stage: str = "all"  # or "part", or "rest"
-    single: bool = False  # the bodies are so long that each is there once
 
 
 def arrays(fold: Fold) -> tuple[str, ...]:
@@ -218,7 +217,7 @@ class _Writer:
 
     def vector(self, name: str, extent: s.Expr, *body: Statement) -> loops.For:
         """Return a loop over the lanes."""
-        return loops.vector(name, extent, self.form.lanes, *body, single=self.form.single)
+        return loops.vector(name, extent, self.form.lanes, *body)
 
     def passes(self) -> list[Statement]:
         statements: list[Statement] = []

@@ -60,24 +60,20 @@ def layer_norm(x: Array, weight: Array | None, bias: Array | None, dims: int, ep
     return _fold(key, norms.layer_norm, (x, *given), (), _last(x, dims), (eps,))
 
 
-def layer_norm_backward(g: Array, x: Array, mean: Array, rstd: Array, weight: Array | None, dims: int) -> Any:
-    """Return the gradients of x, of the weight and of the bias of ``layer_norm``."""
-    found = cotangent_of_rows(g, x, mean, rstd, weight, dims)
-    return found if found is NotImplemented else (found, *_parameter_gradients(g, x, (mean, rstd), dims))
-
-
 def cotangent_of_rows(g: Array, x: Array, mean: Array, rstd: Array, weight: Array | None, dims: int) -> Any:
     """Return the gradient of x of ``layer_norm``."""
     given = [] if weight is None else [weight]
-    found = _fold(("norm_backward", weight is not None, True), norms.norm_backward, (g, x, *given), (mean, rstd),
+    found = _fold(("norm_backward", weight is not None), norms.norm_backward, (g, x, *given), (mean, rstd),
                   _last(x, dims))
     return found if found is NotImplemented else found[0]
 
 
-def weight_cotangent_of_rows(g: Array, x: Array, statistics: tuple[Array, ...], dims: int) -> Any:
-    """Return the gradient of the weight of ``layer_norm``."""
-    found = _parameter_gradients(g, x, statistics, dims)
-    return found if found is NotImplemented else found[0]
+def sums_over_rows(g: Array, x: Array, mean: Array, rstd: Array, dims: int) -> Any:
+    """Return the gradients of the weight and of the bias of ``layer_norm``."""
+    c = carrier(x.dtype)
+    over = [np.asarray(array, c).reshape(array.shape + (1,) * dims) for array in (mean, rstd)]
+    rows = tuple(range(x.ndim - dims))
+    return _fold(("parameter_gradients", x.dtype), norms.parameter_gradients, (g, x, *over), (), rows)
 
 
 def cell_sums(g: Array, x: Array, mean: Array, rstd: Array, axes: tuple[int, ...]) -> Any:
@@ -92,76 +88,15 @@ def rms_norm(x: Array, weight: Array | None, dims: int, eps: float) -> Any:
     return _fold(("rms_norm", weight is not None), norms.rms_norm, (x, *given), (), _last(x, dims), (eps,))
 
 
-def rms_norm_backward(g: Array, x: Array, rstd: Array, weight: Array | None, dims: int) -> Any:
-    """Return the gradients of x and of the weight of ``rms_norm``."""
-    given = [] if weight is None else [weight]
-    key = ("norm_backward", weight is not None, False)
-    found = _fold(key, norms.norm_backward, (g, x, *given), (rstd,), _last(x, dims))
-    return found if found is NotImplemented else (*found, _parameter_gradients(g, x, (rstd,), dims)[0])
-
-
 def rms_norm_from_cotangent(g: Array, x: Array, dims: int, eps: float) -> Any:
     """Return the gradient of x of ``rms_norm`` without a weight, its scale found anew."""
     found = _fold(("rms_norm_from_cotangent",), norms.rms_norm_from_cotangent, (g, x), (), _last(x, dims), (eps,))
     return found if found is NotImplemented else found[0]
 
 
-def _parameter_gradients(g: Array, x: Array, statistics: tuple[Array, ...], dims: int) -> tuple[Array, ...]:
-    """Return the gradients of weight and bias: sums over the rows, to which the statistics belong."""
-    rows = x.ndim - dims
-    over = [np.asarray(array, carrier(x.dtype)).reshape(array.shape + (1,) * dims) for array in statistics]
-    key = ("parameter_gradients", len(over) == 2, x.dtype)
-    return _fold(key, norms.parameter_gradients, (g, x, *over), (), tuple(range(rows)))
-
-
 def batch_norm_statistics(x: Array) -> Any:
     """Return the mean and the variance (divided by n) of each channel of ``x[batch, channel, ...]``."""
     return _fold(("statistics",), norms.statistics, (x,), (), _but_channel(x))
-
-
-def batch_norm(x: Array, mean: Array, rstd: Array, weight: Array | None, bias: Array | None) -> Any:
-    """Return ``(x - mean) * rstd * weight + bias``, of which each channel of ``x[batch, channel, ...]`` has its own."""
-    given = [array for array in (weight, bias) if array is not None]
-    shape = (-1,) + (1,) * (x.ndim - 2)
-    parts = [np.asarray(array, carrier(x.dtype)).reshape(shape) for array in (mean, rstd, *given)]
-    function = _BATCH_NORM[weight is not None, bias is not None, x.dtype.itemsize == 2]
-    return elementwise.run(function, (x, *parts), allocator.empty(x.shape, x.dtype))
-
-
-def batch_norm_backward(g: Array, x: Array, mean: Array, rstd: Array, weight: Array | None) -> Any:
-    """Return the gradients of x, weight and bias of ``batch_norm`` with the statistics of ``x`` itself."""
-    c = carrier(x.dtype)
-    statistics = (np.asarray(mean, c), np.asarray(rstd, c))
-    found = _fold(("channel_gradients", c), norms.channel_gradients, (g, x), statistics, _but_channel(x))
-    if found is NotImplemented:
-        return NotImplemented
-    size = x.size // x.shape[1]
-    scale = statistics[1] if weight is None else statistics[1] * weight.astype(c)
-    shape = (-1,) + (1,) * (x.ndim - 2)
-    parts = [part.reshape(shape) for part in (*statistics, scale, found[0] / c.type(size), found[1] / c.type(size))]
-    dx = elementwise.run(_BATCH_BACKWARD[x.dtype.itemsize == 2], (g, x, *parts), allocator.empty(x.shape, x.dtype))
-    return (dx, *found)
-
-
-def _batch_norm_function(weight: bool, bias: bool, narrow: bool) -> s.Function:
-    x = s.cast(s.Var("x"), np.float32) if narrow else s.Var("x")
-    value: Any = (x - s.Var("mean")) * s.Var("rstd")
-    value = value * s.Var("weight") if weight else value
-    value = value + s.Var("bias") if bias else value
-    names = ("x", "mean", "rstd", *(("weight",) if weight else ()), *(("bias",) if bias else ()))
-    return s.Function(names, value)
-
-
-def _batch_backward_function(narrow: bool) -> s.Function:
-    g, x = (s.cast(s.Var(n), np.float32) if narrow else s.Var(n) for n in "gx")
-    h = (x - s.Var("mean")) * s.Var("rstd")
-    value = s.Var("scale") * (g - s.Var("bias") - h * s.Var("weight"))
-    return s.Function(("g", "x", "mean", "rstd", "scale", "weight", "bias"), value)
-
-
-_BOOLS = (False, True)
-_BATCH_NORM = {(w, b, n): _batch_norm_function(w, b, n) for w in _BOOLS for b in _BOOLS for n in _BOOLS}
-_BATCH_BACKWARD = {narrow: _batch_backward_function(narrow) for narrow in _BOOLS}
 
 
 def _last(x: Array, dims: int) -> tuple[int, ...]:

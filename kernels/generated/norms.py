@@ -151,46 +151,40 @@ def rms_norm_from_cotangent(dtype: DType) -> Fold:
     return Fold((("g", dtype), ("x", dtype)), passes, (Output("out", dtype),), numbers=("eps",))
 
 
-def _hat(c: DType, centered: bool) -> s.Expr:
-    """Return the normalised element: ``(x - mean) rstd``, or ``x rstd``."""
-    return (s.cast(X, c) - MEAN if centered else s.cast(X, c)) * RSTD
+def _hat(c: DType) -> s.Expr:
+    """Return the normalised element."""
+    return (s.cast(X, c) - MEAN) * RSTD
 
 
-def norm_backward(dtype: DType, weight: bool, centered: bool) -> Fold:
-    """``rstd (g w - mean(g w) - h mean(g w h))``, h the normalised x; without ``centered`` less the second term."""
+def norm_backward(dtype: DType, weight: bool) -> Fold:
+    """``rstd (g w - mean(g w) - h mean(g w h))``, h the normalised x."""
     c = carrier(dtype)
-    gw = _affine(s.cast(G, c), c, weight, False)
-    h = _hat(c, centered)
+    gw, h = _affine(s.cast(G, c), c, weight, False), _hat(c)
     along, projection = sum_of("along", s.cast(gw * h, FLOAT64), dtype)
-    across, average = sum_of("across", s.cast(gw, FLOAT64), dtype) if centered else ((), s.Const(0.0))
-    named: Named = (("projection", s.cast(projection / SIZE, c)),)
-    value = gw - h * s.Var("projection")
-    if centered:
-        named = (*named, ("average", s.cast(average / SIZE, c)))
-        value = gw - s.Var("average") - h * s.Var("projection")
-    passes = (Pass((*along, *across), named), Pass(stores=(("out", s.cast(RSTD * value, dtype)),)))
-    givens = (("mean", c), ("rstd", c)) if centered else (("rstd", c),)
+    across, average = sum_of("across", s.cast(gw, FLOAT64), dtype)
+    named: Named = (("projection", s.cast(projection / SIZE, c)), ("average", s.cast(average / SIZE, c)))
+    value = RSTD * (gw - s.Var("average") - h * s.Var("projection"))
+    passes = (Pass((*along, *across), named), Pass(stores=(("out", s.cast(value, dtype)),)))
     operands = (("g", dtype), ("x", dtype), *_parameters(dtype, weight, False))
-    return Fold(operands, passes, (Output("out", dtype),), givens=givens)
+    return Fold(operands, passes, (Output("out", dtype),), givens=(("mean", c), ("rstd", c)))
 
 
-def parameter_gradients(dtype: DType, centered: bool, out: DType) -> Fold:
+def parameter_gradients(dtype: DType, out: DType) -> Fold:
     """``sum g h`` and ``sum g``; mean and rstd come with every element."""
     c = carrier(dtype)
-    statistics = (("mean", c), ("rstd", c)) if centered else (("rstd", c),)
-    return Fold((("g", dtype), ("x", dtype), *statistics), *_gradient_sums(dtype, centered, out))
+    return Fold((("g", dtype), ("x", dtype), ("mean", c), ("rstd", c)), *_gradient_sums(dtype, out))
 
 
 def channel_gradients(dtype: DType, out: DType) -> Fold:
     """``sum g h`` and ``sum g``; there is one mean and one rstd for each row."""
     c = carrier(dtype)
-    return Fold((("g", dtype), ("x", dtype)), *_gradient_sums(dtype, True, out), givens=(("mean", c), ("rstd", c)))
+    return Fold((("g", dtype), ("x", dtype)), *_gradient_sums(dtype, out), givens=(("mean", c), ("rstd", c)))
 
 
-def _gradient_sums(dtype: DType, centered: bool, out: DType) -> tuple[Any, Any, Any]:
+def _gradient_sums(dtype: DType, out: DType) -> tuple[Any, Any, Any]:
     c = carrier(dtype)
     g = s.cast(G, c)
-    along, weight = sum_of("along", s.cast(g * _hat(c, centered), FLOAT64), dtype)
+    along, weight = sum_of("along", s.cast(g * _hat(c), FLOAT64), dtype)
     across, bias = sum_of("across", s.cast(g, FLOAT64), dtype)
     outputs = (Output("weight", out, weight), Output("bias", out, bias))
     return (Pass((*along, *across)),), outputs, (*along, *across)

@@ -43,9 +43,9 @@ def layer_norm(input: Tensor, normalized_shape: int | Sequence[int], weight: Ten
     """
     axes = last_axes("layer_norm", input, normalized_shape, weight=weight, bias=bias)
     if weight is None:
-        result = _layer_norm(input, axes=axes, eps=eps)
+        result = _layer_norm(input, axes=axes, eps=eps)[0]
         return result if bias is None else result + bias
-    return _layer_norm(input, weight, *(() if bias is None else (bias,)), axes=axes, eps=eps)
+    return _layer_norm(input, weight, *(() if bias is None else (bias,)), axes=axes, eps=eps)[0]
 
 
 def _per_channel(x: Tensor, values: Tensor) -> Tensor:

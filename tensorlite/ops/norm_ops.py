@@ -13,10 +13,12 @@ from typing import Any
 
 from tensorlite.batch import Attributes, Batch, padded
 from tensorlite.declare import elementwise, primitive
+from tensorlite.kernels.norm import has_loops
 from tensorlite.op import Sample
 from tensorlite.ops.checks import check_alike, check_floating
 from tensorlite.ops.elementwise import rsqrt, square
-from tensorlite.ops.reduce import _mean, _sum, accumulator, count_of, kept_shape
+from tensorlite.ops.joint import jointly
+from tensorlite.ops.reduce import NATIVE_ROWS, _mean, _sum, accumulator, count_of, kept_shape
 from tensorlite.ops.shape import _reshape, astype
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType
@@ -44,7 +46,7 @@ def _moments_meaning(x: Tensor, *, axes: Axes) -> tuple[Tensor, Tensor]:
     return mean, average(square(wide - mean), axes)
 
 
-@primitive("reduce", type=_moments_type, meaning=_moments_meaning,
+@primitive("reduce", native_size=NATIVE_ROWS, type=_moments_type, meaning=_moments_meaning,
            samples=[Sample((3, 4), axes=(1,)), Sample((2, 3, 4), axes=(0, 2))])
 def _moments(xp: Any, x: Any, *, axes: Axes) -> tuple[Any, Any]:
     """The mean and the variance over axes, which are kept, in a dtype wide enough for sums; without a derivative."""
@@ -70,12 +72,6 @@ def _inner(xp: Any, a: Any, b: Any, axes: Axes) -> Any:
     sums = xp.einsum("...i,...i->...", a.reshape(rows), b.reshape(rows)).reshape(*a.shape[:last],
                                                                                  *(1,) * (a.ndim - last))
     return xp.sum(sums, axis=tuple(i for i in axes if i < last), keepdims=True)
-
-
-def _known(x: Tensor, axes: Axes, eps: float) -> tuple[Tensor, Tensor]:
-    """The mean and ``r`` of a tensor."""
-    mean, variance = _moments(x.detach(), axes=axes)
-    return mean, rsqrt(variance + eps)
 
 
 def average(x: Tensor, axes: Axes) -> Tensor:
@@ -107,19 +103,26 @@ def _scaled(x: Any, affine: Sequence[Any]) -> Any:
     return x
 
 
-def _layer_norm_x_vjp(g: Tensor, x: Tensor, affine: tuple[Tensor, ...], axes: Axes, eps: float) -> Tensor:
-    weight = (_of_rank(affine[0], x.ndim),) if affine else ()
-    return _normalize_backward(g, x, *_known(x, axes, eps), *weight, axes=axes)
+def _layer_norm_x_vjp(g: tuple[Tensor, ...], x: Tensor, affine: tuple[Tensor, ...], y: tuple[Tensor, ...],
+                      axes: Axes) -> Tensor | None:
+    _, mean, r = y
+    of_out, of_mean, of_r = g
+    if affine:
+        found = _layer_norm_slope(g, x, affine, 0, y, axes)
+    else:
+        found = _normalize_backward(of_out, x, mean, r, axes=axes)
+    if found is None or {1, 2} <= getattr(g, "missing", frozenset()):
+        return found
+    return found + astype(of_mean * (1 / count_of(x.shape, axes)) + _factor_vjp(of_r, x, r, axes), x.dtype, copy=False)
 
 
-def _layer_norm_affine_vjp(g: Tensor, x: Tensor, affine: tuple[Tensor, ...], index: int, axes: Axes,
-                           eps: float) -> Tensor:
-    if index != 1:
-        return g
-    shape = affine[0].shape
-    kept = (1,) * (x.ndim - len(shape)) + shape
-    found = _normalize_backward_weight(g, x, *_known(x, axes, eps), axes=axes, shape=kept)
-    return _reshape(found, shape=shape)
+def _layer_norm_slope(g: tuple[Tensor, ...], x: Tensor, affine: tuple[Tensor, ...], index: int,
+                      y: tuple[Tensor, ...], axes: Axes) -> Tensor | None:
+    """The cotangent of ``x``, of the weight or of the bias, which are found together."""
+    def compute() -> dict[int, Tensor]:
+        dx, *others = _normalize_slopes(g[0], x, *y[1:], _of_rank(affine[0], x.ndim), axes=axes)
+        return dict(enumerate((dx, *(_reshape(part, shape=affine[0].shape) for part in others))))
+    return jointly(g, index, compute)
 
 
 def _of_rank(values: Tensor, ndim: int) -> Tensor:
@@ -127,52 +130,64 @@ def _of_rank(values: Tensor, ndim: int) -> Tensor:
     return _reshape(values, shape=(1,) * (ndim - values.ndim) + values.shape)
 
 
-def _layer_norm_meaning(x: Tensor, *affine: Tensor, axes: Axes, eps: float) -> Tensor:
+def _layer_norm_type(x: TensorType, *affine: TensorType, axes: Axes, eps: float) -> tuple[TensorType, ...]:
+    return x, *_moments_type(x, axes=axes)
+
+
+def _layer_norm_meaning(x: Tensor, *affine: Tensor, axes: Axes, eps: float) -> tuple[Tensor, ...]:
     wide = astype(x, accumulator(x.dtype), copy=False)
     mean, variance = _moments_meaning(wide, axes=axes)
-    out = (wide - mean) * rsqrt(variance + eps)
+    r = rsqrt(variance + eps)
+    out = (wide - mean) * r
     if affine:
         out = out * astype(affine[0], out.dtype, copy=False)
     if len(affine) > 1:
         out = out + astype(affine[1], out.dtype, copy=False)
-    return astype(out, x.dtype, copy=False)
+    return astype(out, x.dtype, copy=False), mean, r
 
 
 def affine_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -> tuple[Any, Any]:
     """Weights of the batch scale and shift afterwards; the same for all stay with the op."""
     x, *affine = batch.in_front(inputs)
     is_batch = batch.axes[0] is not None
-    axes = tuple(a + is_batch for a in attributes["axes"])
+    attributes = {**attributes, "axes": tuple(a + is_batch for a in attributes["axes"])}
     if all(axis is None for axis in batch.axes[1:]):
-        return batch.apply(x, *affine, axes=axes, eps=attributes["eps"]), 0
-    out = batch.apply(x, axes=axes, eps=attributes["eps"])
+        found = batch.apply(x, *affine, **attributes)
+        return found, 0 if isinstance(found, Tensor) else (0,) * len(found)
+    found = batch.apply(x, **attributes)
+    out, *others = (found,) if isinstance(found, Tensor) else found
     ready = [w if axis is None else padded(w, x.ndim - is_batch)
              for w, axis in zip(affine, batch.axes[1:], strict=True)]
     out = out * ready[0]
-    return (out + ready[1] if len(ready) > 1 else out), 0
+    out = out + ready[1] if len(ready) > 1 else out
+    return (out, *others) if others else out, (0, *(0 if is_batch else None for _ in others)) if others else 0
 
 
-@primitive("reduce", type=lambda x, *affine, axes, eps: x, meaning=_layer_norm_meaning, batch=affine_batch,
-           vjp={"x": _layer_norm_x_vjp, "affine": _layer_norm_affine_vjp},
+@primitive("reduce", native_size=NATIVE_ROWS, type=_layer_norm_type, meaning=_layer_norm_meaning, batch=affine_batch,
+           vjp={"x": _layer_norm_x_vjp, "affine": _layer_norm_slope},
            samples=[Sample((3, 4), axes=(1,), eps=1e-5), Sample((3, 4), (4,), (4,), axes=(1,), eps=1e-5),
                     Sample((2, 3, 4), (3, 4), axes=(1, 2), eps=1e-3)])
-def _layer_norm(xp: Any, x: Any, *affine: Any, axes: Axes, eps: float) -> Any:
-    """``(x - mean) / sqrt(var + eps) * weight + bias`` over the last axes."""
+def _layer_norm(xp: Any, x: Any, *affine: Any, axes: Axes, eps: float) -> tuple[Any, ...]:
+    """``(x - mean) * r * weight + bias`` over the last axes, the mean, and ``r = 1 / sqrt(var + eps)``."""
     _check(x, affine)
     wide = x.astype(accumulator(x.dtype), copy=False)
-    out = _centred(xp, wide, axes)[1]
+    mean, out = _centred(xp, wide, axes)
     variance = _inner(xp, out, out, axes) / out.dtype.type(count_of(x.shape, axes))
-    out /= xp.sqrt(variance + out.dtype.type(eps))
-    return _scaled(out, affine).astype(x.dtype, copy=False)
+    r = 1 / xp.sqrt(variance + out.dtype.type(eps))
+    out *= r
+    return _scaled(out, affine).astype(x.dtype, copy=False), mean, r
 
 
-def _normalize_x_vjp(g: Tensor, x: Tensor, mean: Tensor, r: Tensor, affine: tuple[Tensor, ...], axes: Axes) -> Tensor:
-    return _normalize_backward(g, x, mean, r, *affine[:1], axes=axes)
+def _normalize_x_vjp(g: Tensor, x: Tensor, mean: Tensor, r: Tensor, affine: tuple[Tensor, ...],
+                     axes: Axes) -> Tensor | None:
+    return _normalize_slope(g, x, mean, r, affine, 0, axes) if affine else _normalize_backward(g, x, mean, r, axes=axes)
 
 
-def _normalize_affine_vjp(g: Tensor, x: Tensor, mean: Tensor, r: Tensor, affine: tuple[Tensor, ...], index: int,
-                          axes: Axes) -> Tensor:
-    return _normalize_backward_weight(g, x, mean, r, axes=axes, shape=affine[0].shape) if index == 3 else g
+def _normalize_slope(g: Tensor, x: Tensor, mean: Tensor, r: Tensor, affine: tuple[Tensor, ...], index: int,
+                     axes: Axes) -> Tensor | None:
+    """The cotangent of ``x``, of the weight or of the bias, which are found together."""
+    return jointly((g,), index, lambda: dict(zip((0, 3, 4), _normalize_slopes(
+        g, x, mean, r, affine[0], axes=axes), strict=True)))
 
 
 def _normalize_meaning(x: Tensor, mean: Tensor, r: Tensor, *affine: Tensor, axes: Axes) -> Tensor:
@@ -181,8 +196,8 @@ def _normalize_meaning(x: Tensor, mean: Tensor, r: Tensor, *affine: Tensor, axes
     return astype(out + affine[1] if len(affine) > 1 else out, x.dtype, copy=False)
 
 
-@primitive("reduce", type=lambda x, mean, r, *affine, axes: x, meaning=_normalize_meaning,
-           vjp={"x": _normalize_x_vjp, "affine": _normalize_affine_vjp},
+@primitive("reduce", native_size=NATIVE_ROWS, type=lambda x, mean, r, *affine, axes: x, meaning=_normalize_meaning,
+           vjp={"x": _normalize_x_vjp, "affine": _normalize_slope},
            samples=[Sample((2, 0, 3), (1, 0, 1), (1, 0, 1), (1, 0, 1), (1, 0, 1), axes=(0, 2))])
 def _normalize(xp: Any, x: Any, mean: Any, r: Any, *affine: Any, axes: Axes) -> Any:
     """``(x - mean) * r * weight + bias``, computed as one product and one sum, with numbers of channels or rows."""
@@ -221,7 +236,8 @@ def _normalize_backward_meaning(g_: Tensor, x: Tensor, mean: Tensor, r: Tensor, 
     return astype((g - average(g, axes) - z * average(g * z, axes)) * r, x.dtype, copy=False)
 
 
-@primitive("reduce", type=lambda g_, x, mean, r, *weight, axes: x, meaning=_normalize_backward_meaning,
+@primitive("reduce", native_size=NATIVE_ROWS, type=lambda g_, x, mean, r, *weight, axes: x,
+           meaning=_normalize_backward_meaning,
            vjp={"g_": _backward_g_vjp, "x": _backward_x_vjp, "weight": _backward_weight_vjp},
            samples=[Sample((2, 0, 3), (2, 0, 3), (1, 0, 1), (1, 0, 1), axes=(0, 2)),
                     Sample((2, 0, 3), (2, 0, 3), (1, 0, 1), (1, 0, 1), (1, 0, 1), axes=(0, 2))])
@@ -245,26 +261,66 @@ def _summed_over(shape: Sequence[int], wanted: Sequence[int]) -> Axes:
     return tuple(axis for axis, (n, m) in enumerate(zip(shape, wanted, strict=True)) if m == 1 and n != 1)
 
 
-def _weight_x_vjp(g: Tensor, g_: Tensor, x: Tensor, mean: Tensor, r: Tensor, axes: Axes) -> Tensor:
-    return _normalize_backward(g_, x, mean, r, g, axes=axes)
+def _slopes_type(g_: TensorType, x: TensorType, mean: TensorType, r: TensorType, weight: TensorType, *,
+                 axes: Axes) -> tuple[TensorType, ...]:
+    weights = TensorType(x.dtype, weight.shape, x.device)
+    return x, weights, weights
 
 
-def _normalize_backward_weight_meaning(g_: Tensor, x: Tensor, mean: Tensor, r: Tensor, *, axes: Axes,
-                              shape: tuple[int, ...]) -> Tensor:
-    products = astype(g_, r.dtype, copy=False) * ((astype(x, r.dtype, copy=False) - mean) * r)
-    over = _summed_over(x.shape, shape)
-    return astype(_sum(products, axis=over, keepdims=True, dtype=None) if over else products, x.dtype, copy=False)
+def _cells(x: Any, weight: Any, axes: Axes) -> tuple[Axes, Axes, Axes]:
+    """Axes along which places have the same mean and the same weight, with the mean's others, and with the weight's."""
+    cells = tuple(a for a in axes if weight.shape[a] == 1)
+    others = _summed_over(x.shape, weight.shape)
+    return cells, tuple(a for a in axes if a not in cells), tuple(a for a in others if a not in cells)
 
 
-@primitive("reduce", type=lambda g_, x, mean, r, *, axes, shape: TensorType(x.dtype, shape, x.device),
-           meaning=_normalize_backward_weight_meaning,
-           vjp={"g_": lambda g, x, mean, r, axes: g * _normalize(x, mean, r, axes=axes), "x": _weight_x_vjp},
-           samples=[Sample((2, 0, 3), (2, 0, 3), (1, 0, 1), (1, 0, 1), axes=(0, 2), shape=(1, 0, 1))])
-def _normalize_backward_weight(xp: Any, g_: Any, x: Any, mean: Any, r: Any, *, axes: Axes,
-                               shape: tuple[int, ...]) -> Any:
-    """``g * z``, summed to the shape of a weight."""
+def _slopes_meaning(g_: Tensor, x: Tensor, mean: Tensor, r: Tensor, weight: Tensor, *,
+                    axes: Axes) -> tuple[Tensor, ...] | None:
+    if has_loops(x.dtype, x.shape, weight.shape, axes):
+        return None
+    g, wide, w = (astype(each, r.dtype, copy=False) for each in (g_, x, weight))
+    z = (wide - mean) * r
+    cells, of_mean, of_weight = _cells(x, weight, axes)
+    along, across = _total(g * z, cells), _total(g, cells)
+    share = 1 / count_of(x.shape, axes)
+    projection, level = (_total(w * part, of_mean) * share for part in (along, across))
+    found = ((g * w - level - z * projection) * r, _total(along, of_weight), _total(across, of_weight))
+    return tuple(astype(each, x.dtype, copy=False) for each in found)
+
+
+def _total(x: Tensor, axes: Axes) -> Tensor:
+    """The sum over axes, which are kept."""
+    return _sum(x, axis=axes, keepdims=True, dtype=None) if axes else x
+
+
+def _slopes_g_vjp(g: tuple[Tensor, ...], x: Tensor, mean: Tensor, r: Tensor, weight: Tensor, axes: Axes) -> Tensor:
+    of_x, of_weight, of_bias = g
+    return (_normalize_backward(of_x, x, mean, r, axes=axes) * weight
+            + of_weight * _normalize(x, mean, r, axes=axes) + of_bias)
+
+
+def _slopes_x_vjp(g: tuple[Tensor, ...], g_: Tensor, x: Tensor, mean: Tensor, r: Tensor, weight: Tensor,
+                  axes: Axes) -> Tensor:
+    return (_backward_x_vjp(g[0], g_, x, mean, r, (weight,), axes)
+            + _normalize_backward(g_, x, mean, r, g[1], axes=axes))
+
+
+@primitive("reduce", native_size=NATIVE_ROWS, type=_slopes_type, meaning=_slopes_meaning,
+           vjp={"g_": _slopes_g_vjp, "x": _slopes_x_vjp,
+                "weight": lambda g, g_, x, mean, r, axes: _backward_weight_vjp(g[0], g_, x, mean, r, axes)},
+           samples=[Sample((2, 0, 3), (2, 0, 3), (1, 0, 1), (1, 0, 1), (1, 0, 1), axes=(0, 2))])
+def _normalize_slopes(xp: Any, g_: Any, x: Any, mean: Any, r: Any, weight: Any, *, axes: Axes) -> Any:
+    """The cotangents of ``x``, of the weight and of the bias of ``_normalize``, from that of its result."""
+    g, w = (part.astype(r.dtype, copy=False) for part in (g_, weight))
+    cells, of_mean, of_weight = _cells(x, weight, axes)
     z = (x - mean) * r
-    return _inner(xp, g_.astype(r.dtype, copy=False), z, _summed_over(x.shape, shape)).astype(x.dtype, copy=False)
+    along = _inner(xp, g, z, cells) if cells else g * z
+    across = xp.sum(g, axis=cells, keepdims=True) if cells else g
+    share = r.dtype.type(1 / count_of(x.shape, axes)) if x.size else r.dtype.type(0)
+    projection, level = (xp.sum(w * part, axis=of_mean, keepdims=True) * share for part in (along, across))
+    z *= projection
+    found = ((g * w - level - z) * r, *(xp.sum(part, axis=of_weight, keepdims=True) for part in (along, across)))
+    return tuple(part.astype(x.dtype, copy=False) for part in found)
 
 
 @elementwise(accepts="real floating", hidden=True)

@@ -18,7 +18,7 @@ from tensorlite.ops.checks import check_alike, check_floating
 from tensorlite.ops.elementwise import rsqrt, square
 from tensorlite.ops.norm import last_axes
 from tensorlite.ops.norm_ops import Axes, affine_batch, average
-from tensorlite.ops.reduce import accumulator, count_of
+from tensorlite.ops.reduce import NATIVE_ROWS, accumulator, count_of
 from tensorlite.ops.shape import astype
 from tensorlite.tensor import Tensor
 
@@ -56,7 +56,8 @@ def _factor_of(xp: Any, x: Any, axes: Axes, eps: float) -> Any:
     return 1 / xp.sqrt(_mean_of(xp, x * x, axes) + x.dtype.type(eps))
 
 
-@primitive("reduce", type=lambda x, *weight, axes, eps: x, meaning=_meaning, batch=affine_batch,
+@primitive("reduce", native_size=NATIVE_ROWS, type=lambda x, *weight, axes, eps: x, meaning=_meaning,
+           batch=affine_batch,
            vjp={"x": _x_vjp, "weight": lambda g, x, axes, eps: g * _rms_norm(x, axes=axes, eps=eps)},
            samples=[Sample((3, 4), axes=(1,), eps=1e-5), Sample((2, 3, 4), (3, 4), axes=(1, 2), eps=1e-3)])
 def _rms_norm(xp: Any, x: Any, *weight: Any, axes: Axes, eps: float) -> Any:
@@ -84,7 +85,7 @@ def _backward_x_vjp(g: Tensor, g_: Tensor, x: Tensor, axes: Axes, eps: float) ->
     return square(r) * (z * (3 * a * b - average(g_ * g, axes)) - b * g_ - a * g)
 
 
-@primitive("reduce", type=lambda g_, x, *, axes, eps: x, meaning=_backward_meaning,
+@primitive("reduce", native_size=NATIVE_ROWS, type=lambda g_, x, *, axes, eps: x, meaning=_backward_meaning,
            vjp={"g_": lambda g, x, axes, eps: _rms_norm_backward(g, x, axes=axes, eps=eps), "x": _backward_x_vjp},
            samples=[Sample((3, 4), (3, 4), axes=(1,), eps=1e-5),
                     Sample((2, 3, 4), (2, 3, 4), axes=(1, 2), eps=1e-3)])

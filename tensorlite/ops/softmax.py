@@ -10,7 +10,7 @@ from tensorlite.op import OPS, Sample
 from tensorlite.ops.axes import one_axis
 from tensorlite.ops.checks import check_floating
 from tensorlite.ops.elementwise import exp, log
-from tensorlite.ops.reduce import _sum, accumulator
+from tensorlite.ops.reduce import NATIVE_ROWS, _sum, accumulator
 from tensorlite.ops.shape import astype
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType, dtype_of
@@ -66,7 +66,7 @@ def _log_softmax_backward_meaning(g_: Tensor, y_: Tensor, *, axis: int) -> Tenso
     return astype(g - exp(_wide(y_)) * _total(g, axis), g_.dtype, copy=False)
 
 
-@primitive("reduce", autocast="wide", type=_type, samples=_SAMPLES, meaning=_softmax_meaning,
+@primitive("reduce", native_size=NATIVE_ROWS, autocast="wide", type=_type, samples=_SAMPLES, meaning=_softmax_meaning,
            vjp={"x": lambda g, y, axis: _softmax_backward(g, y, axis=axis)})
 def _softmax(xp: Any, x: Any, *, axis: int) -> Any:
     out = _shifted(xp, x, axis)
@@ -75,7 +75,8 @@ def _softmax(xp: Any, x: Any, *, axis: int) -> Any:
     return out.astype(x.dtype, copy=False)
 
 
-@primitive("reduce", type=_type, samples=_BACKWARD_SAMPLES, meaning=_softmax_backward_meaning, vjp={
+@primitive("reduce", native_size=NATIVE_ROWS, type=_type, samples=_BACKWARD_SAMPLES,
+           meaning=_softmax_backward_meaning, vjp={
     "g_": lambda g, y_, axis: _softmax_backward(g, y_, axis=axis),
     "y_": lambda g, g_, y_, axis: g * (g_ - _total(g_ * y_, axis)) - g_ * _total(g * y_, axis)})
 def _softmax_backward(xp: Any, g_: Any, y_: Any, *, axis: int) -> Any:
@@ -87,7 +88,8 @@ def _softmax_backward(xp: Any, g_: Any, y_: Any, *, axis: int) -> Any:
     return out.astype(g_.dtype, copy=False)
 
 
-@primitive("reduce", autocast="wide", type=_type, samples=_SAMPLES, meaning=_log_softmax_meaning,
+@primitive("reduce", native_size=NATIVE_ROWS, autocast="wide", type=_type, samples=_SAMPLES,
+           meaning=_log_softmax_meaning,
            vjp={"x": lambda g, y, axis: _log_softmax_backward(g, y, axis=axis)})
 def _log_softmax(xp: Any, x: Any, *, axis: int) -> Any:
     out = _shifted(xp, x, axis)
@@ -95,7 +97,8 @@ def _log_softmax(xp: Any, x: Any, *, axis: int) -> Any:
     return out.astype(x.dtype, copy=False)
 
 
-@primitive("reduce", type=_type, samples=_BACKWARD_SAMPLES, meaning=_log_softmax_backward_meaning, vjp={
+@primitive("reduce", native_size=NATIVE_ROWS, type=_type, samples=_BACKWARD_SAMPLES,
+           meaning=_log_softmax_backward_meaning, vjp={
     "g_": lambda g, y_, axis: g - _total(exp(y_) * g, axis),
     "y_": lambda g, g_, y_, axis: -g * exp(y_) * _total(g_, axis)})
 def _log_softmax_backward(xp: Any, g_: Any, y_: Any, *, axis: int) -> Any:

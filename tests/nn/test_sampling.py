@@ -93,6 +93,22 @@ def test_compiled_and_mapped_it_gives_the_same(mode, padding_mode):
     check_mapped(sample, normal(3, 2, 2, 4, 5), normal(3, 2, 3, 3, 2), terms=20)
 
 
+def test_many_channels_are_sampled_as_few_are():
+    """Those of many are fetched by rows, the channels last."""
+    random = np.random.default_rng(0)
+    x, grid, g = (tl.tensor(random.uniform(-1.2, 1.2, shape)) for shape in ((2, 33, 5, 4), (2, 3, 2, 2), (2, 33, 3, 2)))
+
+    def slopes(x, grid, g):
+        out, pull = tl.vjp(lambda x, grid: nn.functional.grid_sample(x, grid, align_corners=False), x, grid)
+        return out, *pull(g)
+    parts = [slopes(x[:, i:i + 11], grid, g[:, i:i + 11]) for i in range(0, 33, 11)]
+    expected = [np.concatenate([part[k].numpy() for part in parts], axis=1) for k in range(2)]
+    expected.append(np.sum([part[2].numpy() for part in parts], axis=0))
+    for run in (slopes, tl.jit(slopes)):
+        for found, wanted in zip(run(x, grid, g), expected, strict=True):
+            assert_close(found, wanted, terms=33)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
 def test_narrow_dtypes_are_summed_in_float32(dtype):
     x, grid = normal(1, 2, 4, 4).astype(np.float16), (normal(1, 3, 3, 2) / 2).astype(np.float16)

@@ -159,6 +159,26 @@ def test_pools_of_many_regions_are_those_of_single_ones(dtype):
     assert_same(tl.jit(tl.roi_pool)(x, tl.tensor(boxes), 7), found.numpy())
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("ratio", [-1, 2])
+def test_averages_of_many_regions_are_those_of_single_ones(dtype, ratio):
+    """The same, and where cotangents go."""
+    random = np.random.default_rng(0)
+    x = tl.tensor(random.normal(size=(2, 40, 20, 24)).astype(dtype))
+    boxes = np.concatenate([random.integers(0, 2, (30, 1)), random.uniform(-3, 26, (30, 4))], axis=1).astype(dtype)
+    g = tl.tensor(random.normal(size=(30, 40, 3, 2)).astype(dtype))
+
+    def pool(x, boxes):
+        return tl.roi_align(x, boxes, (3, 2), 0.9, ratio)
+    single = [tl.vjp(lambda x, box=box: pool(x[:, :2], tl.tensor(box)), x) for box in boxes[:, None]]
+    expected = np.concatenate([out.numpy() for out, _ in single])
+    slope = np.sum([pull(g[i:i + 1, :2])[0].numpy() for i, (_, pull) in enumerate(single)], axis=0)
+    for run in (pool, tl.jit(pool)):
+        found, pull = tl.vjp(lambda x, run=run: run(x, tl.tensor(boxes)), x)
+        assert_close(found.numpy()[:, :2], expected)
+        assert_close(pull(g)[0].numpy()[:, :2], slope[:, :2], terms=boxes.shape[0] * 4)
+
+
 @pytest.mark.parametrize("run", [tl.roi_pool, tl.jit(tl.roi_pool), tl.roi_align, tl.jit(tl.roi_align)])
 def test_a_box_in_an_image_that_is_not_there_is_refused_by_kernels_too(run):
     x, boxes = tl.zeros((2, 16, 20, 24)), np.zeros((40, 5), np.float32)

@@ -6,10 +6,11 @@ import ml_dtypes
 import numpy as np
 import pytest
 from guarded import compile_kernel, run_native, same_bits
+from planned import interpret
 from tolerance import Tolerance, assert_close, tolerance_of
 
 from tensorlite.kernels import interp, loops
-from tensorlite.kernels.cpu import team
+from tensorlite.kernels.cpu import norm_stages, stages, team
 from tensorlite.kernels.generated import arrange, fold_loops, norm, norms
 from tensorlite.kernels.generated.layout import Axis
 
@@ -136,35 +137,29 @@ def test_layer_norm_gradients(shape, dims, dtype):
     statistics = [part.astype(F64 if dtype == F64 else F32) for part in (mean, rstd)]
     rows = mean.size
     for w in (weight, None):
-        dx, dweight, dbias = norm.layer_norm_backward(g, x, *statistics, w, dims)
+        dx = norm.cotangent_of_rows(g, x, *statistics, w, dims)
         (g64,) = wide(g)
         gw = (g64 if w is None else g64 * wide(w)[0]).reshape(rows, -1)
         flat = h.reshape(rows, -1)
         n = flat.shape[1]
         jacobian = (np.eye(n) - 1 / n - flat[:, :, None] * flat[:, None, :] / n) * rstd.reshape(rows, 1, 1)
         close(dx, np.einsum("rij,rj->ri", jacobian, gw).reshape(shape))
-        close(dweight, (g64.reshape(rows, -1) * flat).sum(0).reshape(weight.shape), terms=rows)
-        close(dbias, g64.reshape(rows, -1).sum(0).reshape(weight.shape), terms=rows)
+    dweight, dbias = norm.sums_over_rows(g, x, *statistics, dims)
+    close(dweight, (g64.reshape(rows, -1) * flat).sum(0).reshape(weight.shape), terms=rows)
+    close(dbias, g64.reshape(rows, -1).sum(0).reshape(weight.shape), terms=rows)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("shape, dims", LAYERS, ids=str)
 def test_rms_norm(shape, dims, dtype):
-    x, g, weight = numbers(dtype, shape), numbers(dtype, shape, 1), numbers(dtype, shape[-dims:], 2)
-    x64, g64, w64 = wide(x, g, weight)
+    x, weight = numbers(dtype, shape), numbers(dtype, shape[-dims:], 2)
+    x64, w64 = wide(x, weight)
     axes = tuple(range(x.ndim - dims, x.ndim))
     scale = 1 / np.sqrt((x64**2).mean(axes, keepdims=True) + EPS)
     y, rstd = norm.rms_norm(x, weight, dims, EPS)
     close(y, x64 * scale * w64)
     close(norm.rms_norm(x, None, dims, EPS)[0], x64 * scale)
     close(rstd, scale.reshape(shape[:-dims]))
-    dx, dweight = norm.rms_norm_backward(g, x, rstd, weight, dims)
-    rows = rstd.size
-    h, gw = ((array).reshape(rows, -1) for array in (x64 * scale, g64 * w64))
-    n = h.shape[1]
-    jacobian = (np.eye(n) - h[:, :, None] * h[:, None, :] / n) * scale.reshape(rows, 1, 1)
-    close(dx, np.einsum("rij,rj->ri", jacobian, gw).reshape(shape))
-    close(dweight, (g64.reshape(rows, -1) * h).sum(0).reshape(weight.shape), terms=rows)
 
 
 BATCHES = [(4, 3, 5, 6), (16, 32, 7, 7), (33, 20), (5, 11, 40), (2, 8, 150, 130)]
@@ -172,24 +167,12 @@ BATCHES = [(4, 3, 5, 6), (16, 32, 7, 7), (33, 20), (5, 11, 40), (2, 8, 150, 130)
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("shape", BATCHES, ids=str)
-def test_batch_norm(shape, dtype):
-    x, g = numbers(dtype, shape), numbers(dtype, shape, 1)
-    weight, bias = numbers(dtype, shape[1], 2), numbers(dtype, shape[1], 3)
-    (x64, g64, w64, b64), over = wide(x, g, weight, bias), (0, *range(2, x.ndim))
-    per = (1, -1) + (1,) * (x.ndim - 2)
+def test_batch_norm_statistics(shape, dtype):
+    x = numbers(dtype, shape)
+    (x64,), over = wide(x), (0, *range(2, x.ndim))
     mean, var = norm.batch_norm_statistics(x)
     close(mean, x64.mean(over))
     close(var, x64.var(over))
-    rstd = 1 / np.sqrt(var + var.dtype.type(EPS))
-    h = (x64 - x64.mean(over).reshape(per)) / np.sqrt(x64.var(over) + EPS).reshape(per)
-    close(norm.batch_norm(x, mean, rstd, weight, bias), h * w64.reshape(per) + b64.reshape(per))
-    close(norm.batch_norm(x, mean, rstd, None, None), h)
-    dx, dweight, dbias = norm.batch_norm_backward(g, x, mean, rstd, weight)
-    n = x.size // shape[1]
-    close(dweight, (g64 * h).sum(over), terms=n)
-    close(dbias, g64.sum(over), terms=n)
-    inner = g64 - g64.mean(over).reshape(per) - h * (g64 * h).mean(over).reshape(per)
-    close(dx, w64.reshape(per) / np.sqrt(x64.var(over) + EPS).reshape(per) * inner)
 
 
 def test_any_strides():
@@ -226,8 +209,8 @@ FOLDS = {
     "log_softmax": norms.log_softmax(F32).fold(),
     "softmax_backward": norms.softmax_backward(F32).fold(),
     "layer_norm": norms.layer_norm(F32, True, True),
-    "norm_backward": norms.norm_backward(F32, True, True),
-    "parameter_gradients": norms.parameter_gradients(F32, True, F32),
+    "norm_backward": norms.norm_backward(F32, True),
+    "parameter_gradients": norms.parameter_gradients(F32, F32),
     "channel_gradients": norms.channel_gradients(F32, F32),
 }
 SMALL = arrange.Schedule(row_bytes=64, columns=16, short=4)
@@ -251,6 +234,22 @@ def test_native_is_what_the_interpreter_says(name, way):
         extra = {} if run is interp.run else {"address": compile_kernel(kernel)}
         run(kernel, dict(zip(names, values, strict=True)) | buffers, threads, **extra)
         results.append([buffers[b.name] for b in kernel.buffers.values() if b.writable])
+    for result in results:
+        assert all(map(same_bits, result, results[0]))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(("rows", "columns"), [(21, 37), (16, 64), (70, 8)])
+def test_slopes_of_rows_are_what_the_interpreter_says(rows, columns, dtype):
+    wide = F64 if dtype == F64 else F32
+    inputs = [numbers(dtype, (rows, columns), k) for k in range(2)]
+    inputs += [numbers(wide, (rows, 1), 2), numbers(wide, (rows, 1), 3), numbers(dtype, (1, columns), 4)]
+    results = []
+    for run, arrays in ((interpret, inputs), (stages.run, inputs), (stages.run, list(map(np.asfortranarray, inputs)))):
+        outputs = [np.zeros(shape, dtype) for shape in ((rows, columns), (1, columns), (1, columns))]
+        plan = norm_stages.plan_normalize_slopes(*([*map(stages.described, x)] for x in (arrays, outputs)), axes=(1,))
+        run(plan, [*arrays, *outputs])
+        results.append(outputs)
     for result in results:
         assert all(map(same_bits, result, results[0]))
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tensorlite.kernels.cpu import norm as kernels
+from tensorlite.kernels.cpu import team
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 TOLERANCE = {"float64": 1e-12, "float32": 2e-6, "float16": 2e-3, "bfloat16": 2e-2}
@@ -65,7 +66,10 @@ def test_layer_norm(dtype, affine, shape, axes):
     expected = (x.astype(np.float64) - mean) / np.sqrt(variance + 1e-5)
     for part, combine in zip(parts, (np.multiply, np.add)):
         expected = combine(expected, part.astype(np.float64))
-    check(kernels.layer_norm(x, *parts, axes=axes, eps=1e-5), expected, dtype)
+    out, *found = kernels.layer_norm(x, *parts, axes=axes, eps=1e-5)
+    check(out, expected, dtype)
+    for result, expected in zip(found, (mean, 1 / np.sqrt(variance + 1e-5)), strict=True):
+        check(result, expected, accumulated(dtype))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -102,6 +106,48 @@ def test_normalize_backward(dtype, shape, axes):
     check(kernels.normalize_backward(g, x, mean, r, axes=axes), expected, dtype)
 
 
+SLOPES = [
+    ((40, 300), (1, 300), (1,)),  # rows
+    ((100, 6, 9), (1, 6, 9), (1, 2)),
+    ((3, 500), (1, 500), (1,)),  # few
+    ((20, 9000), (1, 9000), (1,)),  # long
+    ((4, 3, 2, 50), (1, 3, 2, 1), (2, 3)),  # groups of channels
+    ((8, 5, 12, 11), (1, 5, 1, 1), (0, 2, 3)),
+    ((6, 5, 40), (1, 5, 1), (2,)),
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("shape", "channels", "axes"), SLOPES)
+def test_normalize_slopes(dtype, shape, channels, axes):
+    x, g, weight = numbers(shape, dtype), numbers(shape, dtype, 1), numbers(channels, dtype, 2)
+    mean, variance = (part.astype(accumulated(dtype)) for part in statistics(x, axes))
+    r = (1 / np.sqrt(variance)).astype(accumulated(dtype))
+    z, wide = (x.astype(np.float64) - mean) * r, g.astype(np.float64)
+    h = wide * weight.astype(np.float64)
+    dx, dweight, dbias = kernels.normalize_slopes(g, x, mean, r, weight, axes=axes)
+    check(dx, r * (h - h.mean(axes, keepdims=True) - z * (h * z).mean(axes, keepdims=True)), dtype)
+    over = tuple(a for a, n in enumerate(channels) if n == 1)
+    for found, terms in ((dweight, wide * z), (dbias, wide)):
+        size = np.sqrt((terms**2).sum(over, keepdims=True))  # of a sum of that many, of whatever sign
+        assert found.dtype == np.dtype(dtype) and found.shape == channels
+        check((found / size).astype(dtype), terms.sum(over, keepdims=True) / size, dtype)
+
+
+def test_sums_over_rows_do_not_depend_on_threads():
+    x, g, weight = numbers((700, 64), np.float32), numbers((700, 64), np.float32, 1), numbers((1, 64), np.float32, 2)
+    mean, variance = (part.astype(np.float32) for part in statistics(x, (1,)))
+    before, results = team.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            team.set_num_threads(threads)
+            results.append(kernels.normalize_slopes(g, x, mean, 1 / np.sqrt(variance), weight, axes=(1,)))
+    finally:
+        team.set_num_threads(before)
+    for found in results[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(found, results[0], strict=True))
+
+
 X = numbers((40, 300), np.float32)
 M, R = (np.ones((40, 1), np.float32) for _ in "ab")
 
@@ -121,6 +167,8 @@ M, R = (np.ones((40, 1), np.float32) for _ in "ab")
         lambda: kernels.normalize(X.astype(np.complex64), M, R, axes=(1,)),
         lambda: kernels.normalize_backward(X.astype(np.float64), X, M, R, axes=(1,)),
         lambda: kernels.normalize_backward(X[:1], X, M, R, axes=(1,)),
+        lambda: kernels.normalize_slopes(X[:1], X, M, R, X[:1], axes=(1,)),
+        lambda: kernels.normalize_slopes(X, X, M, R, X[:1].astype(np.float64), axes=(1,)),
     ],
 )
 def test_what_it_does_not_take_is_left_to_the_op(call):
