@@ -177,9 +177,9 @@ def call_recorded(compiled: Compiled, tensors: Sequence[Tensor], cut: Callable[.
     traced = compiled.traced
     given = [*tensors, *traced.state]
     before = [Tensor(x.array, x.node) for x in given]  # as they are before the call changes some of them
-    results = compiled.count
+    renewed = [change for change in traced.changes if change.slot == "array" and change.output in traced.tracked]
     if traced.rebound:
-        made: Sequence[Tensor] = _Rebound.apply(lambda: compiled.call(tensors)[:results], *before)
+        made: Sequence[Tensor] = _Rebound.apply(lambda: compiled.call(tensors), *before)
     else:
         if compiled.differentiable is None:
             compiled.differentiable = Differentiable(traced.graph, sorted(traced.tracked))
@@ -189,5 +189,7 @@ def call_recorded(compiled: Compiled, tensors: Sequence[Tensor], cut: Callable[.
             halves = compiled.halves[wanted] = cut(compiled, wanted)
         forward = halves.forward
         made = _Call.apply(compiled.differentiable, lambda _: forward.call(tensors), halves, *before)
-    return [y if k in traced.tracked else Tensor(y.array) for k, y in enumerate(made[:results])]
+    for tensor, _, output in renewed:
+        (tensors[tensor] if isinstance(tensor, int) else tensor).node = made[output].node  # type: ignore[index]
+    return [y if k in traced.tracked else Tensor(y.array) for k, y in enumerate(made[:compiled.count])]
 

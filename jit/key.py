@@ -9,6 +9,7 @@ import numpy as np
 
 from tensorlite import errors
 from tensorlite.nn.parameter import Parameter
+from tensorlite.tape import Leaf
 from tensorlite.tensor import Tensor
 
 _PLAIN = frozenset({int, bool, str, type(None), bytes, complex})
@@ -43,7 +44,7 @@ def key_of(tree: Any, tensors: list[Tensor], parts: list[Any]) -> None:
 
 def _key_of_tensor(x: Tensor, tensors: list[Tensor], parts: list[Any]) -> None:
     tensors.append(x)
-    parts += (type(x), x.dtype, x.shape, x.node is None)
+    parts += (type(x), x.dtype, x.shape, None if x.node is None else type(x.node) is Leaf)
     if x.node is not None:
         parts.append(x.gradient is None)
         if x.gradient is not None:

@@ -18,12 +18,13 @@ import numpy as np
 from tensorlite import errors
 from tensorlite.batching import Mapped
 from tensorlite.dispatch import explain
+from tensorlite.eager import beyond
 from tensorlite.errors import TraceError
 from tensorlite.jit.control import Closure, check_tape, close
 from tensorlite.jit.graph import Equation, Graph, Operand, Value
 from tensorlite.op import OPS, Op
 from tensorlite.state import state
-from tensorlite.tape import Leaf, record
+from tensorlite.tape import Argument, Leaf, record
 from tensorlite.tape import Output as TapeOutput
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType
@@ -51,7 +52,8 @@ class Trace:
     """The equations of one run of a function, and the tensors it captured. `line` is given where there is no user's.
 
     The trace of a body of control flow has a `closure`, which takes what is outside from the trace around it. Values
-    that a derivative knows of are `tracked`; one that is used as a constant is `stopped` there.
+    that a derivative knows of are `tracked`; one that is used as a constant is `stopped` there. `overwrites` says
+    whether a tensor with a derivative was given a value unrecorded: then the graph's derivative is not the tape's.
     """
 
     line: str = ""
@@ -67,6 +69,7 @@ class Trace:
     stopped: dict[Value, Value] = field(default_factory=dict)
     taken: list[Tensor] = field(default_factory=list)
     stops: bool = True
+    overwrites: bool = False
 
     def new_value(self, type: TensorType) -> Value:
         """A value that belongs to this trace."""
@@ -77,6 +80,9 @@ class Trace:
     def apply(self, op: Op, inputs: Sequence[Any], attributes: dict[str, Any]) -> Any:
         """The interpreter: one equation instead of one computation."""
         operands = tuple(self.operand(op.name, x) for x in inputs)
+        decided = _decided(op, operands)
+        if decided is not None:
+            return self.apply(OPS["full"], (), decided)
         types = self.types(op, inputs, operands, attributes)
         several = isinstance(types, tuple)
         outputs = tuple(self.new_value(type) for type in (types if several else (types,)))
@@ -169,6 +175,7 @@ class Trace:
 
     def about_to_rebind(self, x: Tensor) -> None:
         """What in-place spellings tell of: a concrete tensor is state from then on."""
+        self.overwrites = self.overwrites or (not state.recording and x.node is not None)
         if not isinstance(x.array, Value):
             self.met(x)
 
@@ -190,7 +197,7 @@ class Trace:
             if id(tensor) in self.arguments:
                 continue
             if tensor.array is not capture.array:
-                changes.append((tensor, "array", tensor.array))
+                changes.append((tensor, "array", Tensor(tensor.array, tensor.node)))
                 tensor.array = capture.array
             tensor.node = capture.node
             if tensor.gradient is not capture.grad:
@@ -322,7 +329,7 @@ class _Arguments:
             return self.made[id(leaf)][1]
         tensor = Tensor(value)
         if leaf.node is not None:
-            tensor.node, tensor.gradient = Leaf(tensor), grad
+            tensor.node, tensor.gradient = (Leaf if type(leaf.node) is Leaf else Argument)(tensor), grad
             self.trace.tracked.add(value)
         self.made[id(leaf)] = number, tensor, grad
         self.trace.arguments[id(tensor)] = tensor
@@ -338,7 +345,7 @@ class _Arguments:
         found: list[tuple[Tensor | int, str, Any]] = []
         for number, tensor, grad in self.made.values():
             if tensor.array is not self.values[number]:
-                found.append((number, "array", tensor.array))
+                found.append((number, "array", Tensor(tensor.array, tensor.node)))
             if tensor.gradient is not grad:
                 found.append((number, "grad", tensor.gradient))
         return found
@@ -379,8 +386,9 @@ def _finish(tracer: Trace, inputs: list[Value], ended: list[tuple[Any, Any]]) ->
                         if isinstance(leaf, Tensor) and _is_differentiable(leaf))
     if tracked:
         check_tape("jit", [leaf for leaf in leaves if isinstance(leaf, Tensor)])
-    written = tuple([Change(tensor, slot, None if new is None else place(new if slot == "grad" else Tensor(new)))
-                     for tensor, slot, new in changes])
+    written = tuple([Change(tensor, slot, None if new is None else place(new)) for tensor, slot, new in changes])
+    tracked |= {change.output for change, (tensor, slot, new) in zip(written, changes, strict=True)
+                if slot == "array" and change.output is not None and _is_renewed(tracer, inputs, tensor, new)}
     captures = [tracer.captures[id(x)] for x in tracer.taken]
     taken = [capture.value for capture in captures if capture.value is not None]
     grads = {id(c.grad): c.tensor for c in tracer.captures.values() if c.grad is not None}
@@ -406,14 +414,50 @@ def _check_results(leaves: Sequence[Any]) -> None:
                                    "call", {"result": leaf}, "return a tensor: tl.asarray(x)")
 
 
+def _decided(op: Op, operands: Sequence[Operand]) -> dict[str, Any] | None:
+    """What `full` takes for a comparison with an integer that no element can be, which is known before they are.
+
+    NumPy compares with such a number, and refuses it in all other ops.
+    """
+    if op.name not in _COMPARISONS:
+        return None
+    types = [x.type for x in operands if isinstance(x, Value)]
+    if len(types) != 1 or beyond(operands, types[0].dtype) is None:
+        return None
+    one = [np.zeros((), x.dtype) if isinstance(x, Value) else x for x in operands]
+    return {"shape": types[0].shape, "fill_value": bool(op.body(np, *one)), "dtype": np.dtype(bool)}
+
+
+_COMPARISONS = frozenset({"less", "less_equal", "greater", "greater_equal", "equal", "not_equal"})
+
+
 def _is_differentiable(x: Tensor) -> bool:
     """Whether a tensor depends on what requires gradients, and its tape was not walked and freed."""
     node = x.node.parents[0] if type(x.node) is TapeOutput else x.node
     return node is not None and (isinstance(node, Leaf) or node.saved is not None)
 
 
+def _is_renewed(trace: Trace, inputs: Sequence[Value], tensor: Tensor | int, new: Tensor) -> bool:
+    """Whether what a changed tensor holds has a history that goes on after the call.
+
+    Raises `TraceError` for one that no graph holds, if it is an argument that had a history before: that would be the
+    wrong one. What is met otherwise, such as a running mean, stays as it was then.
+    """
+    before = tensor.node if isinstance(tensor, Tensor) else None
+    if isinstance(before, Leaf) or isinstance(new.node, Leaf) or not _is_differentiable(new):
+        return False
+    had = isinstance(tensor, int) and inputs[tensor] in trace.tracked
+    try:
+        check_tape("jit", [new])
+    except TraceError:
+        if had:
+            raise
+        return False
+    return True
+
+
 def _is_rebound(trace: Trace, changes: Sequence[tuple[Tensor | int, str, Any]]) -> bool:
     """Whether a function changes what derivatives are taken by: these are no longer those of a graph's inputs."""
-    arguments = list(trace.arguments.values())
-    return any(slot == "array" and any(isinstance(x.node, Leaf) for x in (
-        [tensor] if isinstance(tensor, Tensor) else arguments)) for tensor, slot, _ in changes)
+    return trace.overwrites or any(
+        slot == "array" and isinstance((tensor if isinstance(tensor, Tensor) else new).node, Leaf)
+        for tensor, slot, new in changes)

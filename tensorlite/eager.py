@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from tensorlite.errors import DeviceError, DTypeError, ShapeError, TraceError
+from tensorlite.errors import ArgumentError, DeviceError, DTypeError, ShapeError, TraceError
 from tensorlite.kernels import device as devices
 from tensorlite.kernels import scalar as s
 from tensorlite.kernels.cpu.blas import one_thread
@@ -104,8 +105,11 @@ def _binary(op: Elementwise) -> Callable[..., Any]:
             out = state.quiet(ufunc, x1, x2)
             return out if type(out) is ndarray else np.asarray(out)
         native = native or devices.CPU.pointwise(op.function)
-        out = native(x1 if type(x1) is ndarray else np.asarray(x1, dtype),
-                     x2 if type(x2) is ndarray else np.asarray(x2, dtype))
+        try:
+            out = native(x1 if type(x1) is ndarray else np.asarray(x1, dtype),
+                         x2 if type(x2) is ndarray else np.asarray(x2, dtype))
+        except OverflowError:  # an integer that the dtype cannot hold: NumPy compares with it all the same
+            return state.quiet(ufunc, x1, x2)
         return general(x1, x2) if out is NotImplemented else out
     return run
 
@@ -211,7 +215,25 @@ def elementwise_type(op: Elementwise, *operands: Any) -> TensorType:
         raise ShapeError(f"shapes {' and '.join(str(list(t.shape)) for t in types)} do not broadcast",
                          "extents must be equal or 1, counted from the last axis") from None
     dtype = compute_dtype(op, [o for o, name in zip(operands, op.inputs, strict=True) if name not in op.conditions])
+    wrong = beyond(operands, dtype)
+    if wrong is not None:
+        raise ArgumentError(f"Python integer {wrong} out of bounds for {dtype.name}")
     return TensorType(op.result_dtype(dtype), shape, types[0].device if types else state.device)
+
+
+def beyond(operands: Sequence[Any], dtype: np.dtype) -> int | None:
+    """The first Python integer that an integer dtype cannot hold."""
+    if dtype.kind not in "iu":
+        return None
+    least, most = integer_bounds(dtype)
+    return next((o for o in operands if isinstance(o, int) and not least <= o <= most), None)
+
+
+@functools.cache
+def integer_bounds(dtype: np.dtype) -> tuple[int, int]:
+    """The least and the largest number of an integer dtype."""
+    info = np.iinfo(dtype)
+    return int(info.min), int(info.max)
 
 
 def compute_dtype(op: Elementwise, operands: Sequence[Any]) -> np.dtype:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from tensorlite.declare import functional
+from tensorlite.ops.bessel import erfcx, i0, i0e, i1, i1e, log_ndtr, ndtri
 from tensorlite.ops.bounds import round
 from tensorlite.ops.elementwise import (
     equal,
@@ -32,9 +33,9 @@ from tensorlite.ops.special import lgamma as gammaln
 from tensorlite.ops.torch_functions import mvlgamma as multigammaln
 from tensorlite.tensor import Tensor
 
-__all__ = ["digamma", "entr", "erf", "erfc", "erfinv", "exp2", "expit", "expm1", "gammaln", "log1p", "log_softmax",
-           "logit", "logsumexp", "multigammaln", "ndtr", "polygamma", "psi", "round", "sinc", "softmax", "xlog1py",
-           "xlogy"]
+__all__ = ["digamma", "entr", "erf", "erfc", "erfcx", "erfinv", "exp2", "expit", "expm1", "gammaln", "i0", "i0e", "i1",
+           "i1e", "log1p", "log_ndtr", "log_softmax", "logit", "logsumexp", "multigammaln", "ndtr", "ndtri",
+           "polygamma", "psi", "round", "sinc", "softmax", "xlog1py", "xlogy"]
 
 
 @functional

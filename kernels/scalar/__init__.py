@@ -1,17 +1,20 @@
 """The scalar language: small expressions that are evaluated by NumPy, differentiated, and lowered to native loops."""
 
 from tensorlite.kernels.scalar import (
+    approx_bessel,
     approx_erf,
     approx_erfinv,
     approx_exp,
     approx_gamma,
     approx_inverse,
     approx_log,
+    approx_normal,
     approx_power,
     approx_power_double,
     approx_trig,
     approx_trig_double,
     exact,
+    remainder_double,
 )
 from tensorlite.kernels.scalar.atoms import abs_ as abs
 from tensorlite.kernels.scalar.atoms import (
@@ -41,6 +44,7 @@ from tensorlite.kernels.scalar.atoms import (
     equal,
     erf,
     erfc,
+    erfcx,
     erfinv,
     exp,
     exp2,
@@ -51,6 +55,10 @@ from tensorlite.kernels.scalar.atoms import (
     greater,
     greater_equal,
     hypot,
+    i0,
+    i0e,
+    i1,
+    i1e,
     imag,
     isfinite,
     isinf,
@@ -71,6 +79,7 @@ from tensorlite.kernels.scalar.atoms import (
     maximum,
     minimum,
     multiply,
+    ndtri,
     negative,
     nextafter,
     not_equal,

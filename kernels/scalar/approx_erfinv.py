@@ -93,13 +93,17 @@ _OUTERMOST = (
 """In sqrt(w) - 5.05, up to 37.2, which no number next to 1 exceeds."""
 
 
+def over_argument(w: Expr) -> Expr:
+    """``erfinv(x) / x``."""
+    root = a.sqrt(w)
+    outer = a.where(w < 16, polynomial(root - 3.25, _OUTER), polynomial(root - 5.05, _OUTERMOST))
+    return a.where(w < 6.25, polynomial(w - 3.125, _MIDDLE), outer)
+
+
 @define("erfinv", FLOAT64, ulp=3.0)
 def _erfinv_double(x: Expr) -> Expr:
     """On [-1, 1], infinite at the ends; NaN beyond."""
-    w = -a.log((1 - x) * (1 + x))
-    root = a.sqrt(w)
-    outer = a.where(w < 16, polynomial(root - 3.25, _OUTER), polynomial(root - 5.05, _OUTERMOST))
-    value = x * a.where(w < 6.25, polynomial(w - 3.125, _MIDDLE), outer)
+    value = x * over_argument(-a.log((1 - x) * (1 + x)))
     return a.where(a.equal(abs(x), 1), a.copysign(math.inf, x), value)
 
 

@@ -224,6 +224,38 @@ digamma: Atom = _atom(
     "digamma", 1, None, accepts="real floating", derivatives=(lambda x, y: polygamma(x, 1),), domain=(POSITIVE,)
 )
 
+
+def _over(numerator: Expr, x: Operand) -> Expr:
+    """The quotient of a function that is about ``x / 2`` near 0; 0 where it overflows, beside a larger one."""
+    quotient = where(equal(abs_(numerator), math.inf), 0, numerator) / where(equal(x, 0), 1, x)
+    return where(equal(x, 0), 0.5, quotient)
+
+
+i0: Atom = _atom("i0", 1, None, accepts="real floating", derivatives=(lambda x, y: i1(x),))
+i1: Atom = _atom("i1", 1, None, accepts="real floating", derivatives=(lambda x, y: i0(x) - _over(y, x),))
+i0e: Atom = _atom(
+    "i0e", 1, None, accepts="real floating", derivatives=(lambda x, y: i1e(x) - sign(x) * y,), domain=((0.1, 3.0),)
+)
+i1e: Atom = _atom(
+    "i1e",
+    1,
+    None,
+    accepts="real floating",
+    derivatives=(lambda x, y: i0e(x) - abs_(y) - _over(y, x),),
+    domain=((0.1, 3.0),),
+)
+erfcx: Atom = _atom(
+    "erfcx", 1, None, accepts="real floating", derivatives=(lambda x, y: 2 * x * y - 2 / math.sqrt(math.pi),)
+)
+ndtri: Atom = _atom(
+    "ndtri",
+    1,
+    None,
+    accepts="real floating",
+    derivatives=(lambda x, y: math.sqrt(2 * math.pi) * exp(y * y * 0.5),),
+    domain=((0.1, 0.9),),
+)
+
 # Rounding, extrema, sign bits
 
 floor: Atom = _atom("floor", 1, accepts="real", fold=_real(_whole(math.floor)), domain=((0.1, 0.9),))

@@ -292,7 +292,8 @@ def _passes(body: Expr) -> int:
 _NARROW = (FLOAT16, BFLOAT16)
 _FEW = 600  # numbers: 60 passes of NumPy cost as much as so many calls of math.erf
 _PASSES = {"sigmoid": 7, "rsqrt": 2, "fma": 2}
-_PASSES.update(dict.fromkeys(["erf", "erfc", "erfinv", "lgamma", "digamma", "polygamma"], 60))
+_LONG = ("i0", "i0e", "i1", "i1e", "erfcx", "erfinv", "ndtri", "lgamma", "digamma", "polygamma")
+_PASSES.update(dict.fromkeys(["erf", "erfc", *_LONG], 60))
 _VIEWS = ("real", "imag", "conj", "floor", "ceil", "trunc", "round", "positive")
 _SPELLED: dict[str, Callable[[Any, DType, Atom], ArrayFunction]] = {
     "where": _where,
@@ -309,8 +310,5 @@ _SPELLED: dict[str, Callable[[Any, DType, Atom], ArrayFunction]] = {
     "fma": _fma,
     "erf": _defined_or_one_by_one,
     "erfc": _defined_or_one_by_one,
-    "erfinv": _defined,
-    "lgamma": _defined,
-    "digamma": _defined,
-    "polygamma": _defined,
+    **dict.fromkeys(_LONG, _defined),
 }

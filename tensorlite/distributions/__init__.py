@@ -16,11 +16,13 @@ from tensorlite.distributions import constraints, kl_formulas, transforms
 from tensorlite.distributions.bernoulli import Bernoulli, ContinuousBernoulli, Geometric
 from tensorlite.distributions.beta import Beta, Dirichlet, Kumaraswamy
 from tensorlite.distributions.categorical import Categorical, OneHotCategorical, OneHotCategoricalStraightThrough
+from tensorlite.distributions.constraint_registry import ConstraintRegistry, biject_to, transform_to
 from tensorlite.distributions.counts import Binomial, Multinomial, NegativeBinomial, Poisson
 from tensorlite.distributions.distribution import Distribution
 from tensorlite.distributions.gamma import Chi2, Exponential, Gamma, InverseGamma
 from tensorlite.distributions.kl import kl_divergence, register_kl
 from tensorlite.distributions.location_scale import Cauchy, Gumbel, HalfCauchy, Laplace
+from tensorlite.distributions.logistic_normal import LogisticNormal
 from tensorlite.distributions.mixture_same_family import MixtureSameFamily
 from tensorlite.distributions.multivariate_normal import LowRankMultivariateNormal, MultivariateNormal
 from tensorlite.distributions.normal import HalfNormal, LogNormal, Normal

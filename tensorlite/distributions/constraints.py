@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import tensorlite as tl
+from tensorlite.errors import ShapeError, complaint
 from tensorlite.tensor import Tensor
 from tensorlite.traced import is_traced
 
 
 @dataclass(frozen=True)
 class Constraint:
-    """A condition, in words as in ``scale must be positive``, and which of the last axes it is about as a whole."""
+    """A condition, in words as in ``scale must be positive``, and which of the last axes it is about as a whole.
+
+    One that a function here made has that function as its `family`, and what it was given as `arguments`.
+    """
 
     says: str
     holds: Callable[[Tensor], Tensor] = field(repr=False)
     event_dim: int = 0
     is_discrete: bool = False
+    family: Callable[..., Constraint] | None = field(default=None, repr=False, compare=False)
+    arguments: tuple[Any, ...] = field(default=(), repr=False, compare=False)
 
     def check(self, value: Tensor) -> Tensor:
         """Whether each event fulfils it: bools in the shape of ``value`` without its last ``event_dim`` axes.
@@ -53,13 +59,15 @@ positive_integer = Constraint("an integer above 0", lambda x: _both(_is_whole(x)
 def interval(lower_bound: Any, upper_bound: Any) -> Constraint:
     """Numbers from one bound to the other, both included; bounds may be tensors."""
     return Constraint(f"between {_told(lower_bound)} and {_told(upper_bound)}",
-                      lambda x: _both(x >= lower_bound, x <= upper_bound))
+                      lambda x: _both(x >= lower_bound, x <= upper_bound), 0, False, interval,
+                      (lower_bound, upper_bound))
 
 
 def half_open_interval(lower_bound: Any, upper_bound: Any) -> Constraint:
     """Numbers from one bound to the other, the second excluded."""
     return Constraint(f"between {_told(lower_bound)} and below {_told(upper_bound)}",
-                      lambda x: _both(x >= lower_bound, x < upper_bound))
+                      lambda x: _both(x >= lower_bound, x < upper_bound), 0, False, half_open_interval,
+                      (lower_bound, upper_bound))
 
 
 def integer_interval(lower_bound: Any, upper_bound: Any) -> Constraint:
@@ -70,17 +78,18 @@ def integer_interval(lower_bound: Any, upper_bound: Any) -> Constraint:
 
 def greater_than(lower_bound: Any) -> Constraint:
     """Numbers above a bound."""
-    return Constraint(f"above {_told(lower_bound)}", lambda x: x > lower_bound)
+    return Constraint(f"above {_told(lower_bound)}", lambda x: x > lower_bound, 0, False, greater_than, (lower_bound,))
 
 
 def greater_than_eq(lower_bound: Any) -> Constraint:
     """Numbers not below a bound."""
-    return Constraint(f"at least {_told(lower_bound)}", lambda x: x >= lower_bound)
+    return Constraint(f"at least {_told(lower_bound)}", lambda x: x >= lower_bound, 0, False, greater_than_eq,
+                      (lower_bound,))
 
 
 def less_than(upper_bound: Any) -> Constraint:
     """Numbers below a bound."""
-    return Constraint(f"below {_told(upper_bound)}", lambda x: x < upper_bound)
+    return Constraint(f"below {_told(upper_bound)}", lambda x: x < upper_bound, 0, False, less_than, (upper_bound,))
 
 
 def _told(bound: Any) -> str:
@@ -104,7 +113,40 @@ def independent(base: Constraint, count: int) -> Constraint:
     def holds(x: Tensor) -> Tensor:
         found = base.check(x)
         return found.all(axis=tuple(range(-count, 0))) if count else found
-    return Constraint(base.says, holds, base.event_dim + count, base.is_discrete)
+    return Constraint(base.says, holds, base.event_dim + count, base.is_discrete, independent, (base, count))
+
+
+def parts_of(x: Tensor, dim: int, lengths: Sequence[int]) -> list[Tensor]:
+    """The parts of an axis, of some lengths."""
+    if x.shape[dim] != sum(lengths):
+        raise complaint(ShapeError, "constraints.cat", f"parts of {list(lengths)} make up another extent",
+                        {"x": x, "dim": dim})
+    return list(tl.split(x, list(lengths), dim))
+
+
+def cat(cseq: Sequence[Constraint], dim: int = 0, lengths: Sequence[int] | None = None) -> Constraint:
+    """Constraints of the parts of an axis, of these lengths: 1 each by default."""
+    parts, sizes = list(cseq), [1] * len(cseq) if lengths is None else list(lengths)
+
+    def holds(x: Tensor) -> Tensor:
+        return tl.concat([part.check(own) for part, own in zip(parts, parts_of(x, dim, sizes), strict=True)], axis=dim)
+    return _of_several(parts, holds, cat, (parts, dim, sizes))
+
+
+def stack(cseq: Sequence[Constraint], dim: int = 0) -> Constraint:
+    """Constraints of the slices across an axis, one each."""
+    parts = list(cseq)
+
+    def holds(x: Tensor) -> Tensor:
+        return tl.stack([part.check(own) for part, own in zip(parts, tl.unstack(x, axis=dim), strict=True)], axis=dim)
+    return _of_several(parts, holds, stack, (parts, dim))
+
+
+def _of_several(parts: Sequence[Constraint], holds: Callable[[Tensor], Tensor], family: Callable[..., Constraint],
+                arguments: tuple[Any, ...]) -> Constraint:
+    says = ", then ".join(part.says for part in parts)
+    return Constraint(says, holds, max((part.event_dim for part in parts), default=0),
+                      any(part.is_discrete for part in parts), family, arguments)
 
 
 def _is_simplex(x: Tensor) -> Tensor:
@@ -138,6 +180,10 @@ symmetric = Constraint("a symmetric matrix", _is_symmetric, 2)
 lower_triangular = Constraint("a lower triangular matrix", _matrix(lambda x: tl.tril(x) == x), 2)
 lower_cholesky = Constraint("a lower triangular matrix with a positive diagonal",
                             lambda x: _both(_matrix(lambda m: tl.tril(m) == m)(x), (_diagonal(x) > 0).all(axis=-1)), 2)
+corr_cholesky = Constraint(
+    "a lower triangular matrix with a positive diagonal and rows of length 1",
+    lambda x: _both(lower_cholesky.check(x), (tl.abs((x * x).sum(axis=-1) - 1) < 10 * x.shape[-1] * float(
+        tl.finfo(x.dtype).eps)).all(axis=-1)), 2)
 positive_definite = Constraint("a positive definite matrix", _is_positive_definite, 2)
 positive_semidefinite = Constraint(
     "a positive semidefinite matrix",

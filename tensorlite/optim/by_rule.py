@@ -18,7 +18,7 @@ from tensorlite.tensor import Tensor
 class ByRule(Optimizer):
     """The base of optimizers that give a ``rule`` of a group, and the ``numbers`` that it takes at a count of steps."""
 
-    only_real = True
+    by_pairs = True
     joins: ClassVar[bool] = True  # whether parameters whose state has begun are moved by the rule alone
 
     def __init_subclass__(cls) -> None:
@@ -54,7 +54,8 @@ class ByRule(Optimizer):
             if g is None:
                 continue
             state = self.state[p]
-            if not all(key in state for key in kept) or (self.master_weights and not state) or g.shape != p.shape:
+            begun = all(key in state for key in kept) and (state or not self.master_weights)
+            if not begun or g.shape != p.shape or p.dtype.kind == "c":
                 self._step_one(p, g, group)
                 continue
             if "master_param" in state:

@@ -38,7 +38,7 @@ class NAdam(Optimizer):
     """
 
     adjustable = ("lr", "betas", "weight_decay")
-    only_real = True
+    by_pairs = True
 
     def __init__(self, params: Params, lr: float | Tensor = 2e-3, betas: tuple[float, float] = (0.9, 0.999),
                  eps: float = 1e-8, weight_decay: float = 0, momentum_decay: float = 4e-3,

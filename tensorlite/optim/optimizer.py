@@ -15,6 +15,7 @@ from tensorlite.nn.hooks import register
 from tensorlite.ops.reduce import accumulator
 from tensorlite.ops.shape import astype
 from tensorlite.optim.options import Group, Options
+from tensorlite.optim.pairs import numbers_of, pairs_of, step_by_pairs
 from tensorlite.optim.rule import replace
 from tensorlite.optim.saved import saved, taken
 from tensorlite.state import state as thread
@@ -34,7 +35,7 @@ class Optimizer:
     `param_groups` is a list of dicts, the parameters under ``params`` beside the group's options; `state` holds what is
     kept for each parameter; `defaults` the options of groups that do not say otherwise. ``adjustable`` names options
     that a compiled step sees change without being compiled again: those that ``update`` reads by ``group.number``;
-    ``only_real`` says that parameters cannot be complex.
+    ``only_real`` says that parameters cannot be complex, ``by_pairs`` that complex ones move as pairs of real numbers.
 
     With ``master_weights``, parameters of 16 bits have a copy in float32 in the state, ``master_param``: steps are made
     on it, with state in float32, and the parameter is its rounding (Micikevicius et al., 2018).
@@ -45,6 +46,7 @@ class Optimizer:
 
     adjustable: ClassVar[tuple[str, ...]] = ()
     only_real: ClassVar[bool] = False
+    by_pairs: ClassVar[bool] = False
     _step_pre_hooks: list[Callable[..., Any]]
     _step_post_hooks: list[Callable[..., Any]]
     _state_dict_pre_hooks: list[Callable[..., Any]]
@@ -193,7 +195,9 @@ class Optimizer:
         if not state:
             state.update(untraced(lambda: self._first_state(p, group)))
         master = state.get("master_param")
-        if master is None:
+        if self.by_pairs and p.dtype.kind == "c":
+            step_by_pairs(self, p, g, state, group)
+        elif master is None:
             self.update(p, g, state, group)
         else:
             self.update(master, astype(g, master.dtype), state, group)
@@ -201,6 +205,8 @@ class Optimizer:
 
     def _first_state(self, p: Tensor, group: Group) -> State:
         wide = accumulator(p.dtype)
+        if self.by_pairs and p.dtype.kind == "c":
+            return numbers_of(self.begin_state(pairs_of(p.detach()), group))
         if not self.master_weights or wide == p.dtype:
             return self.begin_state(p, group)
         master = astype(p.detach(), wide)

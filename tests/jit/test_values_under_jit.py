@@ -41,6 +41,61 @@ def test_an_argument_given_twice_is_one_tensor():
     assert jitted(x, x).tolist() == [3.0, 4.0]
 
 
+IN_PLACE: dict[str, Callable[[tl.Tensor], tl.Tensor]] = {
+    "a product": lambda h: h.mul_(3).sum(), "a product and more": lambda h: (h.exp_() * 0.1 + h.mul_(0.25)).sum(),
+    "nothing returned of it": lambda h: h.add_(1).detach().sum(), "an item": lambda h: _with_item(h).sum(),
+}
+
+
+def _with_item(h: tl.Tensor) -> tl.Tensor:
+    h[0] = h[1] * h[1]
+    return h
+
+
+@pytest.mark.parametrize("change", IN_PLACE.values(), ids=IN_PLACE)
+@pytest.mark.parametrize("make", [lambda x: x * 0.5, lambda x: tl.exp(x * 0.2)], ids=["linear", "exp"])
+@pytest.mark.parametrize("how", ["argument", "captured"])
+def test_what_requires_a_derivative_and_is_no_leaf_changes_in_place(change, make, how):
+    """Values, and the derivative through the results and through what the tensor is afterwards, twice over."""
+    found = []
+    for wrap in (lambda f: f, tl.jit):
+        x = fresh(requires_grad=True)
+        h = make(x)
+        step = wrap(change) if how == "argument" else wrap(lambda h=h: change(h))
+        given = (h,) if how == "argument" else ()
+        results = [step(*given), step(*given)]
+        (results[0] + results[1] + (h * h).sum()).backward()
+        found.append([*(float(r) for r in results), *h.tolist(), *x.grad.tolist()])
+    assert_close(*(np.array(values, np.float32) for values in found[::-1]))
+
+
+def test_a_leaf_stays_refused_after_a_tensor_that_is_none():
+    step = tl.jit(lambda h: h.mul_(3).sum())
+    step(fresh(requires_grad=True) * 1)
+    with pytest.raises(tl.errors.GradientError, match="a leaf that requires gradients cannot be replaced"):
+        step(fresh(requires_grad=True))
+
+
+def test_a_constant_takes_on_the_history_of_what_is_added():
+    x, total = fresh(requires_grad=True), tl.zeros(2)
+    step = tl.jit(lambda x: total.add_(x * x).sum())
+    step(x)
+    step(x)
+    total.sum().backward()
+    assert x.grad.tolist() == [4.0, 8.0]
+
+
+def test_a_change_that_is_not_recorded_leaves_no_wrong_derivative():
+    def step(x):
+        y = x * 2
+        with tl.no_grad():
+            y.mul_(3)
+        return (y * y).sum()
+    loss = tl.jit(step)(fresh(requires_grad=True))
+    with pytest.raises(tl.errors.GradientError, match="the function changes a tensor that requires gradients"):
+        loss.backward()
+
+
 def changing() -> tuple[tl.Tensor, Callable[[], Any]]:
     w = tl.tensor([[1.0, 2.0], [3.0, 4.0]])
     step = tl.jit(lambda: w.sub_(1.0) * 1)
@@ -157,3 +212,30 @@ def test_results_do_not_share_memory():
     assert (second.tolist(), x.tolist(), fourth.tolist()) == ([2.0, 3.0], [1.0, 2.0], [1.0])
     x.add_(7)
     assert third.tolist() == [6.0, 7.0]
+
+
+COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
+REFUSING = ("add", "multiply", "maximum", "floor_divide", "bitwise_and")
+
+
+@pytest.mark.parametrize("value", [-1, 300, 2**70])
+@pytest.mark.parametrize("count", [3, 100_000])
+@pytest.mark.parametrize("name", COMPARISONS)
+def test_integers_that_the_dtype_cannot_hold_are_compared(name, value, count):
+    x = tl.asarray(np.arange(count) % 7).to(tl.uint8)
+    for function in (lambda x: getattr(tl, name)(x, value), lambda x: getattr(tl, name)(value, x)):
+        expected = function(x)
+        assert expected.tolist() == [bool(function(np.int64(0)) if value < 2**63 else expected[0])] * count
+        assert tl.jit(function)(x).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("value", [-1, 300])
+@pytest.mark.parametrize("name", REFUSING)
+def test_integers_that_the_dtype_cannot_hold_are_refused_elsewhere(name, value):
+    x = tl.tensor([1, 2, 3], dtype=tl.uint8)
+    said = []
+    for wrap in (lambda f: f, tl.jit):
+        with pytest.raises(tl.errors.ArgumentError, match=f"Python integer {value} out of bounds for uint8") as caught:
+            wrap(lambda x: getattr(tl, name)(x, value))(x)
+        said.append(str(caught.value).splitlines()[:-1])
+    assert said[0] == said[1]

@@ -29,6 +29,7 @@ FORMULAS: dict[str, Callable[..., Any]] = {
     "erfc": _erfc,
     "gelu": lambda x: x * (1 + _erf(x / math.sqrt(2))) / 2,
     "gelu_tanh": lambda x: x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2,
+    "i0": lambda x: np.where(np.isinf(x), np.inf, np.i0(np.where(np.isinf(x), 0, x))),
     "lgamma": _lgamma,
     "logit": lambda x: np.log(x) - np.log1p(-x),
     "logsigmoid": lambda x: -np.logaddexp(0, -x),

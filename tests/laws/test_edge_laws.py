@@ -20,6 +20,7 @@ FUNCTIONS = {
     "rint": torch.round, "conj": torch.conj_physical, "relu": torch.relu, "gelu": torch.nn.functional.gelu,
     "gelu_tanh": lambda x: torch.nn.functional.gelu(x, approximate="tanh"), "softplus": torch.nn.functional.softplus,
     "silu": torch.nn.functional.silu, "fmod_floats": torch.fmod,
+    **{name: getattr(torch.special, name) for name in tl.ops.bessel.__all__},
 }
 
 #: Where our derivative is another one, and why.
@@ -31,6 +32,11 @@ ELSEWHERE = {
     "minimum": lambda x, y: np.isnan(x) | np.isnan(y),
     "logaddexp": lambda x, y: (x == y) & np.isinf(x),  # a half each, where PyTorch has NaN
     "logaddexp2": lambda x, y: (x == y) & np.isinf(x),
+    "i0": lambda x: np.isinf(x),  # infinite, where PyTorch has NaN
+    "i1": lambda x: ~np.isfinite(x) | (np.abs(x) > 80),  # as well, and NaN of NaN, where PyTorch's slope is 1/2
+    "i1e": lambda x: np.isnan(x),
+    "ndtri": lambda x: (x > 0) & (x < 1e-6),  # the slope is good to as many units as its exponent
+    "log_ndtr": lambda x: x < -10,  # PyTorch's slope is a quotient of two that are
     "fmod_floats": lambda x, y: (np.abs(x) > 1e20) & (np.abs(y) < 1e-20),  # PyTorch's float32 gives a NaN
     "sinc": lambda x: (np.abs(x) < 1e-5) & (x != 0),  # PyTorch's difference cancels
     "logit": lambda x: np.signbit(x) & (x == 0),  # PyTorch's vectors lose the zero's sign

@@ -109,6 +109,10 @@ SMOOTH = {
     "where": (lambda t, x: x.where(x > 0, 0.0) ** 2, X),
     "entr": (lambda t, x: t.special.entr(x), np.array([0.1, 1.0, 3.0])),
     "xlog1py": (lambda t, x, y: t.special.xlog1py(x, y), np.array([0.0, 1.0, -3.0]), np.array([-0.5, 2.0, 1.0])),
+    **{name: (lambda t, x, name=name: getattr(t.special, name)(x), np.array([-9.0, -1.5, -0.3, 0.2, 2.0, 8.1, 11.0]))
+       for name in ("i0", "i0e", "i1", "i1e", "log_ndtr", "erfcx")},
+    "ndtri": (lambda t, x: t.special.ndtri(x), np.array([1e-9, 0.1, 0.5, 0.6, 0.99])),
+    "frexp": (lambda t, x: t.frexp(x)[0] * 3, X),
     "ndtr": (lambda t, x: t.special.ndtr(x), np.array([-9.0, -1.0, 0.0, 2.0])),
 }
 
@@ -119,6 +123,27 @@ def test_follows_pytorch_in_derivatives(name):
     # PyTorch's trigamma is good to 1e-10 only, and its svd has no second derivative here
     compare(lambda *x: call(tl, *x), lambda *x: call(torch, *x), *arrays, terms=1 << 10,
             second=name not in ("svd", "mvlgamma"))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("count", [40, 5000])
+def test_frexp_takes_every_number_apart(dtype, count):
+    """Numbers of all exponents, subnormals too, and what is no number, put together again."""
+    bits = np.random.default_rng(3).integers(0, 2**64, count, dtype=np.uint64)
+    kind = tl.float64 if dtype == "float64" else getattr(tl, dtype)
+    x = tl.asarray(bits.astype(f"uint{8 * kind.itemsize}").view(kind))
+    for function in (tl.frexp, tl.jit(tl.frexp)):
+        mantissa, exponent = function(x)
+        assert mantissa.dtype == kind and exponent.dtype == tl.int32
+        with np.errstate(invalid="ignore"):  # NumPy warns of some NaN
+            expected = np.frexp(x.numpy().astype(np.float64))
+            np.testing.assert_array_equal(mantissa.numpy().astype(np.float64), expected[0])
+        np.testing.assert_array_equal(exponent.numpy(), np.where(np.isfinite(expected[0]), expected[1], 0))
+
+
+def test_frexp_refuses_integers():
+    with pytest.raises(tl.errors.DTypeError, match="frexp: takes real floating dtypes, not int64"):
+        tl.frexp(tl.arange(3))
 
 
 @pytest.mark.parametrize("name", ["mvlgamma", "cholesky_solve", "sum_to_size", "householder_product", "where"])

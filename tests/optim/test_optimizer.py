@@ -216,7 +216,7 @@ def test_a_choice_of_implementation_changes_nothing(flags):
     assert_same(run(**flags), run())
 
 
-@pytest.mark.parametrize("name", [name for name in dir(optim) if name[0].isupper() and name != "Optimizer"])
+@pytest.mark.parametrize("name", ["Adafactor", "LAMB", "LARS", "LBFGS", "Muon"])
 def test_complex_parameters_are_refused(name):
     with pytest.raises(DTypeError, match=f"{name}: parameters must be real"):
         getattr(optim, name)([tl.ones((2, 2), dtype=tl.complex64)])

@@ -1,9 +1,6 @@
-"""What is done to models from outside: gradients bounded, weights computed from others, layers fused and called anew.
+"""What is done to models from outside: gradients bounded, weights computed from others or pruned, layers fused."""
 
-Pruning is not there.
-"""
-
-from tensorlite.nn.utils import parametrizations, parametrize, rnn, stateless
+from tensorlite.nn.utils import parametrizations, parametrize, prune, rnn, stateless
 from tensorlite.nn.utils.clip_grad import *
 from tensorlite.nn.utils.convert_parameters import *
 from tensorlite.nn.utils.fusion import *

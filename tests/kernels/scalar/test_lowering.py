@@ -215,7 +215,6 @@ def test_shared_subexpressions_stay_shared():
         (x * 2, np.complex64, "x is complex64"),
         (s.cast(x, np.complex64) * 2, np.float32, "complex"),
         (x**y, np.int32, "pow of int32"),
-        (x % y, np.float64, "remainder of float64"),
     ],
     ids=str,
 )
