@@ -264,7 +264,7 @@ def plan_conv2d(inputs: Sequence[Array], outputs: Sequence[Array], *, stride: Pa
         options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "extras": extras,
                    "packed_shape": packed_shape}  # fmt: skip
         choice = int8_choice.choose(window, inputs, out, plan_conv2d, kept, options)
-    if choice.tile:
+    if choice:
         return choice.noted(_tiled(making, window, inputs, (len(inputs), out), extras))
     near = bytes_across(x, window) if filters.across and direct and "weight_zero_point" not in extras else None
     layers: Iterable[Layer]
