@@ -263,6 +263,9 @@ def trace(function: Callable[..., Any], *arguments: Any, **kwargs: Any) -> Graph
         return v2
     <BLANKLINE>
     """
+    if isinstance(function, Tensor):
+        raise errors.complaint(errors.DTypeError, "trace", "takes a function, not a tensor", {"function": function},
+                               "the sum of a diagonal is tl.linalg.trace(x)")
     return trace_call(function, arguments, kwargs).graph
 
 

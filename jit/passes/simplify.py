@@ -94,9 +94,9 @@ def sum_of_one_is_reshape(state: Rewriter, equation: Equation) -> Value | None:
 
 
 def times_1_is_x(state: Rewriter, equation: Equation) -> Value | None:
-    """``x * 1 = x``, ``1 * x = x``, ``x / 1 = x``."""
+    """``x * 1 = x``, ``1 * x = x``, ``x / 1 = x``; not of complex numbers, where infinity times 1 + 0j has a NaN."""
     left_only = _is(equation, "divide")
-    if not _is(equation, "multiply") and not left_only:
+    if not _is(equation, "multiply") and not left_only or equation.outputs[0].dtype.kind == "c":
         return None
     x, y = equation.inputs
     if not isinstance(y, Value) and y == 1:

@@ -53,9 +53,9 @@ def _read(
         return None
     if x.dtype != out.dtype and not (is_native(x.dtype) and is_native(out.dtype)):
         return None
-    dtypes = (words(x.dtype), words(out.dtype)) if x.dtype == out.dtype else (x.dtype, out.dtype)
     if max(x.dtype.itemsize, out.dtype.itemsize) > 8:
         return None
+    dtypes = (words(x.dtype), words(out.dtype)) if x.dtype == out.dtype else (x.dtype, out.dtype)
     places = Places(tuple(a.dtype for a in at), from_end, ignore is not None)
     columns = zip(named.strides, *named.places, out.strides, strict=True)
     axes = [Axis(n, strides) for n, strides in zip(named.shape, columns, strict=True)]

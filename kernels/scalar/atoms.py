@@ -141,7 +141,7 @@ log2: Atom = _atom("log2", 1, accepts="floating", derivatives=(lambda x, y: 1 / 
 log10: Atom = _atom(
     "log10", 1, accepts="floating", derivatives=(lambda x, y: 1 / math.log(10) / x,), domain=(POSITIVE,)
 )
-sigmoid: Atom = _atom("sigmoid", 1, None, accepts="real floating", derivatives=(lambda x, y: y * (1 - y),))
+sigmoid: Atom = _atom("sigmoid", 1, None, accepts="floating", derivatives=(lambda x, y: y * (1 - y),))
 logaddexp: Atom = _atom(
     "logaddexp",
     2,

@@ -243,6 +243,9 @@ def _rsqrt(xp: Any, dtype: DType, atom: Atom) -> ArrayFunction:
 def _sigmoid(xp: Any, dtype: DType, atom: Atom) -> ArrayFunction:
     zero, one = (xp.asarray(np.asarray(value, dtype)) for value in (0, 1))
 
+    if kind(dtype) == "c":
+        return lambda x: one / (one + xp.exp(-x))
+
     def sigmoid(x: Any) -> Any:
         tail = xp.exp(-abs(x))
         return xp.where(x < zero, tail, one) / (one + tail)

@@ -141,7 +141,7 @@ def _edges(x: Tensor, row: Tensor, bins: Any, bounds: tuple[float, float] | None
         return bins.detach()
     if bins < 1:
         raise complaint(ArgumentError, "histogram", f"bins must be at least 1, not {bins}", {"x": x})
-    low, high = (0.0, 0.0) if bounds is None else map(float, bounds)
+    low, high = (0.0, 0.0 if x.size else 1.0) if bounds is None else map(float, bounds)
     if bounds is not None and low == high:
         low, high = low - 0.5, high + 0.5
     first, last = _range("histogram", row, low, high, 0.5)

@@ -14,7 +14,7 @@ from tensorlite.declare import primitive, public
 from tensorlite.errors import ArgumentError, ShapeError, complaint
 from tensorlite.op import Sample
 from tensorlite.ops.axes import one_axis, reduced_shape, some_axes
-from tensorlite.ops.elementwise import conj, subtract
+from tensorlite.ops.elementwise import conj, logical_xor, subtract
 from tensorlite.ops.filled import full, full_like
 from tensorlite.ops.index import _slice
 from tensorlite.ops.join import along, concat
@@ -168,7 +168,7 @@ def prod(x: Tensor, /, axis: Axis = None, keepdims: bool = False, dtype: Any = N
 @public
 def diff(x: Tensor, /, n: int = 1, axis: int = -1, prepend: Tensor | None = None,
          append: Tensor | None = None) -> Tensor:
-    """The differences ``x[i+1] - x[i]`` along an axis, ``n`` times over.
+    """The differences ``x[i+1] - x[i]`` along an axis, ``n`` times over; of bools, whether both differ.
 
     ``prepend`` and ``append`` are joined to ``x`` first, unless ``n`` is 0. Raises `ShapeError` for a 0-dimensional
     tensor.
@@ -186,7 +186,8 @@ def diff(x: Tensor, /, n: int = 1, axis: int = -1, prepend: Tensor | None = None
         return _copy(x)
     parts = [part for part in (prepend, x, append) if part is not None]
     result = concat(parts, axis) if len(parts) > 1 else x
+    differ = logical_xor if result.dtype.kind == "b" else subtract
     for _ in range(n):
-        result = subtract(_slice(result, spec=along(axis, slice(1, None))),
-                          _slice(result, spec=along(axis, slice(None, -1))))
+        result = differ(_slice(result, spec=along(axis, slice(1, None))),
+                        _slice(result, spec=along(axis, slice(None, -1))))
     return result

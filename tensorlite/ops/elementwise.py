@@ -100,7 +100,7 @@ def sqrt(x):
     return s.sqrt(x)
 
 
-@elementwise(autocast="wide", accepts="real floating", domain={"x": (0.1, 4.0)})
+@elementwise(autocast="wide", accepts="floating", domain={"x": (0.1, 4.0)})
 def rsqrt(x):
     """One over the square root."""
     return s.rsqrt(x)
@@ -133,7 +133,7 @@ def exp(x):
     return s.exp(x)
 
 
-@elementwise(autocast="wide", accepts="real floating")
+@elementwise(autocast="wide", accepts="floating")
 def exp2(x):
     """Two to the power of the number."""
     return s.exp2(x)
@@ -420,7 +420,7 @@ def where(condition, x1, x2):
 # --- two activations that layers are made of ---------------------------------------------------------------------
 
 
-@elementwise(accepts="real floating")
+@elementwise(accepts="floating")
 def sigmoid(x):
     """The logistic function ``1 / (1 + exp(-x))``."""
     return s.sigmoid(x)

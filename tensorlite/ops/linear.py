@@ -9,10 +9,10 @@ from typing import Any
 from tensorlite.batch import Attributes, Batch, move_axis, padded, reshape
 from tensorlite.declare import functional, primitive, public
 from tensorlite.dispatch import apply
-from tensorlite.errors import DTypeError, ShapeError, complaint
+from tensorlite.errors import DTypeError, ShapeError, TensorliteError, complaint
 from tensorlite.op import OPS, Sample
 from tensorlite.ops.checks import check_alike, check_floating
-from tensorlite.ops.linalg import NATIVE_PRODUCT, _matmul, swap_last
+from tensorlite.ops.linalg import NATIVE_PRODUCT, _matmul, matmul, swap_last
 from tensorlite.ops.reduce import accumulator
 from tensorlite.ops.shape import _permute_dims, _reshape
 from tensorlite.tensor import Tensor
@@ -23,7 +23,6 @@ __all__ = ["bilinear", "linear"]
 
 def _check(x: Any, weight: Any, bias: tuple[Any, ...]) -> None:
     check_alike(x, weight=weight, **({"bias": bias[0]} if bias else {}))
-    check_floating(x)
     if len(weight.shape) != 2 or not x.shape:
         raise ShapeError("weight must be [out features, in features], and x have at least one axis")
     if x.shape[-1] != weight.shape[1]:
@@ -33,6 +32,7 @@ def _check(x: Any, weight: Any, bias: tuple[Any, ...]) -> None:
 
 
 def _linear_type(x: TensorType, weight: TensorType, *bias: TensorType) -> TensorType:
+    check_floating(x)
     _check(x, weight, bias)
     return TensorType(x.dtype, (*x.shape[:-1], weight.shape[0]), x.device)
 
@@ -81,6 +81,7 @@ def _linear_batch(batch: Batch, inputs: Sequence[Any], attributes: Attributes) -
            samples=[Sample((3, 4), (2, 4)), Sample((2, 3, 4), (5, 4), (5,)), Sample((4,), (2, 4), (2,)),
                     Sample((0, 4), (2, 4), (2,)), Sample((2, 0), (3, 0))])
 def _linear(xp: Any, x: Any, weight: Any, *bias: Any) -> Any:
+    check_floating(x)
     _check(x, weight, bias)
     wide = accumulator(x.dtype)
     rows = x.astype(wide, copy=False).reshape(math.prod(x.shape[:-1]), x.shape[-1])
@@ -105,7 +106,21 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if not isinstance(input, Tensor):
         raise complaint(DTypeError, "linear", f"takes a tensor, not {type(input).__name__}", None,
                         "make it one: tl.asarray(...)")
-    return _linear(input, weight) if bias is None else _linear(input, weight, bias)
+    others = () if bias is None else (bias,)
+    if input.dtype.kind in "ciu":
+        return _linear_of_others(input, weight, others)
+    return _linear(input, weight, *others)
+
+
+def _linear_of_others(x: Tensor, weight: Tensor, bias: tuple[Tensor, ...]) -> Tensor:
+    """That of integers and of complex numbers, as a product of matrices."""
+    try:
+        _check(x, weight, bias)
+    except TensorliteError as error:
+        given = {"x": x, "weight": weight, **({"bias": bias[0]} if bias else {})}
+        raise complaint(type(error), "linear", error.problem, given, error.fix) from None
+    product = matmul(x, _permute_dims(weight, axes=(1, 0)))
+    return apply(OPS["add"], product, bias[0]) if bias else product
 
 
 @functional

@@ -25,7 +25,7 @@ def squared_error(x, target):
     return s.square(x - target)
 
 
-@elementwise(accepts="real floating", hidden=True, domain={"x": (1.0, 2.0), "target": (-1.0, 0.5)})
+@elementwise(accepts="floating", hidden=True, domain={"x": (1.0, 2.0), "target": (-1.0, 0.5)})
 def absolute_error(x, target):
     """``|x - target|``; its derivative where they are equal is 0."""
     return s.abs(x - target)

@@ -153,6 +153,8 @@ def roll(x: Tensor, /, shift: Axis, axis: Axis | None = None) -> Tensor:
     tensor([4, 1, 2, 3])
     """
     shifts = tuple(shift) if isinstance(shift, tuple | list) else (shift,)
+    if not shifts:
+        raise complaint(ArgumentError, "roll", "there is no shift", {"x": x, "shift": shift, "axis": axis})
     if axis is None:
         row = _roll(_reshape(x, shape=(x.size,)), shift=(sum(shifts),), axis=(0,))
         return _reshape(row, shape=x.shape)

@@ -131,6 +131,8 @@ def mean(x: Tensor, /, axis: Axis = None, keepdims: bool = False, *, dtype: Any 
     >>> tl.mean(tl.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
     tensor([1.5, 3.5])
     """
+    if dtype is not None and dtype_of(dtype) not in GROUPS["floating"]:
+        raise complaint(DTypeError, "mean", f"dtype must be floating or complex, not {dtype_of(dtype).name}", {"x": x})
     x = x if dtype is None else astype(x, dtype_of(dtype), copy=False)
     result = _mean(averaged("mean", x, "floating"), axis=some_axes("mean", x, axis), keepdims=bool(keepdims))
     return result if x.dtype == result.dtype else astype(result, DEFAULT_FLOAT)
@@ -143,6 +145,9 @@ def _divisor(shape: Sequence[int], axis: Sequence[int], correction: float) -> fl
 
 
 def _variance(op: str, x: Tensor, axis: Axis, keepdims: bool, correction: float) -> Tensor:
+    if x.dtype.kind == "c":  # squared distances from the mean are those of both parts
+        real, imag = (_variance(op, apply(OPS[part], x), axis, keepdims, correction) for part in ("real", "imag"))
+        return apply(OPS["add"], real, imag)
     axes = some_axes(op, x, axis)
     if count_of(x.shape, axes) <= correction:
         correction = float("nan")  # so that kernels need not know what the standard says of this case
@@ -176,14 +181,15 @@ def _var(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, correction: 
 def var(x: Tensor, /, axis: Axis = None, keepdims: bool = False, *, correction: float = 0.0) -> Tensor:
     """The variance ``sum((x - mean(x))**2) / (n - correction)`` over one, several or all axes.
 
-    ``correction=1`` gives the unbiased estimate. NaN where ``n <= correction``.
+    ``correction=1`` gives the unbiased estimate. NaN where ``n <= correction``. Complex numbers vary by
+    ``|x - mean(x)|``.
 
     >>> import tensorlite as tl
     >>> tl.var(tl.tensor([1.0, 2.0, 3.0, 4.0]), correction=1).item()
     1.6666666269302368
     """
     result = _variance("var", x, axis, keepdims, correction)
-    return result if x.dtype == result.dtype else astype(result, DEFAULT_FLOAT)
+    return astype(result, DEFAULT_FLOAT) if x.dtype.kind in "biu" else result
 
 
 @elementwise(accepts="real floating", hidden=True, domain={"x": (0.1, 4.0)},
@@ -202,7 +208,7 @@ def std(x: Tensor, /, axis: Axis = None, keepdims: bool = False, *, correction: 
     tensor(1.)
     """
     result = deviation(_variance("std", x, axis, keepdims, correction))
-    return result if x.dtype == result.dtype else astype(result, DEFAULT_FLOAT)
+    return astype(result, DEFAULT_FLOAT) if x.dtype.kind in "biu" else result
 
 
 # --- logsumexp ----------------------------------------------------------------------------------------------------
@@ -243,8 +249,18 @@ def logsumexp(x: Tensor, /, axis: Axis = None, keepdims: bool = False) -> Tensor
     >>> tl.logsumexp(tl.tensor([1000.0, 1000.0]))
     tensor(1000.6932)
     """
-    if x.dtype not in GROUPS["real floating"]:
-        if x.dtype.kind == "c":
-            raise complaint(DTypeError, "logsumexp", f"takes real floating dtypes, not {x.dtype.name}", {"x": x})
-        x = astype(x, DEFAULT_FLOAT)
-    return _logsumexp(x, axis=some_axes("logsumexp", x, axis), keepdims=bool(keepdims))
+    axes = some_axes("logsumexp", x, axis)
+    if x.dtype.kind == "c":
+        return _logsumexp_of_complex(x, axes, bool(keepdims))
+    x = x if x.dtype in GROUPS["real floating"] else astype(x, DEFAULT_FLOAT)
+    return _logsumexp(x, axis=axes, keepdims=bool(keepdims))
+
+
+def _logsumexp_of_complex(x: Tensor, axis: tuple[int, ...], keepdims: bool) -> Tensor:
+    """Less the largest real part, which keeps exponentials in range and moves no derivative."""
+    if not count_of(x.shape, axis):
+        return _sum(x, axis=axis, keepdims=keepdims, dtype=None) - np.inf
+    peak = apply(OPS["max"], apply(OPS["real"], x.detach()), axis=axis, keepdims=True)
+    top = where(isfinite(peak), peak, 0.0)
+    found = log(_sum(exp(x - top), axis=axis, keepdims=True, dtype=None)) + top
+    return _reshape(found, shape=reduced_shape(x.shape, axis, keepdims))

@@ -8,6 +8,7 @@ from tensorlite.declare import elementwise, functional
 from tensorlite.errors import ArgumentError, complaint
 from tensorlite.kernels import scalar as s
 from tensorlite.ops.activation import kept
+from tensorlite.ops.elementwise import abs as absolute
 from tensorlite.ops.elementwise import tanh
 from tensorlite.tensor import Tensor
 
@@ -42,10 +43,10 @@ def softplus_by(x, beta, threshold):
 
 def _silu_vjp(g, x):
     sigma = s.sigmoid(x)
-    return g * (sigma * (1 + x * (1 - sigma)))
+    return g * s.conj(sigma * (1 + x * (1 - sigma)))
 
 
-@elementwise(accepts="real floating", name="silu", vjp={"x": _silu_vjp})
+@elementwise(accepts="floating", name="silu", vjp={"x": _silu_vjp})
 def _silu(x):
     """``x * sigmoid(x)``, also called swish."""
     return x * s.sigmoid(x)
@@ -151,7 +152,7 @@ def softsign(input: Tensor) -> Tensor:
     >>> softsign(tl.tensor([-1.0, 3.0]))
     tensor([-0.5 ,  0.75])
     """
-    return _softsign(input)
+    return input / (1 + absolute(input)) if input.dtype.kind == "c" else _softsign(input)
 
 
 @functional

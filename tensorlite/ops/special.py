@@ -93,10 +93,10 @@ def _sinc_vjp(g, y, x):
     square = s.square(s.where(near, angle, 0))
     series = functools.reduce(lambda total, c: total * square + c, reversed(_SINC_SLOPE))
     far = (s.cos(angle) - y) / s.where(near, 1, x)
-    return g * s.where(near, math.pi * angle * series, far)
+    return g * s.conj(s.where(near, math.pi * angle * series, far))
 
 
-@elementwise(accepts="real floating", vjp={"x": _sinc_vjp})
+@elementwise(accepts="floating", vjp={"x": _sinc_vjp})
 def sinc(x):
     """``sin(pi x) / (pi x)``, and 1 at 0."""
     angle = x * math.pi

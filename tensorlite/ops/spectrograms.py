@@ -7,6 +7,7 @@ from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
 from tensorlite.ops import complex_numbers, fourier
 from tensorlite.ops.complex_numbers import _from_parts
 from tensorlite.ops.complex_parts import view_as_real
+from tensorlite.ops.elementwise import abs as absolute
 from tensorlite.ops.elementwise import square
 from tensorlite.ops.filled import ones
 from tensorlite.ops.fold import fold
@@ -78,6 +79,7 @@ def istft(x: Tensor, /, n_fft: int, hop_length: int | None = None, win_length: i
     """The signal of which `stft` with the same options gives a spectrum: frames added up, divided by their windows'.
 
     x: complex[frequencies, frames] or with a batch before; the result: [time], ``length`` of it where that is given.
+    Without ``return_complex`` the signal is real, and only the frequencies up to half are read.
     Raises `ArgumentError` where the windows, squared and added up, leave a place at 0.
 
     >>> import tensorlite as tl
@@ -91,8 +93,9 @@ def istft(x: Tensor, /, n_fft: int, hop_length: int | None = None, win_length: i
     weights = _window("istft", x, window, n_fft, size)
     spectrum = swap_last(x if x.ndim == 3 else x[None])
     scaling = "ortho" if normalized else "backward"
-    frames = fourier.irfft(spectrum, n_fft, norm=scaling) if half else fourier.ifft(spectrum, norm=scaling)
-    frames = (frames if return_complex or half else complex_numbers.real(frames)) * weights
+    spectrum = spectrum if return_complex else spectrum[..., :n_fft // 2 + 1]  # a real signal has all of it in a half
+    frames = fourier.ifft(spectrum, norm=scaling) if return_complex else fourier.irfft(spectrum, n_fft, norm=scaling)
+    frames = frames * weights
     envelope = _added(broadcast_to(square(weights), (1, *frames.shape[1:])), hop)
     first = n_fft // 2 if center else 0
     last = envelope.shape[-1] - first if length is None else min(first + length, envelope.shape[-1])
@@ -126,6 +129,6 @@ def _added(frames: Tensor, hop: int) -> Tensor:
 
 
 def _check_envelope(x: Tensor, envelope: Tensor) -> None:
-    if not is_traced(envelope) and bool((envelope < 1e-11).any()):
+    if not is_traced(envelope) and bool((absolute(envelope) < 1e-11).any()):
         raise complaint(ArgumentError, "istft", "the windows, squared and added up, leave a place at 0", {"x": x},
                         "use a smaller hop_length, or a window without zeros")

@@ -21,6 +21,7 @@ from tensorlite.ops.results import StdMean, VarMean
 from tensorlite.ops.shape import _permute_dims, _reshape, astype
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import DEFAULT_FLOAT, DEFAULT_INTEGER, FLOATS, GROUPS, INTEGERS, dtype_of
+from tensorlite.traced import is_traced
 
 
 @public
@@ -93,6 +94,9 @@ def _check_weights(x: Tensor, name: str, weights: Tensor | None, dtypes: Any, ki
                         {"x": x, name: weights})
     if weights.dtype not in dtypes:
         raise complaint(DTypeError, "cov", f"{name} must be {kind}, not {weights.dtype.name}", {"x": x, name: weights})
+    negative = (weights < 0).any()
+    if not is_traced(negative) and bool(negative):
+        raise complaint(ArgumentError, "cov", f"{name} cannot be negative", {"x": x, name: weights})
 
 
 @public
@@ -101,7 +105,7 @@ def cov(x: Tensor, /, *, correction: int = 1, fweights: Tensor | None = None,
     """The covariances of variables, one a row, whose observations are the columns; a variance of one variable alone.
 
     fweights: how often each observation was made, integers; aweights: how much each counts. Raises `ShapeError` for
-    more than two axes and for weights that are not one an observation.
+    more than two axes and for weights that are not one an observation, `ArgumentError` for negative ones.
 
     >>> import tensorlite as tl
     >>> tl.cov(tl.tensor([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]]))

@@ -149,6 +149,7 @@ def gradient(x: Tensor, /, *, spacing: Any = 1.0, axis: Any = None, edge_order: 
         raise complaint(ArgumentError, "gradient", f"edge_order is 1 or 2, not {edge_order}", {"x": x})
     if any(x.shape[a] <= edge_order for a in axes):
         raise complaint(ShapeError, "gradient", f"takes at least {edge_order + 1} points along each axis", {"x": x})
+    spacing = 1.0 if spacing is None else spacing
     spacings = list(spacing) if isinstance(spacing, list | tuple) else [spacing] * len(axes)
     if len(spacings) != len(axes):
         raise complaint(ArgumentError, "gradient", f"there are {len(spacings)} spacings for {len(axes)} axes", {"x": x})
@@ -158,7 +159,8 @@ def gradient(x: Tensor, /, *, spacing: Any = 1.0, axis: Any = None, edge_order: 
 def _steps(x: Tensor, axis: int, spacing: Any) -> Tensor:
     """The distances of neighbouring points along an axis, of a shape that broadcasts to ``x``."""
     if not isinstance(spacing, Tensor) or spacing.ndim == 0:
-        distance = asarray(spacing, device=x.device)
+        kind = x.dtype if x.dtype.kind in "fcV" else None  # a spacing is as exact as the elements are
+        distance = spacing if isinstance(spacing, Tensor) else asarray(spacing, dtype=kind, device=x.device)
         found = PUBLIC["broadcast_to"](distance, (x.shape[axis] - 1,))
     elif spacing.shape != (x.shape[axis],):
         raise complaint(ShapeError, "gradient", f"spacing must have {x.shape[axis]} coordinates", {"spacing": spacing})

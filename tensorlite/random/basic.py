@@ -14,33 +14,33 @@ from tensorlite.ops.shape import astype
 from tensorlite.ops.sort import argsort
 from tensorlite.random.checks import require_not_negative
 from tensorlite.random.generator import Generator, default_generator
-from tensorlite.random.units import finish, floating, gaussian, shape_of, unit
+from tensorlite.random.units import drawn, finish, floating, gaussian, shape_of, unit
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import DIFFERENTIABLE, dtype_of, float64, int64, promote
 
 
 @public(method=False)
 def rand(*size: Any, generator: Generator | None = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Numbers drawn evenly from ``[0, 1)``, in a shape given by integers or one sequence.
+    """Numbers drawn evenly from ``[0, 1)``, in a shape given by integers or one sequence; both parts of complex ones.
 
     >>> import tensorlite as tl
     >>> tl.rand(2, 3).shape
     (2, 3)
     """
     shape = shape_of("rand", size)
-    return finish(unit(math.prod(shape), floating("rand", dtype), generator), shape, requires_grad)
+    return finish(drawn("rand", unit, math.prod(shape), dtype, generator), shape, requires_grad)
 
 
 @public(method=False)
 def randn(*size: Any, generator: Generator | None = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Numbers drawn from the normal distribution of mean 0 and deviation 1.
+    """Numbers drawn from the normal distribution of mean 0 and deviation 1; each part of complex ones varies by half.
 
     >>> import tensorlite as tl
     >>> tl.randn(4, dtype=tl.float64).dtype.name
     'float64'
     """
     shape = shape_of("randn", size)
-    return finish(gaussian(math.prod(shape), floating("randn", dtype), generator), shape, requires_grad)
+    return finish(drawn("randn", gaussian, math.prod(shape), dtype, generator), shape, requires_grad)
 
 
 @public(method=False)

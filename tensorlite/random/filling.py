@@ -21,11 +21,11 @@ from tensorlite.tensor_type import DIFFERENTIABLE, float32
 
 
 def uniform_(x: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None) -> Tensor:
-    """Rebinds ``x`` to numbers drawn evenly from ``[a, b)``."""
+    """Rebinds ``x`` to numbers drawn evenly from ``[a, b)``; to complex numbers both of whose parts are."""
     if a > b:
         raise errors.complaint(errors.ArgumentError, "uniform_", f"the range [{a}, {b}) ends before it begins",
                                {"x": x})
-    return rand(x.shape, dtype=x.dtype, generator=generator) * (b - a) + a
+    return rand(x.shape, dtype=x.dtype, generator=generator) * (b - a) + (complex(a, a) if x.dtype.kind == "c" else a)
 
 
 def normal_(x: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tensorlite import errors
+from tensorlite.ops.complex_parts import view_as_complex
 from tensorlite.ops.creation import place, require_grad
 from tensorlite.ops.elementwise import cos, floor, log, minimum, sqrt
 from tensorlite.ops.filled import extents
 from tensorlite.ops.shape import _reshape, astype
 from tensorlite.random.generator import Generator, default_generator
 from tensorlite.tensor import Tensor
-from tensorlite.tensor_type import DEFAULT_FLOAT, DIFFERENTIABLE, dtype_of, float32, float64
+from tensorlite.tensor_type import DEFAULT_FLOAT, DIFFERENTIABLE, dtype_of, float32, float64, real_dtype
 
 
 def unit(size: int, dtype: np.dtype, generator: Generator | None) -> Tensor:
@@ -60,6 +61,16 @@ def gaussian(size: int, dtype: np.dtype, generator: Generator | None) -> Tensor:
     quarter = Tensor(place(np.array([[0.0], [math.pi / 2]], wide), u.device))
     pair = _reshape(radius * cos(angle - quarter), shape=(2 * half,))
     return astype(pair[:size], dtype, copy=False)
+
+
+def drawn(op: str, draw: Callable[[int, np.dtype, Generator | None], Tensor], size: int, dtype: Any,
+          generator: Generator | None) -> Tensor:
+    """Numbers of a floating dtype, flat; complex ones have two independent parts, normal ones half of the variance."""
+    wanted = DEFAULT_FLOAT if dtype is None else dtype_of(dtype)
+    if wanted.kind != "c":
+        return draw(size, floating(op, dtype), generator)
+    parts = draw(2 * size, real_dtype(wanted), generator)
+    return view_as_complex(_reshape(parts * math.sqrt(0.5) if draw is gaussian else parts, shape=(size, 2)))
 
 
 def shape_of(op: str, size: tuple[Any, ...]) -> tuple[int, ...]:

@@ -156,6 +156,22 @@ def test_a_fork_while_a_thread_draws():
             assert os.waitpid(child, 0)[1] == 0
 
 
+@pytest.mark.parametrize("dtype", [tl.complex64, tl.complex128], ids=lambda d: d.name)
+def test_complex_numbers_are_two_draws(dtype):
+    """Of evenly spread parts, and of normal ones that share the variance."""
+    n = 40_000
+    for values, mean, variance in ((tl.rand(n, dtype=dtype), 0.5 + 0.5j, 1 / 6), (tl.randn(n, dtype=dtype), 0, 1),
+                                   (tl.zeros(n, dtype=dtype).uniform_(-1, 3), 1 + 1j, 16 / 6),
+                                   (tl.zeros(n, dtype=dtype).normal_(2, 3), 2, 9)):
+        assert values.dtype == dtype
+        found = values.numpy()
+        spread = 5 * (variance / n) ** 0.5
+        assert abs(found.mean() - mean) < spread
+        for part in (found.real, found.imag):
+            assert abs(part.var() / (variance / 2) - 1) < 10 / n**0.5
+        assert abs(np.corrcoef(found.real, found.imag)[0, 1]) < 5 / n**0.5
+
+
 @pytest.mark.parametrize(("call", "error", "text"), [
     (lambda: tl.rand(-1), ShapeError, "rand: no tensor has shape [-1]"),
     (lambda: tl.rand("a"), DTypeError, "rand: a shape is made of integers, not 'a'"),

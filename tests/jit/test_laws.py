@@ -108,7 +108,8 @@ def test_elementwise_ops_of_tensors_and_numbers(dtype, scalar):
 # --- structured ops -----------------------------------------------------------------------------------------------
 
 RESULT_UNKNOWN = {op.name for op in STRUCTURED if op.type_rule is None}
-OTHERS = [tl.float64, tl.float16, tl.bfloat16, tl.int64, tl.uint8, tl.bool, tl.int32, tl.complex64, tl.int8]
+OTHERS = [tl.float64, tl.float16, tl.bfloat16, tl.int64, tl.uint8, tl.bool, tl.int32, tl.complex64, tl.int8,
+          tl.complex128]
 
 
 def structured_calls(op: Op, samples: Sequence[Sample], dtype: np.dtype) -> list[tuple[Op, list[Any], dict]]:

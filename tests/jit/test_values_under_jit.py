@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tolerance import assert_close
+from tolerance import assert_close, assert_same
 
 import tensorlite as tl
 from tensorlite import nn, optim
@@ -239,3 +239,11 @@ def test_integers_that_the_dtype_cannot_hold_are_refused_elsewhere(name, value):
             wrap(lambda x: getattr(tl, name)(x, value))(x)
         said.append(str(caught.value).splitlines()[:-1])
     assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("scale", [lambda z: z * 1, lambda z: 1.0 * z, lambda z: z / 1],
+                         ids=["x * 1", "1 * x", "x / 1"])
+def test_infinite_complex_numbers_times_one_are_as_they_are_eagerly(scale):
+    """The product with 1 + 0j has infinity times 0 in it."""
+    z = tl.tensor([complex(np.inf, 0.3), complex(1.0, 2.0), complex(0.5, -np.inf)])
+    assert_same(tl.jit(scale)(z), scale(z))

@@ -218,7 +218,7 @@ multi_dot: takes matrices, and vectors at the ends
   tensors[1]  float32[2, 2]
   at HERE"""),
     "tensorsolve of other extents": (lambda: L.tensorsolve(M, M), "ShapeError", """
-tensorsolve: x1 has the axes of x2 and then as many elements again
+tensorsolve: x1 has as many elements along its first axes as x2, and then as many again
   x1    float32[2, 2]
   x2    float32[2, 2]
   dims  None

@@ -58,6 +58,17 @@ CALLS = {
                                x.clone().clamp_min_(0.1), x.clone().clamp_max_(0.1)), X),
     "fill_diagonal_": (lambda t: (t.zeros(7, 3).fill_diagonal_(9.0, wrap=True), t.zeros(7, 3).fill_diagonal_(9.0),
                                   t.zeros(3, 7).fill_diagonal_(2.0), t.zeros(3, 3, 3).fill_diagonal_(9.0)),),
+    "histogram of nothing": (lambda t, x: tuple(t.histogram(x[:0], 2)), X),
+    "istft of a whole spectrum": (lambda t, c: t.istft(c, 4, onesided=False), COMPLEX.T.copy()),
+    "istft with complex windows": (lambda t, c: t.istft(c, 4, window=c[:, 0] + 2, return_complex=True),
+                                   COMPLEX.T.copy()),
+    "gradient by default": (lambda t, x: t.gradient(x, spacing=None, dim=None), X),
+    "linalg.diagonal of chosen axes": (lambda t, x: t.linalg.diagonal(x[None] * 1, offset=1, dim1=0, dim2=2), X),
+    "tensorsolve by elements": (lambda t, x: t.linalg.tensorsolve(x.reshape(3, 2, 6), t.ones(2, 3).double()),
+                                draw(6, 6)),
+    "pinv of a lower triangle": (lambda t, c: t.linalg.pinv(c[:, :3] * 1, hermitian=True), COMPLEX),
+    "integers through linear": (lambda t, i: t.nn.functional.linear(i, i + 1, i[0, :3]), INTEGERS),
+    "differences of bools": (lambda t, x: (t.diff(x > 0), t.diff(x > 0, 2, 0)), X),
     "numbers about a tensor": (lambda t, x, c: (
         x.nbytes, x.itemsize, x.is_cpu, x.is_cuda, x.is_sparse, x.is_quantized, x.ndimension(), x.nelement(),
         t.numel(x), t.is_tensor(x), t.is_tensor(1), t.is_complex(c), t.is_floating_point(x), x.is_signed(),
@@ -160,6 +171,14 @@ def test_mapped_it_is_the_loop(function, arrays):
     check_mapped(function, *arrays, terms=1 << 8)
 
 
+def test_weights_of_covariances_may_be_known_or_not():
+    weights = tl.tensor(np.abs(Y))
+    expected = tl.cov(tl.tensor(X), aweights=weights[0])
+    assert_close(tl.jit(lambda x: tl.cov(x, aweights=weights[0]))(tl.tensor(X)), expected)
+    assert_close(tl.jit(lambda x, w: tl.cov(x, aweights=w))(tl.tensor(X), weights[0]), expected)
+    assert_close(tl.vmap(lambda w: tl.cov(tl.tensor(X), aweights=w))(weights)[0], expected)
+
+
 @given(alpha=st.sampled_from([1, 2, -3, 0.5]), whole=st.booleans(), method=st.booleans())
 @settings(max_examples=20, deadline=None)
 def test_sums_are_scaled(alpha, whole, method):
@@ -199,7 +218,7 @@ def test_round_keeps_decimals(decimals):
 @settings(max_examples=25, deadline=None)
 def test_gradient(dim, order, spacing):
     axes = (0, 1) if dim is None else dim if isinstance(dim, tuple) else (dim,)
-    steps = {"number": 0.5, "numbers": [0.5 + abs(a) for a in axes],
+    steps = {"number": 0.7, "numbers": [0.7 + abs(a) for a in axes],
              "coordinates": [np.cumsum(np.arange(1.0, 1 + X.shape[a])) for a in axes]}[spacing]
 
     def call(t, x):
@@ -315,6 +334,12 @@ REFUSALS = {
                  "isposinf: complex numbers have no sign"),
     "put": (lambda: tl.put(tl.ones(2), tl.tensor([0]), tl.ones(2)), "ShapeError",
             "put: 1 positions do not take 2 elements"),
+    "no shift": (lambda: tl.roll(tl.ones(2), []), "ArgumentError", "roll: there is no shift"),
+    "negative weights": (lambda: tl.cov(tl.ones(2), aweights=tl.tensor([1.0, -1.0])), "ArgumentError",
+                         "cov: aweights cannot be negative"),
+    "mean in integers": (lambda: tl.mean(tl.ones(2), dtype=tl.int64), "DTypeError",
+                         "mean: dtype must be floating or complex, not int64"),
+    "the trace of a tensor": (lambda: tl.trace(tl.ones(2, 2)), "DTypeError", "trace: takes a function, not a tensor"),
     "gradient order": (lambda: tl.gradient(tl.ones(3), edge_order=3), "ArgumentError",
                        "gradient: edge_order is 1 or 2, not 3"),
     "gradient points": (lambda: tl.gradient(tl.ones(1)), "ShapeError",

@@ -9,10 +9,10 @@ import numpy as np
 
 from tensorlite.declare import METHODS, functional, public
 from tensorlite.errors import ArgumentError, ShapeError, complaint
+from tensorlite.ops import diagonals
 from tensorlite.ops.axes import one_axis
 from tensorlite.ops.elementwise import conj, multiply
 from tensorlite.ops.filled import ones_like
-from tensorlite.ops.index import _slice
 from tensorlite.ops.join import stack
 from tensorlite.ops.linalg import matmul, tensordot
 from tensorlite.ops.manipulation import _roll, expand_dims
@@ -28,10 +28,10 @@ __all__ = ["cross", "diagonal", "multi_dot", "outer", "trace", "vander"]
 
 
 @functional
-def diagonal(x: Tensor, /, *, offset: int = 0) -> Tensor:
+def diagonal(x: Tensor, /, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """The diagonals of matrices, those above the main one for an ``offset`` above 0, those below it for one below 0.
 
-    x: [..., m, n]. An offset beyond the matrix gives no elements.
+    x: [..., m, n], or with rows and columns along ``dim1`` and ``dim2``. An offset beyond the matrix gives no elements.
 
     >>> import tensorlite as tl
     >>> tl.linalg.diagonal(tl.tensor([[1, 2], [3, 4]]), offset=1)
@@ -39,12 +39,7 @@ def diagonal(x: Tensor, /, *, offset: int = 0) -> Tensor:
     """
     if x.ndim < 2:
         raise complaint(ShapeError, "diagonal", "a matrix has two axes", {"x": x})
-    rows, columns = x.shape[-2:]
-    length = max(0, min(rows + min(offset, 0), columns - max(offset, 0)))
-    start = max(offset, 0) - min(offset, 0) * columns if length else 0
-    flat = _reshape(x, shape=(*x.shape[:-2], rows * columns))
-    return _slice(flat, spec=(Ellipsis, slice(start, start + length * (columns + 1) - columns if length else start,
-                                              columns + 1)))
+    return diagonals.diagonal(x, offset, dim1, dim2)
 
 
 @functional

@@ -12,7 +12,7 @@ from tensorlite.errors import ArgumentError, ShapeError, complaint
 from tensorlite.op import Integers, Regular, Sample
 from tensorlite.ops.creation import asarray
 from tensorlite.ops.elementwise import abs as absolute
-from tensorlite.ops.elementwise import equal, greater, maximum, square
+from tensorlite.ops.elementwise import equal, greater, maximum, square, where
 from tensorlite.ops.extremes import _max
 from tensorlite.ops.filled import zeros
 from tensorlite.ops.linalg import _matmul
@@ -23,6 +23,7 @@ from tensorlite.ops.linear_algebra.matrices import (
     by_row,
     call,
     check_matrices,
+    diagonal_mask,
     hermitian_part,
     over_stacks,
     ratio,
@@ -254,8 +255,8 @@ def _of_lower_triangle(x: Tensor) -> Tensor:
     """The Hermitian matrices whose lower triangles are given; the cotangent is shared by both, as in PyTorch."""
     if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
         raise complaint(ShapeError, "pinv", "a Hermitian matrix is square", {"x": x})
-    part = hermitian_part(x)
-    return part + (_tril(x, k=0) + adjoint(_tril(x, k=-1)) - part).detach()
+    part, below = hermitian_part(x), _tril(x, k=-1)
+    return part + (where(diagonal_mask(x.shape[-1], x), part, below + adjoint(below)) - part).detach()
 
 
 # --- lstsq --------------------------------------------------------------------------------------------------------

@@ -158,8 +158,8 @@ def solve_triangular(x1: Tensor, x2: Tensor, /, *, upper: bool, left: bool = Tru
 def tensorsolve(x1: Tensor, x2: Tensor, /, dims: Sequence[int] | None = None) -> Tensor:
     """The tensor ``X`` whose `tensordot` with ``x1`` over all axes of ``X`` is ``x2``.
 
-    The first axes of ``x1`` are those of ``x2``, the rest those of ``X``; ``dims`` names axes of ``x1`` that are moved
-    to its end first. Raises `ShapeError` where both groups do not have as many elements.
+    The first axes of ``x1`` have as many elements as ``x2``, the rest are those of ``X``; ``dims`` names axes of
+    ``x1`` that are moved to its end first. Raises `ShapeError` where both groups do not have as many elements.
 
     >>> import tensorlite as tl
     >>> tl.linalg.tensorsolve(tl.reshape(tl.eye(4), (4, 2, 2)), tl.ones(4)).shape
@@ -170,8 +170,9 @@ def tensorsolve(x1: Tensor, x2: Tensor, /, dims: Sequence[int] | None = None) ->
         chosen = [one_axis("tensorsolve", x1, d) for d in dims]
         x1 = _permute_dims(x1, axes=(*(a for a in range(x1.ndim) if a not in chosen), *chosen))
     extents = x1.shape[x2.ndim:]
-    if prod(extents) != x2.size or x1.shape[:x2.ndim] != x2.shape:
-        raise complaint(ShapeError, "tensorsolve", "x1 has the axes of x2 and then as many elements again",
+    if prod(extents) != x2.size or x1.size != x2.size**2:
+        raise complaint(ShapeError, "tensorsolve", "x1 has as many elements along its first axes as x2, and then as "
+                        "many again",
                         {"x1": x1, "x2": x2, "dims": dims})
     found = _solve(_reshape(x1, shape=(x2.size, x2.size)), _reshape(x2, shape=(x2.size, 1)))
     return _reshape(found, shape=extents)
