@@ -26,7 +26,7 @@ from tensorlite.kernels import scalar as s
 from tensorlite.kernels.cpu.planned import PLANS
 from tensorlite.kernels.stage import Array, Plan
 from tensorlite.op import OPS
-from tensorlite.ops.index import NO, YES
+from tensorlite.ops.indexing.index import NO, YES
 
 
 def lower(graph: Graph, over: Mapping[int, int] | None = None, state: Set[int] = frozenset()) -> Lowered:

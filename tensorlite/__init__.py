@@ -23,8 +23,8 @@ from tensorlite.declare import PUBLIC as _PUBLIC
 from tensorlite.forward import jvp, linearize
 from tensorlite.jacobian import hessian, jacfwd, jacobian, jacrev
 from tensorlite.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
-from tensorlite.ops import control as _control
 from tensorlite.ops import divisors as _divisors
+from tensorlite.ops.control_flow import control
 from tensorlite.random import Generator
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import (

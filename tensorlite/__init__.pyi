@@ -15,12 +15,12 @@ from tensorlite.ops.results import Frexp
 from tensorlite.ops.results import Histogram
 from tensorlite.ops.info import IntegerInfo
 from tensorlite.ops.info import NamespaceInfo
-from tensorlite.ops.regions import Pair
+from tensorlite.ops.images.regions import Pair
 from tensorlite.ops.linear_algebra.results import QRResult
 from tensorlite.ops.results import Running
 from tensorlite.ops.linear_algebra.results import SVD
 from tensorlite.ops.quant import Shape
-from tensorlite.ops.max_pool import Size
+from tensorlite.ops.pools.maximum import Size
 from tensorlite.ops.linear_algebra.results import SlogdetResult
 from tensorlite.ops.results import StdMean
 from tensorlite.ops.results import TopK
@@ -28,7 +28,7 @@ from tensorlite.ops.results import UniqueAll
 from tensorlite.ops.results import UniqueCounts
 from tensorlite.ops.results import UniqueInverse
 from tensorlite.ops.results import VarMean
-from tensorlite.ops.adaptive_pool import Wanted
+from tensorlite.ops.pools.adaptive import Wanted
 from tensorlite.random.generator import Generator as Generator
 from tensorlite.optim.grad_scaler import GradScaler as GradScaler
 from tensorlite.tensor import Tensor as Tensor

@@ -10,7 +10,8 @@ import numpy as np
 from tensorlite import errors
 from tensorlite.dispatch import quietly
 from tensorlite.kernels.cpu.allocator import owns_alone
-from tensorlite.ops import creation, elementwise, index, shape
+from tensorlite.ops import creation, elementwise, shape
+from tensorlite.ops.indexing import index
 from tensorlite.state import state
 from tensorlite.tape import Leaf
 from tensorlite.tensor import Tensor, visible_base

@@ -14,7 +14,7 @@ from tensorlite.declare import public
 from tensorlite.kernels import device as devices
 from tensorlite.kernels.cpu import lending
 from tensorlite.ops.creation import asarray, imported, in_dtype
-from tensorlite.ops.index import get_item
+from tensorlite.ops.indexing.index import get_item
 from tensorlite.state import state
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import bfloat16

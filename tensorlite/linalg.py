@@ -8,12 +8,12 @@ tensor([1., 2.])
 """
 
 from tensorlite.errors import LinAlgError
-from tensorlite.ops.linalg import matmul, matrix_transpose, tensordot, vecdot
 from tensorlite.ops.linear_algebra.determinants import *
 from tensorlite.ops.linear_algebra.eigen import *
 from tensorlite.ops.linear_algebra.elimination import *
 from tensorlite.ops.linear_algebra.functions import *
 from tensorlite.ops.linear_algebra.householder import *
+from tensorlite.ops.linear_algebra.linalg import matmul, matrix_transpose, tensordot, vecdot
 from tensorlite.ops.linear_algebra.norms import *
 from tensorlite.ops.linear_algebra.products import *
 from tensorlite.ops.linear_algebra.singular import *

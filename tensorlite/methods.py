@@ -11,7 +11,8 @@ from tensorlite import autograd, copying, display, interop
 from tensorlite.augmented import augmented
 from tensorlite.declare import IN_PLACE, METHODS
 from tensorlite.in_place import in_place, set_item
-from tensorlite.ops import index, scaled, torch_members, torch_names
+from tensorlite.ops import scaled, torch_members, torch_names
+from tensorlite.ops.indexing import index
 from tensorlite.tensor import Tensor
 
 _OPERATORS = {

@@ -12,10 +12,10 @@ from tensorlite.nn.linear import Linear
 from tensorlite.nn.module import Module
 from tensorlite.ops.bounds import clip
 from tensorlite.ops.elementwise import greater_equal, less, logical_and, where
+from tensorlite.ops.indexing.scatter import gather
+from tensorlite.ops.indexing.search import argmax
 from tensorlite.ops.join import concat
 from tensorlite.ops.reduce import mean
-from tensorlite.ops.scatter import gather
-from tensorlite.ops.search import argmax
 from tensorlite.ops.shape import reshape
 from tensorlite.tensor import Tensor
 

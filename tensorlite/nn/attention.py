@@ -9,8 +9,8 @@ from tensorlite.nn import init
 from tensorlite.nn.linear import Linear
 from tensorlite.nn.module import Module
 from tensorlite.nn.parameter import Parameter
+from tensorlite.ops.attention.multihead import Heads, Masks, attend
 from tensorlite.ops.filled import empty
-from tensorlite.ops.multihead import Heads, Masks, attend
 from tensorlite.tensor import Tensor
 
 __all__ = ["MultiheadAttention"]

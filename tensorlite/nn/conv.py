@@ -11,10 +11,10 @@ from tensorlite.nn import functional as F
 from tensorlite.nn import init
 from tensorlite.nn.module import Module
 from tensorlite.nn.parameter import Parameter
-from tensorlite.ops.borders import MODES, extended
-from tensorlite.ops.conv import read_padding
+from tensorlite.ops.convolution.conv import read_padding
+from tensorlite.ops.convolution.window import AXES, integers, span
 from tensorlite.ops.filled import empty
-from tensorlite.ops.window import AXES, integers, span
+from tensorlite.ops.images.borders import MODES, extended
 from tensorlite.tensor import Tensor
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]

@@ -28,7 +28,7 @@ from tensorlite.nn.conv import (
 from tensorlite.nn.linear import Linear
 from tensorlite.nn.module import Module
 from tensorlite.nn.uninitialized import Uninitialized, UninitializedBuffer, UninitializedParameter
-from tensorlite.ops.window import AXES
+from tensorlite.ops.convolution.window import AXES
 from tensorlite.state import state
 from tensorlite.tensor import Tensor
 

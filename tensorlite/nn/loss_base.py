@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tensorlite.nn.module import Module
-from tensorlite.ops.loss_reduction import REDUCTIONS, check_reduction
+from tensorlite.ops.losses.reduction import REDUCTIONS, check_reduction
 from tensorlite.tensor import Tensor
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from tensorlite.nn import functional as F
 from tensorlite.nn.linear import Linear
 from tensorlite.nn.loss_base import WeightedLoss
-from tensorlite.ops.loss_linear import check_options
+from tensorlite.ops.losses.linear import check_options
 from tensorlite.ops.shape import reshape
 from tensorlite.tensor import Tensor
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tensorlite.nn.module import Module
-from tensorlite.ops.regions import roi_align, roi_pool
+from tensorlite.ops.images.regions import roi_align, roi_pool
 from tensorlite.tensor import Tensor
 
 __all__ = ["RoIAlign", "RoIPool"]

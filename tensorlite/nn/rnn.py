@@ -15,7 +15,7 @@ from tensorlite.nn.module import Module
 from tensorlite.nn.parameter import Parameter
 from tensorlite.nn.rnn_cells import KINDS, State, add_weights, as_state, check_size, draw_weights, mode_of, weights_of
 from tensorlite.nn.utils.rnn import PackedSequence, present
-from tensorlite.ops.control import scan
+from tensorlite.ops.control_flow.control import scan
 from tensorlite.ops.elementwise import where
 from tensorlite.ops.filled import empty
 from tensorlite.ops.join import concat, stack

@@ -8,9 +8,7 @@ from tensorlite.ops import (  # noqa: F401  (they declare the functions)
     cumulative,
     distances,
     elementwise,
-    index_slices,
     join,
-    linalg,
     linear,
     linear_algebra,
     manipulation,
@@ -21,6 +19,8 @@ from tensorlite.ops import (  # noqa: F401  (they declare the functions)
     statistics,
     torch_names,
 )
+from tensorlite.ops.indexing import slices  # noqa: F401
+from tensorlite.ops.linear_algebra import linalg  # noqa: F401
 
 #: PyTorch's name, and ours.
 ALIASES = {

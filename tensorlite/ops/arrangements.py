@@ -15,11 +15,11 @@ from tensorlite.ops.axes import as_shape, one_axis, some_axes
 from tensorlite.ops.creation import asarray
 from tensorlite.ops.cumulative import _cumulative_prod
 from tensorlite.ops.filled import ones
-from tensorlite.ops.index import _slice
+from tensorlite.ops.indexing.index import _slice
+from tensorlite.ops.indexing.scatter import _take_rows
 from tensorlite.ops.join import concat, stack
 from tensorlite.ops.manipulation import _flip, flip, repeat, swapaxes
 from tensorlite.ops.ranges import meshgrid
-from tensorlite.ops.scatter import _take_rows
 from tensorlite.ops.shape import _broadcast_to, _reshape, astype
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import sum_dtype

@@ -10,11 +10,11 @@ from tensorlite.ops.creation import asarray
 from tensorlite.ops.elementwise import abs as _abs
 from tensorlite.ops.elementwise import equal, isfinite, isnan, less_equal, logical_and, logical_not, logical_or, minimum
 from tensorlite.ops.filled import full
-from tensorlite.ops.search import _any
-from tensorlite.ops.search import all as _all
+from tensorlite.ops.indexing.search import _any
+from tensorlite.ops.indexing.search import all as _all
+from tensorlite.ops.indexing.take import take
 from tensorlite.ops.shape import _reshape, astype
 from tensorlite.ops.sort import searchsorted, sort
-from tensorlite.ops.take import take
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import DEFAULT_FLOAT, promote
 

@@ -13,10 +13,10 @@ from tensorlite.ops.elementwise import equal, greater_equal, isfinite, less_equa
 from tensorlite.ops.extremes import max as _largest
 from tensorlite.ops.extremes import min as _smallest
 from tensorlite.ops.filled import full, ones, zeros
+from tensorlite.ops.indexing.scatter import _scatter_add
 from tensorlite.ops.ranges import arange
 from tensorlite.ops.reduce import sum
 from tensorlite.ops.results import Histogram
-from tensorlite.ops.scatter import _scatter_add
 from tensorlite.ops.shape import _reshape, astype
 from tensorlite.ops.sort import searchsorted
 from tensorlite.tensor import Tensor

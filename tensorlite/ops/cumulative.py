@@ -16,7 +16,7 @@ from tensorlite.op import Sample
 from tensorlite.ops.axes import one_axis, reduced_shape, some_axes
 from tensorlite.ops.elementwise import conj, logical_xor, subtract
 from tensorlite.ops.filled import full, full_like
-from tensorlite.ops.index import _slice
+from tensorlite.ops.indexing.index import _slice
 from tensorlite.ops.join import along, concat
 from tensorlite.ops.manipulation import _flip
 from tensorlite.ops.reduce import REDUCE_SAMPLES, Axis, accumulator, samples_with, spread

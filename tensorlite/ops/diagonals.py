@@ -11,7 +11,7 @@ from tensorlite.errors import ArgumentError, ShapeError, complaint
 from tensorlite.ops.axes import one_axis
 from tensorlite.ops.creation import asarray
 from tensorlite.ops.filled import zeros
-from tensorlite.ops.index import _slice, _unslice, set_item_at
+from tensorlite.ops.indexing.index import _slice, _unslice, set_item_at
 from tensorlite.ops.join import concat, of_one_dtype
 from tensorlite.ops.shape import _permute_dims, _reshape, astype
 from tensorlite.tensor import Tensor

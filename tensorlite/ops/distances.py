@@ -10,11 +10,11 @@ from tensorlite.kernels import device as devices
 from tensorlite.ops.axes import one_axis, some_axes
 from tensorlite.ops.bounds import clip_low
 from tensorlite.ops.elementwise import maximum, relu, square
-from tensorlite.ops.linalg import _matmul, swap_last
+from tensorlite.ops.indexing.scatter import _take_rows
+from tensorlite.ops.linear_algebra.linalg import _matmul, swap_last
 from tensorlite.ops.linear_algebra.norms import floating, p_norm, vector_norm
 from tensorlite.ops.manipulation import broadcast_arrays, expand_dims
 from tensorlite.ops.reduce import _sum, deviation
-from tensorlite.ops.scatter import _take_rows
 from tensorlite.ops.shape import astype
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import FLOATS, GROUPS, promote

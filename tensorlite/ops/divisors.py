@@ -5,9 +5,9 @@ from __future__ import annotations
 from tensorlite.declare import public
 from tensorlite.ops import elementwise
 from tensorlite.ops.complex_parts import pair_of
-from tensorlite.ops.control import while_loop
+from tensorlite.ops.control_flow.control import while_loop
 from tensorlite.ops.elementwise import equal, floor_divide, not_equal, remainder, where
-from tensorlite.ops.search import any as any_of
+from tensorlite.ops.indexing.search import any as any_of
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import GROUPS
 

@@ -17,7 +17,7 @@ from tensorlite.op import Sample
 from tensorlite.ops.axes import one_axis
 from tensorlite.ops.creation import asarray
 from tensorlite.ops.elementwise import conj
-from tensorlite.ops.index import _slice, _unslice
+from tensorlite.ops.indexing.index import _slice, _unslice
 from tensorlite.ops.join import along
 from tensorlite.ops.manipulation import _roll
 from tensorlite.ops.shape import astype, retype

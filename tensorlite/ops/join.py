@@ -12,7 +12,7 @@ from tensorlite.declare import primitive, public
 from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
 from tensorlite.op import Sample
 from tensorlite.ops.axes import one_axis
-from tensorlite.ops.index import _slice
+from tensorlite.ops.indexing.index import _slice
 from tensorlite.ops.shape import _reshape, astype
 from tensorlite.state import state
 from tensorlite.tensor import Tensor

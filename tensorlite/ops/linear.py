@@ -12,7 +12,7 @@ from tensorlite.dispatch import apply
 from tensorlite.errors import DTypeError, ShapeError, TensorliteError, complaint
 from tensorlite.op import OPS, Sample
 from tensorlite.ops.checks import check_alike, check_floating
-from tensorlite.ops.linalg import NATIVE_PRODUCT, _matmul, matmul, swap_last
+from tensorlite.ops.linear_algebra.linalg import NATIVE_PRODUCT, _matmul, matmul, swap_last
 from tensorlite.ops.reduce import accumulator
 from tensorlite.ops.shape import _permute_dims, _reshape
 from tensorlite.tensor import Tensor

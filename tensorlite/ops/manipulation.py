@@ -14,7 +14,7 @@ from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
 from tensorlite.kernels import device as devices
 from tensorlite.op import Sample
 from tensorlite.ops.axes import one_axis, some_axes
-from tensorlite.ops.index import ARRAY, _take_at
+from tensorlite.ops.indexing.index import ARRAY, _take_at
 from tensorlite.ops.join import along
 from tensorlite.ops.shape import _broadcast_to, _permute_dims, _reshape
 from tensorlite.tensor import Tensor

@@ -8,7 +8,7 @@ from typing import Any
 from tensorlite.declare import public
 from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
 from tensorlite.ops.axes import one_axis
-from tensorlite.ops.index import _slice
+from tensorlite.ops.indexing.index import _slice
 from tensorlite.ops.join import along, concat, of_one_dtype
 from tensorlite.ops.shape import _reshape
 from tensorlite.tensor import Tensor

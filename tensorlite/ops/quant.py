@@ -18,12 +18,12 @@ from tensorlite.kernels.quant import Filters, pack, unpack
 from tensorlite.op import OPS, Integers, Sample
 from tensorlite.ops.axes import one_axis
 from tensorlite.ops.bounds import clip, round
-from tensorlite.ops.conv import read_padding
+from tensorlite.ops.convolution.conv import read_padding
+from tensorlite.ops.convolution.window import Padding, Pair, batched, pair, window_counts
 from tensorlite.ops.creation import asarray
 from tensorlite.ops.elementwise import divide, multiply, subtract
 from tensorlite.ops.join import concat
 from tensorlite.ops.shape import _permute_dims, _reshape, astype
-from tensorlite.ops.window import Padding, Pair, batched, pair, window_counts
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType, float32, int8, int32, uint8
 

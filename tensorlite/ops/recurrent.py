@@ -16,12 +16,12 @@ from tensorlite.declare import primitive
 from tensorlite.errors import DTypeError, ShapeError
 from tensorlite.kernels.recurrent import MODES, Mode
 from tensorlite.op import Integers, Sample
-from tensorlite.ops.control import scan
+from tensorlite.ops.control_flow.control import scan
 from tensorlite.ops.elementwise import less, less_equal, logical_not, relu, sigmoid, tanh, where
 from tensorlite.ops.filled import zeros
 from tensorlite.ops.join import _parts, concat
 from tensorlite.ops.joint import jointly
-from tensorlite.ops.linalg import _matmul, swap_last
+from tensorlite.ops.linear_algebra.linalg import _matmul, swap_last
 from tensorlite.ops.ranges import arange
 from tensorlite.ops.reduce import _sum, accumulator
 from tensorlite.ops.shape import _reshape, astype

@@ -11,9 +11,9 @@ from tensorlite.ops.axes import one_axis
 from tensorlite.ops.cumulative import _before, _linear_scan
 from tensorlite.ops.elementwise import exp, isfinite, log, where
 from tensorlite.ops.extremes import ordered
+from tensorlite.ops.indexing.scatter import _gather
 from tensorlite.ops.reduce import accumulator
 from tensorlite.ops.results import Running
-from tensorlite.ops.scatter import _gather
 from tensorlite.ops.shape import _reshape, astype, retype
 from tensorlite.ops.sort import comparable
 from tensorlite.tensor import Tensor

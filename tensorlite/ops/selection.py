@@ -15,15 +15,15 @@ from tensorlite.ops.creation import asarray
 from tensorlite.ops.elementwise import ceil, equal, floor, isnan, logical_and, logical_not, logical_or, not_equal, where
 from tensorlite.ops.extremes import _max, ordered
 from tensorlite.ops.filled import full, full_like
-from tensorlite.ops.index import _slice
+from tensorlite.ops.indexing.index import _slice
+from tensorlite.ops.indexing.scatter import _gather
+from tensorlite.ops.indexing.search import _any, _argmax
 from tensorlite.ops.join import along, concat
 from tensorlite.ops.manipulation import moveaxis
 from tensorlite.ops.ranges import arange
 from tensorlite.ops.reduce import _sum
 from tensorlite.ops.results import Chosen
 from tensorlite.ops.running import _running_place, with_an_axis
-from tensorlite.ops.scatter import _gather
-from tensorlite.ops.search import _any, _argmax
 from tensorlite.ops.shape import _broadcast_to, _reshape, astype
 from tensorlite.ops.sort import _argsort, _first, _sort
 from tensorlite.state import state

@@ -12,12 +12,12 @@ from tensorlite.ops.axes import one_axis
 from tensorlite.ops.cumulative import _cumulative_sum
 from tensorlite.ops.elementwise import not_equal
 from tensorlite.ops.filled import full
-from tensorlite.ops.index import _slice
+from tensorlite.ops.indexing.index import _slice
+from tensorlite.ops.indexing.scatter import _take_rows
+from tensorlite.ops.indexing.search import _any, _nonzero
 from tensorlite.ops.join import concat
 from tensorlite.ops.manipulation import moveaxis
 from tensorlite.ops.results import UniqueAll, UniqueCounts, UniqueInverse
-from tensorlite.ops.scatter import _take_rows
-from tensorlite.ops.search import _any, _nonzero
 from tensorlite.ops.shape import _reshape, astype
 from tensorlite.ops.sort import comparable
 from tensorlite.tensor import Tensor

@@ -15,10 +15,10 @@ from tensorlite.ops.axes import one_axis
 from tensorlite.ops.creation import asarray
 from tensorlite.ops.elementwise import isnan, less, less_equal, logical_and, logical_not, logical_or, minimum, where
 from tensorlite.ops.filled import full, zeros
+from tensorlite.ops.indexing.scatter import _gather
+from tensorlite.ops.indexing.take import take_along_axis
 from tensorlite.ops.results import TopK
-from tensorlite.ops.scatter import _gather
 from tensorlite.ops.shape import astype, retype
-from tensorlite.ops.take import take_along_axis
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import DEFAULT_INTEGER, FLOATS, INTEGERS, TensorType, bfloat16, float32, int32, promote
 

@@ -7,13 +7,13 @@ from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
 from tensorlite.ops import complex_numbers, fourier
 from tensorlite.ops.complex_numbers import _from_parts
 from tensorlite.ops.complex_parts import view_as_real
+from tensorlite.ops.convolution.fold import fold
 from tensorlite.ops.elementwise import abs as absolute
 from tensorlite.ops.elementwise import square
 from tensorlite.ops.filled import ones
-from tensorlite.ops.fold import fold
-from tensorlite.ops.index_slices import unfold
-from tensorlite.ops.linalg import swap_last
-from tensorlite.ops.pad import pad
+from tensorlite.ops.images.pad import pad
+from tensorlite.ops.indexing.slices import unfold
+from tensorlite.ops.linear_algebra.linalg import swap_last
 from tensorlite.ops.shape import broadcast_to, reshape
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import real_dtype

@@ -13,9 +13,9 @@ from tensorlite.ops.complex_numbers import _from_parts, imag, real
 from tensorlite.ops.cumulative import cumulative_sum
 from tensorlite.ops.diagonals import diagonal
 from tensorlite.ops.elementwise import conj, isnan, logical_not, sqrt, where
-from tensorlite.ops.index import _slice
+from tensorlite.ops.indexing.index import _slice
 from tensorlite.ops.join import along
-from tensorlite.ops.linalg import matmul
+from tensorlite.ops.linear_algebra.linalg import matmul
 from tensorlite.ops.reduce import mean, std, sum, var
 from tensorlite.ops.results import StdMean, VarMean
 from tensorlite.ops.shape import _permute_dims, _reshape, astype

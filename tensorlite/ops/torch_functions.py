@@ -13,7 +13,7 @@ from tensorlite.ops.axes import as_shape, one_axis, some_axes
 from tensorlite.ops.bounds import clip
 from tensorlite.ops.creation import asarray
 from tensorlite.ops.elementwise import floor_divide, remainder
-from tensorlite.ops.index_slices import index_put
+from tensorlite.ops.indexing.slices import index_put
 from tensorlite.ops.join import along, concat
 from tensorlite.ops.ranges import arange, linspace
 from tensorlite.ops.reduce import sum as total

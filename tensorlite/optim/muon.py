@@ -9,7 +9,7 @@ from typing import Any
 from tensorlite.errors import ArgumentError, ShapeError, complaint
 from tensorlite.ops.elementwise import maximum
 from tensorlite.ops.filled import zeros_like
-from tensorlite.ops.linalg import matmul, matrix_transpose
+from tensorlite.ops.linear_algebra.linalg import matmul, matrix_transpose
 from tensorlite.optim.norms import norm
 from tensorlite.optim.optimizer import Optimizer, Params, check_at_least_zero
 from tensorlite.optim.options import Group

@@ -10,10 +10,10 @@ import numpy as np
 from tensorlite import errors
 from tensorlite.ops.creation import asarray
 from tensorlite.ops.elementwise import floor, log, log1p
+from tensorlite.ops.indexing.scatter import one_hot
+from tensorlite.ops.indexing.take import take
 from tensorlite.ops.ranges import arange
-from tensorlite.ops.scatter import one_hot
 from tensorlite.ops.shape import astype, reshape
-from tensorlite.ops.take import take
 from tensorlite.random import rejection
 from tensorlite.random.basic import randint, randperm
 from tensorlite.random.checks import require, require_not_negative, require_positive, require_share

@@ -10,7 +10,7 @@ import tensorlite as tl
 from tensorlite import nn
 from tensorlite.errors import ArgumentError, DTypeError, ShapeError
 from tensorlite.nn import functional as F
-from tensorlite.ops.attention import attention_weights
+from tensorlite.ops.attention.dot_product import attention_weights
 
 SHAPES = {"plain": ((4, 3), (5, 3), (5, 2)), "heads": ((2, 3, 4, 8), (2, 3, 6, 8), (2, 3, 6, 4)),
           "batch": ((3, 5, 4), (3, 5, 4), (3, 5, 4)), "one": ((1, 1), (1, 1), (1, 1))}

@@ -13,7 +13,7 @@ from tensorlite import nn
 from tensorlite.errors import ShapeError
 from tensorlite.kernels.attention import kept
 from tensorlite.nn import functional as F
-from tensorlite.ops.attention import attention_weights
+from tensorlite.ops.attention.dot_product import attention_weights
 
 P = 0.3
 HIDDEN = np.random.default_rng(7).random((48, 52)) < 0.4

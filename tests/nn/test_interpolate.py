@@ -15,7 +15,7 @@ import tensorlite as tl
 from tensorlite import nn
 from tensorlite.errors import ArgumentError, DTypeError, ShapeError
 from tensorlite.nn import functional as F
-from tensorlite.ops.resample_tables import Stretch, tables
+from tensorlite.ops.images.resample_tables import Stretch, tables
 
 ANY = ("nearest", "nearest-exact", "area")
 MODES = {1: (*ANY, "linear"), 2: (*ANY, "bilinear", "bicubic", "lanczos"), 3: (*ANY, "trilinear")}

@@ -15,7 +15,7 @@ from tensorlite.data.transforms.frame import _rectangle, crop
 from tensorlite.data.transforms.images import channels_of, filling, like, pair, planes_of, size_of
 from tensorlite.data.transforms.transform import NUMBER, RandomTransform, Transform, interval
 from tensorlite.errors import ArgumentError, complaint
-from tensorlite.ops.interpolate import interpolate
+from tensorlite.ops.images.interpolate import interpolate
 from tensorlite.tensor import Tensor
 
 

@@ -13,9 +13,9 @@ from tensorlite.ops.diagonals import diagonal
 from tensorlite.ops.elementwise import sign, where
 from tensorlite.ops.filled import zeros, zeros_like
 from tensorlite.ops.join import concat
-from tensorlite.ops.linalg import matmul, swap_last
 from tensorlite.ops.linear_algebra.functions import matrix_exp
 from tensorlite.ops.linear_algebra.householder import householder_product
+from tensorlite.ops.linear_algebra.linalg import matmul, swap_last
 from tensorlite.ops.linear_algebra.matrices import adjoint, identity
 from tensorlite.ops.linear_algebra.solve import solve
 from tensorlite.ops.linear_algebra.triangular import qr

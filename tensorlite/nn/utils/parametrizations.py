@@ -12,7 +12,7 @@ from tensorlite.nn.utils.parametrize import register_parametrization
 from tensorlite.nn.utils.spectral_norm import as_matrix, default_axis, largest_singular_value, random_unit, unit
 from tensorlite.nn.utils.weight_norm import norm_except, of_length
 from tensorlite.ops.axes import one_axis
-from tensorlite.ops.linalg import matmul
+from tensorlite.ops.linear_algebra.linalg import matmul
 from tensorlite.ops.shape import permute_dims
 from tensorlite.tensor import Tensor
 

@@ -19,11 +19,11 @@ from tensorlite.errors import ArgumentError, DTypeError, ShapeError, TraceError,
 from tensorlite.ops.creation import asarray
 from tensorlite.ops.elementwise import less, where
 from tensorlite.ops.filled import full
+from tensorlite.ops.indexing.take import take
 from tensorlite.ops.join import concat, stack, unstack
 from tensorlite.ops.ranges import arange
 from tensorlite.ops.shape import _permute_dims, reshape
 from tensorlite.ops.sort import argsort
-from tensorlite.ops.take import take
 from tensorlite.tensor import Tensor
 from tensorlite.traced import is_traced
 

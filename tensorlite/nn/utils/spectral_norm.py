@@ -18,7 +18,7 @@ from tensorlite.ops.axes import one_axis
 from tensorlite.ops.bounds import clip
 from tensorlite.ops.elementwise import sqrt, square
 from tensorlite.ops.filled import empty
-from tensorlite.ops.linalg import matmul
+from tensorlite.ops.linear_algebra.linalg import matmul
 from tensorlite.ops.manipulation import moveaxis
 from tensorlite.ops.reduce import sum
 from tensorlite.ops.shape import permute_dims, reshape

@@ -8,7 +8,7 @@ from tensorlite.declare import primitive, public
 from tensorlite.op import Regular, Sample
 from tensorlite.ops.complex_numbers import imag
 from tensorlite.ops.elementwise import conj, log
-from tensorlite.ops.linalg import _matmul, swap_last
+from tensorlite.ops.linear_algebra.linalg import _matmul, swap_last
 from tensorlite.ops.linear_algebra.matrices import adjoint, by_row, call, check_square, over_stacks
 from tensorlite.ops.linear_algebra.results import SlogdetResult
 from tensorlite.ops.linear_algebra.solve import inv

@@ -9,7 +9,7 @@ from tensorlite.errors import ArgumentError, complaint
 from tensorlite.op import Regular, Sample
 from tensorlite.ops.complex_numbers import real
 from tensorlite.ops.elementwise import conj
-from tensorlite.ops.linalg import _matmul
+from tensorlite.ops.linear_algebra.linalg import _matmul
 from tensorlite.ops.linear_algebra.matrices import (
     adjoint,
     by_column,

@@ -12,8 +12,9 @@ from tensorlite.kernels.cpu.blas import one_thread
 from tensorlite.op import Integers, Regular, Sample
 from tensorlite.ops.elementwise import equal, where
 from tensorlite.ops.filled import zeros
+from tensorlite.ops.indexing.scatter import _gather
 from tensorlite.ops.join import concat
-from tensorlite.ops.linalg import _matmul, swap_last
+from tensorlite.ops.linear_algebra.linalg import _matmul, swap_last
 from tensorlite.ops.linear_algebra.matrices import (
     adjoint,
     by_column,
@@ -26,7 +27,6 @@ from tensorlite.ops.linear_algebra.results import LUFactorResult, LUResult
 from tensorlite.ops.linear_algebra.solve import alike, solve, solve_triangular
 from tensorlite.ops.manipulation import _tril, _triu
 from tensorlite.ops.ranges import arange
-from tensorlite.ops.scatter import _gather
 from tensorlite.ops.shape import _broadcast_to, astype, retype
 from tensorlite.ops.sort import _argsort
 from tensorlite.tensor import Tensor

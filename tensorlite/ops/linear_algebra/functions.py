@@ -13,7 +13,7 @@ from tensorlite.op import Regular, Sample
 from tensorlite.ops.elementwise import where
 from tensorlite.ops.filled import full, zeros_like
 from tensorlite.ops.join import concat
-from tensorlite.ops.linalg import matmul
+from tensorlite.ops.linear_algebra.linalg import matmul
 from tensorlite.ops.linear_algebra.matrices import adjoint, check_square, identity, over_stacks
 from tensorlite.ops.linear_algebra.solve import inv
 from tensorlite.ops.shape import _copy

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tensorlite.declare import METHODS, PUBLIC, functional
 from tensorlite.errors import ShapeError, complaint
 from tensorlite.ops.elementwise import where
-from tensorlite.ops.linalg import matmul
+from tensorlite.ops.linear_algebra.linalg import matmul
 from tensorlite.ops.linear_algebra.matrices import adjoint, identity
 from tensorlite.ops.manipulation import _tril
 from tensorlite.ops.shape import broadcast_to

@@ -11,7 +11,7 @@ from tensorlite.batch import Attributes, Batch, move_axis, padded
 from tensorlite.errors import DTypeError, LinAlgError, ShapeError
 from tensorlite.kernels.cpu.blas import one_thread
 from tensorlite.ops.elementwise import conj, equal, logical_and, where
-from tensorlite.ops.linalg import swap_last
+from tensorlite.ops.linear_algebra.linalg import swap_last
 from tensorlite.ops.manipulation import expand_dims
 from tensorlite.ops.ranges import eye
 from tensorlite.tensor import Tensor

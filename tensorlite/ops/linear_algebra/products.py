@@ -14,7 +14,7 @@ from tensorlite.ops.axes import one_axis
 from tensorlite.ops.elementwise import conj, multiply
 from tensorlite.ops.filled import ones_like
 from tensorlite.ops.join import stack
-from tensorlite.ops.linalg import matmul, tensordot
+from tensorlite.ops.linear_algebra.linalg import matmul, tensordot
 from tensorlite.ops.manipulation import _roll, expand_dims
 from tensorlite.ops.reduce import _sum
 from tensorlite.ops.reduce import sum as sum_of

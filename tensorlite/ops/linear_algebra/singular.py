@@ -15,8 +15,9 @@ from tensorlite.ops.elementwise import abs as absolute
 from tensorlite.ops.elementwise import equal, greater, maximum, square, where
 from tensorlite.ops.extremes import _max
 from tensorlite.ops.filled import zeros
-from tensorlite.ops.linalg import _matmul
+from tensorlite.ops.indexing.search import all as all_of
 from tensorlite.ops.linear_algebra.eigen import _eigvalsh
+from tensorlite.ops.linear_algebra.linalg import _matmul
 from tensorlite.ops.linear_algebra.matrices import (
     adjoint,
     by_column,
@@ -34,7 +35,6 @@ from tensorlite.ops.linear_algebra.results import LstsqResult, SVDResult
 from tensorlite.ops.linear_algebra.solve import alike
 from tensorlite.ops.manipulation import _tril
 from tensorlite.ops.reduce import _sum
-from tensorlite.ops.search import all as all_of
 from tensorlite.ops.shape import _reshape, astype, retype
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import DEFAULT_INTEGER, FLOATS, TensorType, real_dtype

@@ -14,7 +14,7 @@ from tensorlite.op import Regular, Sample
 from tensorlite.ops.axes import one_axis
 from tensorlite.ops.elementwise import where
 from tensorlite.ops.joint import jointly
-from tensorlite.ops.linalg import _matmul, swap_last
+from tensorlite.ops.linear_algebra.linalg import _matmul, swap_last
 from tensorlite.ops.linear_algebra.matrices import (
     adjoint,
     by_row,

@@ -10,8 +10,8 @@ from tensorlite.op import Regular, Sample
 from tensorlite.ops.elementwise import where
 from tensorlite.ops.filled import zeros
 from tensorlite.ops.join import concat
-from tensorlite.ops.linalg import _matmul
 from tensorlite.ops.linear_algebra.eigen import hermitian
+from tensorlite.ops.linear_algebra.linalg import _matmul
 from tensorlite.ops.linear_algebra.matrices import (
     adjoint,
     call,

@@ -1,0 +1,1 @@
+"""Attention: the scaled dot product, many heads of it, and dropout inside."""

@@ -1,0 +1,1 @@
+"""Control flow as ops: cond, while_loop, scan."""

@@ -1,0 +1,1 @@
+"""Images: borders, sizes, sampling, and boxes in them."""

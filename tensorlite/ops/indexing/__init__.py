@@ -1,0 +1,1 @@
+"""Elements by position: indexing, gathering, scattering, masks and tables."""

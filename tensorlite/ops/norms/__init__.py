@@ -1,0 +1,1 @@
+"""Normalisation over batches, features, groups, channels and neighbours."""
