@@ -175,8 +175,9 @@ meet:
   %fault = load ptr, ptr %fault.at
   %watched = icmp ne ptr %fault, null
   br i1 %watched, label %look, label %head
-look:
+look: ; all have looked before anyone goes on, for what comes next may be at fault too: all leave here, or none
   %state = load i64, ptr %fault
+  call void @tensorlite_barrier(i64 %threads)
   %failed = icmp ne i64 %state, 0
   br i1 %failed, label %done, label %head
 begin: ; numbers: depth

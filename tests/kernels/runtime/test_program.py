@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -37,3 +39,32 @@ def test_nested_loops_count_for_themselves(depth):
 def test_loops_that_are_nested_too_deep():
     with pytest.raises(KernelError, match=r"^program: loops are nested more than 64 deep$"):
         program.Frame(nested(program.MOST_DEPTH + 1), 1)
+
+
+FAULTS = """
+import struct
+import numpy as np
+from tensorlite.kernels import loops, scalar as s
+from tensorlite.kernels.cpu import program, team
+from tensorlite.kernels.generated import launch
+
+team.set_num_threads(2)
+out = loops.Buffer("out", loops.INDEX, writable=True)
+add = loops.serial("i", 1, loops.Load("old", "out", loops.index(s.Var("i"))),
+                   loops.Store("out", loops.index(s.Var("i")), s.Var("old") + 1))
+entry = launch.compile(lambda: loops.build("count", (out,), (add,)), "counts in a test of faults")
+step = program.Step(entry, struct.pack("q", 0), ((0, 0),), thread=0)
+frame = program.Frame([program.Meet(fault=(0, 0)), step, program.Meet(fault=(0, 0)), step], 1)
+fault = np.zeros(1, np.int64)
+for _ in range(100_000):
+    fault[0] = 0
+    frame.run(struct.pack("q", fault.ctypes.data), 2)
+    assert fault[0] == 1
+print("all ended")
+"""
+
+
+def test_all_threads_leave_at_a_fault_or_none():
+    """One may set it in the next phase while another has yet to look: it left alone, and the first waited for ever."""
+    told = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, timeout=120, check=True)
+    assert told.stdout == "all ended\n"
