@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -131,19 +132,17 @@ def _small(op: Elementwise) -> Callable[..., Any]:
 
 
 def _alike(op: Elementwise) -> Callable[[Sequence[Any]], list[Any] | None]:
-    """What brings operands to arrays that need no promotion: of one shape and dtype, or weak numbers; else None."""
+    """What brings operands to arrays that need no promotion: of one dtype, or weak numbers; else None."""
     conditions, dtypes, boolean = [name in op.conditions for name in op.inputs], op.dtypes, np.dtype(bool)
 
     def arrays_of(operands: Sequence[Any]) -> list[Any] | None:
-        shape = dtype = None
+        dtype = None
         for operand, is_condition in zip(operands, conditions, strict=True):
             if type(operand) is not ndarray:
                 continue
-            if shape is None:
-                shape = operand.shape
             if dtype is None and not is_condition:
                 dtype = operand.dtype
-            if operand.shape != shape or operand.dtype != (boolean if is_condition else dtype):
+            if operand.dtype != (boolean if is_condition else dtype):
                 return None
         if dtype not in dtypes:
             return None
@@ -160,12 +159,19 @@ def _alike(op: Elementwise) -> Callable[[Sequence[Any]], list[Any] | None]:
 
 def _general(op: Elementwise) -> Callable[..., Any]:
     arrays_of, body, native_size = _alike(op), op.body, _native_size(op)
+    native: Any = None
 
     def run(*operands: Any) -> Any:
+        nonlocal native
         alike = arrays_of(operands)
-        if alike is not None and max(map(_size, alike)) < native_size:
-            out = state.quiet(body, np, *alike)
-            return out if type(out) is ndarray else np.asarray(out)
+        if alike is not None:
+            if prod(map(_size, alike)) < native_size or max(map(_size, alike)) < native_size and _of_one_shape(alike):
+                out = state.quiet(body, np, *alike)
+                return out if type(out) is ndarray else np.asarray(out)
+            native = native or devices.CPU.pointwise(op.function)
+            out = native(*alike)
+            if out is not NotImplemented:
+                return out
         arrays, device = unify(op, operands)
         dtype = next((a.dtype for a, name in zip(arrays, op.inputs, strict=True) if name not in op.conditions),
                      np.dtype(bool))
@@ -175,6 +181,11 @@ def _general(op: Elementwise) -> Callable[..., Any]:
 
 
 _size = operator.attrgetter("size")
+
+
+def _of_one_shape(arrays: Sequence[Any]) -> bool:
+    """Whether arrays need no broadcasting, those of a single number aside."""
+    return len({array.shape for array in arrays if array.ndim}) < 2
 
 
 def unify(op: Elementwise, operands: Sequence[Any]) -> tuple[list[Any], Any]:

@@ -26,40 +26,12 @@ _MANY_ROWS = 4  # enough to give every thread some
 _LONG_ROW = 65536  # elements
 
 
-def softmax(x: Array, *, axis: int) -> Any:
-    """Return ``exp(x) / sum(exp(x))`` along an axis."""
-    return norm.softmax(x, axis)
-
-
-def log_softmax(x: Array, *, axis: int) -> Any:
-    """Return ``x - log(sum(exp(x)))`` along an axis."""
-    return norm.log_softmax(x, axis)
-
-
-def softmax_backward(g_: Array, y_: Array, *, axis: int) -> Any:
-    """Return ``y * (g - sum(g * y))``."""
-    return norm.softmax_backward(g_, y_, axis) if g_.dtype == y_.dtype else NotImplemented
-
-
-def log_softmax_backward(g_: Array, y_: Array, *, axis: int) -> Any:
-    """Return ``g - exp(y) * sum(g)``."""
-    return norm.log_softmax_backward(g_, y_, axis) if g_.dtype == y_.dtype else NotImplemented
-
-
 def layer_norm(x: Array, *affine: Array, axes: Axes, eps: float) -> Any:
     """Return ``(x - mean) * r * weight + bias`` over the last axes, the mean, and ``r = 1 / sqrt(var + eps)``."""
-    if any(part.dtype != x.dtype for part in affine):
-        return NotImplemented
-    if _few_long_rows(x, axes):
-        return _layer_norm_in_steps(x, affine, axes, eps)
-    if not _rows(x, axes):
-        return NotImplemented
-    weight, bias = (*affine, None, None)[:2]
-    found = norm.layer_norm(x, weight, bias, len(axes), eps)
-    if found is NotImplemented:
-        return NotImplemented
-    out, *statistics = found
-    return (out, *(part.reshape(part.shape + (1,) * len(axes)) for part in statistics))
+    if x.size >= _LONG_ROW and _few_long_rows(x, axes):
+        same = all(part.dtype == x.dtype for part in affine)
+        return _layer_norm_in_steps(x, affine, axes, eps) if same else NotImplemented
+    return norm.LAYER_NORM(x, *affine, axes=axes, eps=eps)
 
 
 def _layer_norm_in_steps(x: Array, affine: tuple[Array, ...], axes: Axes, eps: float) -> Any:
@@ -193,10 +165,7 @@ def _fit(g: Array, x: Array, mean: Array, r: Array) -> bool:
 
 
 KERNELS: dict[str, Callable[..., Any]] = {
-    "softmax": softmax,
-    "log_softmax": log_softmax,
-    "softmax_backward": softmax_backward,
-    "log_softmax_backward": log_softmax_backward,
+    **norm.MAPS,
     "layer_norm": layer_norm,
     "rms_norm": rms_norm,
     "rms_norm_backward": rms_norm_backward,

@@ -21,6 +21,7 @@ from tensorlite.kernels.cpu import (
     recurrent,
     resample_stages,
     scan_stages,
+    tap_stages,
 )
 from tensorlite.kernels.stage import Plan
 
@@ -43,4 +44,5 @@ PLANS: dict[str, Callable[..., Plan | None]] = {
     **extreme_stages.PLANS,
     **loss_stages.PLANS,
     **norm_stages.PLANS,
+    **tap_stages.PLANS,
 }

@@ -17,6 +17,7 @@ from tensorlite.kernels.cpu import (
     recurrent,
     resample_stages,
     sort,
+    tap_stages,
 )
 from tensorlite.kernels.cpu.pointwise import kernel as pointwise
 from tensorlite.kernels.cpu.prepared import fast
@@ -34,5 +35,5 @@ KERNELS: dict[str, Callable[..., Any]] = {
     **index.KERNELS,
     **sort.KERNELS,
     **{name: fast(kernel) for name, kernel in (pool.KERNELS | random.KERNELS | resample_stages.KERNELS).items()},
-    **{name: fast(kernel) for name, kernel in loss.KERNELS.items()},
+    **{name: fast(kernel) for name, kernel in (loss.KERNELS | tap_stages.KERNELS).items()},
 }

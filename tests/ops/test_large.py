@@ -38,6 +38,21 @@ def test_reductions(dtype):
             assert kept.ndim == 2
 
 
+@pytest.mark.parametrize("dtype", [tl.float32, tl.float64, tl.bfloat16, tl.int32], ids=lambda d: d.name)
+def test_three_operands_that_broadcast(dtype):
+    chooser = np.random.default_rng(0)
+    shapes = ((1, 300, 1), (2, 300, 5), (2, 1, 5))
+    mask, x, y = (chooser.integers(0, 9, shape) for shape in shapes)
+    found = tl.where(tl.asarray(mask > 4), tl.asarray(x).to(dtype), tl.asarray(y).to(dtype))
+    assert found.dtype == dtype
+    assert_same(found, tl.asarray(np.where(mask > 4, x, y)).to(dtype).numpy())
+    if tl.float32 == dtype:
+        low, high = tl.asarray(mask).to(dtype), tl.asarray(y).to(dtype)
+        expected = x + np.float32(0.5) * (y - x)
+        assert_same(tl.lerp(tl.asarray(x).to(dtype), high, 0.5), expected.astype(np.float32))
+        assert_same(tl.clip(tl.asarray(x).to(dtype), low, high), np.clip(x, mask, y).astype(np.float32))
+
+
 @by_dtype
 def test_product(dtype):
     x = values(seeded(dtype.name), SHAPE, dtype, (0.9, 1.1))

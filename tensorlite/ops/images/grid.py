@@ -2,7 +2,7 @@
 
 Jaderberg et al., "Spatial transformer networks", 2015. A sample is a weighed sum of the elements around its place, its
 taps: along each axis two, one, or four (Keys, "Cubic convolution interpolation for digital image processing", 1981).
-Each axis has its own weights and positions, and all taps of all samples are gathered at once.
+Each axis has its own weights and positions; one op takes all taps of all samples together.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from tensorlite.declare import functional
 from tensorlite.errors import ArgumentError, DTypeError, ShapeError, complaint
 from tensorlite.ops.bounds import round
 from tensorlite.ops.elementwise import abs, floor, logical_and, where
-from tensorlite.ops.indexing.scatter import _gather, _take_rows
+from tensorlite.ops.images.taps import _weigh_taps
 from tensorlite.ops.join import concat, stack
 from tensorlite.ops.linear_algebra.linalg import matmul
-from tensorlite.ops.ranges import arange, linspace
-from tensorlite.ops.reduce import _sum, accumulator
+from tensorlite.ops.ranges import linspace
+from tensorlite.ops.reduce import accumulator
 from tensorlite.ops.shape import _broadcast_to, _permute_dims, _reshape, astype
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import FLOATS, int64
@@ -30,9 +30,6 @@ from tensorlite.tensor_type import FLOATS, int64
 __all__ = ["affine_grid", "grid_sample"]
 
 SHARPNESS = -0.75  # Keys' a, as in PyTorch and OpenCV; -0.5 would be exact for quadratics
-
-MANY_CHANNELS = 32
-"""From so many on, moving the channels last, and back, costs less than fetching them one by one (measured)."""
 
 
 @dataclass(frozen=True)
@@ -163,29 +160,8 @@ def _weighed(x: Tensor, corners: list[tuple[Taps, ...]]) -> Tensor:
                     for corner in corners], axis=1)
     weights = stack([reduce(lambda y, each: y * each.weight, corner[1:], corner[0].weight) for corner in corners],
                     axis=1)
-    found = _gathered_rows if channels >= MANY_CHANNELS else _gathered
     shape = (batch, len(corners), prod(places.shape[2:]))
-    return found(row, _reshape(places, shape=shape), _reshape(weights, shape=shape))
-
-
-def _gathered(x: Tensor, places: Tensor, weights: Tensor) -> Tensor:
-    """``sum_k weights[b, k, s] * x[b, c, places[b, k, s]]``."""
-    (batch, channels, _), (_, count, samples) = x.shape, places.shape
-    index = _broadcast_to(_reshape(places, shape=(batch, 1, count * samples)),
-                          shape=(batch, channels, count * samples))
-    elements = _reshape(_gather(x, index, axis=2), shape=(batch, channels, count, samples))
-    return _sum(elements * _reshape(weights, shape=(batch, 1, count, samples)), axis=(2,), keepdims=False, dtype=None)
-
-
-def _gathered_rows(x: Tensor, places: Tensor, weights: Tensor) -> Tensor:
-    """The same with the channels last, so that a tap is a row, which lies in one piece."""
-    (batch, channels, extent), (_, count, samples) = x.shape, places.shape
-    rows = _reshape(_permute_dims(x, axes=(0, 2, 1)), shape=(batch * extent, channels))
-    first = _reshape(arange(batch, device=x.device) * extent, shape=(batch, 1, 1))
-    taken = _take_rows(rows, _reshape(places + first, shape=(batch * count * samples,)), axis=0)
-    taken = _reshape(taken, shape=(batch, count, samples, channels))
-    found = _sum(taken * _reshape(weights, shape=(batch, count, samples, 1)), axis=(1,), keepdims=False, dtype=None)
-    return _permute_dims(found, axes=(0, 2, 1))
+    return _weigh_taps(row, _reshape(places, shape=shape), _reshape(weights, shape=shape))
 
 
 def _check_sampled(x: Tensor, grid: Tensor, mode: str) -> None:

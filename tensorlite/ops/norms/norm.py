@@ -119,8 +119,8 @@ def _with_running(op: str, x: Tensor, mean: Tensor | None, variance: Tensor | No
                         f"pass {option}=True to use the batch's own")
     scale = rsqrt(variance.detach() + eps)
     scale = scale if weight is None else scale * weight
-    shift = -mean.detach() * scale
-    shift = shift if bias is None else shift + bias
+    offset = mean.detach() * scale
+    shift = -offset if bias is None else bias - offset
     return scale_shift(x, _per_channel(x, scale), _per_channel(x, shift))
 
 

@@ -13,7 +13,7 @@ from tensorlite.op import Sample
 from tensorlite.ops.checks import check_floating
 from tensorlite.ops.convolution.window import Pair, pad, steps, uncover, window_counts
 from tensorlite.ops.pools.maximum_ops import scatter_type
-from tensorlite.ops.pools.windows import borders_of, over
+from tensorlite.ops.pools.windows import NATIVE_IMAGES, borders_of, over
 from tensorlite.ops.reduce import accumulator
 from tensorlite.tensor import Tensor
 from tensorlite.tensor_type import TensorType
@@ -64,7 +64,7 @@ def _average_vjp(g: Tensor, x_shape: tuple[int, ...], kernel: Pair, stride: Pair
                               **average_geometry(kernel, stride, padding, ceil_mode, include_pad, divisor))
 
 
-@primitive("reduce", type=_average_type, batch=folded, vjp={"x": _average_vjp}, samples=[
+@primitive("reduce", native_size=NATIVE_IMAGES, type=_average_type, batch=folded, vjp={"x": _average_vjp}, samples=[
     Sample((2, 3, 4, 6), **average_geometry((2, 2), (2, 2))),
     Sample((1, 2, 7, 6), **average_geometry((3, 2), (2, 1), (1, 1), True)),
     Sample((1, 2, 7, 6), **average_geometry((3, 3), (2, 3), (1, 1), True, False)),
@@ -85,7 +85,7 @@ def _spread_vjp(g: Tensor, kernel: Pair, stride: Pair, padding: Pair, ceil_mode:
     return _avg_pool2d(g, **average_geometry(kernel, stride, padding, ceil_mode, include_pad, divisor))
 
 
-@primitive("index", type=scatter_type, batch=folded, vjp={"g_": _spread_vjp}, samples=[
+@primitive("index", native_size=NATIVE_IMAGES, type=scatter_type, batch=folded, vjp={"g_": _spread_vjp}, samples=[
     Sample((2, 3, 2, 3), size=(4, 6), **average_geometry((2, 2), (2, 2))),
     Sample((1, 2, 4, 7), size=(7, 6), **average_geometry((3, 2), (2, 1), (1, 1), True, False))])
 def _avg_pool2d_spread(xp: Any, g_: Any, *, size: Pair, kernel: Pair, stride: Pair, padding: Pair, ceil_mode: bool,

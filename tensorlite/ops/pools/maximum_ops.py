@@ -11,7 +11,7 @@ from tensorlite.declare import primitive
 from tensorlite.errors import DTypeError
 from tensorlite.op import Integers, Sample
 from tensorlite.ops.convolution.window import Pair, pad, span, uncover, views, window_counts, zeros
-from tensorlite.ops.pools.windows import borders_of, over
+from tensorlite.ops.pools.windows import NATIVE_IMAGES, borders_of, over
 from tensorlite.ops.ranges import arange
 from tensorlite.ops.reduce import accumulator
 from tensorlite.ops.shape import _reshape, astype
@@ -50,7 +50,7 @@ def _geometry(kernel: Pair, stride: Pair, padding: Pair = (0, 0), dilation: Pair
     return {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
 
 
-@primitive("reduce", type=_max_type, batch=folded, vjp={"x": _max_vjp}, samples=[
+@primitive("reduce", native_size=NATIVE_IMAGES, type=_max_type, batch=folded, vjp={"x": _max_vjp}, samples=[
     Sample((2, 3, 4, 6), **_geometry((2, 2), (2, 2)), ceil_mode=False),
     Sample((1, 2, 7, 6), **_geometry((3, 2), (2, 1), (1, 1)), ceil_mode=True),
     Sample((2, 1, 6, 7), **_geometry((2, 3), (1, 2), (0, 0), (2, 1)), ceil_mode=False),
@@ -66,7 +66,7 @@ def _winner_type(x: TensorType, top: TensorType, *, kernel: Pair, **_: Any) -> T
     return TensorType(np.min_scalar_type(kernel[0] * kernel[1]), top.shape, x.device)
 
 
-@primitive("reduce", type=_winner_type, batch=folded, samples=[
+@primitive("reduce", native_size=NATIVE_IMAGES, type=_winner_type, batch=folded, samples=[
     Sample((2, 3, 4, 6), (2, 3, 2, 3), **_geometry((2, 2), (2, 2)))])
 def _max_pool2d_winner(xp: Any, x: Any, top: Any, *, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Any:
     """For each window the place of its maximum ``top`` in the kernel, row by row: the first of equals, the last NaN."""
@@ -93,7 +93,7 @@ def scatter_type(g_: TensorType, *_winner: TensorType, size: Pair, **_: Any) -> 
     return TensorType(g_.dtype, (*g_.shape[:2], *size), g_.device)
 
 
-@primitive("index", type=scatter_type, batch=folded, samples=[
+@primitive("index", native_size=NATIVE_IMAGES, type=scatter_type, batch=folded, samples=[
     Sample((2, 3, 2, 3), Integers((2, 3, 2, 3), 0, 4), size=(4, 6), **_geometry((2, 2), (2, 2))),
     Sample((1, 2, 3, 4), Integers((1, 2, 3, 4), 0, 6), size=(5, 5), **_geometry((3, 2), (2, 1), (1, 0)))],
            vjp={"g_": lambda g, winner, kernel, stride, padding, dilation: _max_pool2d_gather(
@@ -116,7 +116,8 @@ def _max_pool2d_scatter(xp: Any, g_: Any, winner: Any, *, size: Pair, kernel: Pa
     return uncover(out, borders, size).astype(g_.dtype, copy=False)
 
 
-@primitive("index", batch=folded, type=lambda x, winner, **_: TensorType(x.dtype, winner.shape, x.device), samples=[
+@primitive("index", native_size=NATIVE_IMAGES, batch=folded,
+           type=lambda x, winner, **_: TensorType(x.dtype, winner.shape, x.device), samples=[
     Sample((2, 3, 4, 6), Integers((2, 3, 2, 3), 0, 4), **_geometry((2, 2), (2, 2))),
     Sample((1, 2, 5, 5), Integers((1, 2, 3, 4), 0, 6), **_geometry((3, 2), (2, 1), (1, 0)))],
            vjp={"x": lambda g, winner, x_shape, kernel, stride, padding, dilation: _max_pool2d_scatter(

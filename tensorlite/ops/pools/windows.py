@@ -11,6 +11,9 @@ from tensorlite.ops.convolution.window import AXES, SUBJECTS, Padding, Pair, int
 from tensorlite.ops.shape import _reshape
 from tensorlite.tensor import Tensor
 
+NATIVE_IMAGES = 1024
+"""From so many elements on a kernel computes a pool: the bodies call NumPy a dozen times."""
+
 
 @dataclass(frozen=True)
 class Windows:
