@@ -49,13 +49,15 @@ def elementwise(function: Callable[..., Any] | None = None, *, accepts: str = "n
         return lambda f: elementwise(f, accepts=accepts, vjp=vjp, conditions=conditions, domain=domain,
                                      differentiable=differentiable, hidden=hidden, name=name, autocast=autocast)
     title = name or function.__name__
+    _check_scalars(title, function)
     op = elementwise_op(s.trace(function), title, accepts, conditions=frozenset(conditions), domain=domain or {},
                         stated=vjp or {}, differentiable=differentiable)
     op.autocast = autocast
     _declare(op)
     face = _face(op)
     face.__name__ = face.__qualname__ = title
-    face.__doc__, face.__module__ = function.__doc__, function.__module__
+    is_elsewhere = title != function.__name__ and not hidden  # its module may have a function of that name beside it
+    face.__doc__, face.__module__ = function.__doc__, "tensorlite" if is_elsewhere else function.__module__
     face.op = op  # type: ignore[attr-defined]
     if not hidden:
         PUBLIC[title] = METHODS[title] = IN_PLACE[title] = face
@@ -66,7 +68,7 @@ def _declare(op: Op) -> None:
     """Puts an op among the others, none of which may have its name: graphs and rules know ops by theirs."""
     _check_names(op)
     other = OPS.get(op.name)
-    if other is not None and _meaning(other) is not _meaning(op):
+    if other is not None and _meaning(other) != _meaning(op):
         raise errors.InternalError(f"there are two ops called {op.name}")
     OPS[op.name] = op
 
@@ -74,6 +76,15 @@ def _declare(op: Op) -> None:
 def _meaning(op: Op) -> object:
     """What two declarations of one op share: the scalar function, or the code of the body."""
     return op.function if isinstance(op, Elementwise) else op.body.__code__
+
+
+def _check_scalars(title: str, function: Callable[..., Any]) -> None:
+    """Refuses functions that are no op of scalars: its inputs are given by position, all of them."""
+    code = getattr(function, "__code__", None)
+    if getattr(function, "__defaults__", None) or code is not None and not (
+            code.co_argcount or code.co_kwonlyargcount or code.co_flags & inspect.CO_VARARGS):
+        raise errors.complaint(errors.ArgumentError, title, "an elementwise op takes one scalar or more, without "
+                               "defaults", None, "write a function around it that fills in what is left out")
 
 
 def _check_names(op: Op) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 
 import numpy as np
 import pytest
@@ -80,6 +81,35 @@ def test_g_names_the_cotangent_and_no_input():
         exec(f"def _moved(xp, x, {name}): return x", scope)
         with pytest.raises(ArgumentError, match=f"an input cannot be called {name}"):
             primitive("opaque")(scope["_moved"])
+
+
+@pytest.mark.parametrize("text", ["lambda: s.Const(1.0)", "lambda x, y=2: x * y"])
+def test_elementwise_ops_have_inputs_without_defaults(text):
+    with pytest.raises(ArgumentError) as caught:
+        elementwise(eval(text, {"s": s}), name="odd", hidden=True)
+    assert str(caught.value).startswith("odd: an elementwise op takes one scalar or more, without defaults\n")
+    assert str(caught.value).endswith("fix: write a function around it that fills in what is left out")
+
+
+def test_a_module_that_declares_ops_may_be_read_again():
+    """As `importlib.reload` does, and a notebook whose cell runs twice; another op of the name is refused."""
+    text = ("@elementwise(hidden=True)\ndef twice(x):\n    return x + x\n"
+            "@primitive('opaque', type=lambda x, *, k: x)\ndef _times(xp, x, *, k):\n    return x * k\n")
+    for _ in range(2):
+        scope = {"elementwise": elementwise, "primitive": primitive}
+        exec(text, scope)
+        assert_same(scope["_times"](scope["twice"](tl.tensor(X)), k=2.0), X * 4)
+    for changed in (text.replace("x * k", "x / k"), text.replace("x + x", "x * 3")):
+        with pytest.raises(InternalError, match="there are two ops called"):
+            exec(changed, {"elementwise": elementwise, "primitive": primitive})
+
+
+def test_public_functions_are_pickled_by_name():
+    """Also where an op shares its name with a function of `nn.functional` that its module declares."""
+    names = [name for name in PUBLIC if getattr(tl, name, None) is PUBLIC[name]]
+    assert {"gelu", "silu", "softplus", "sin", "sum"} <= set(names)
+    for name in names:
+        assert pickle.loads(pickle.dumps(getattr(tl, name))) is getattr(tl, name), name
 
 
 def test_stated_derivatives_are_taken():
