@@ -22,7 +22,7 @@ from tensorlite.debug import debug_nans
 from tensorlite.declare import PUBLIC as _PUBLIC
 from tensorlite.forward import jvp, linearize
 from tensorlite.jacobian import hessian, jacfwd, jacobian, jacrev
-from tensorlite.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from tensorlite.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from tensorlite.ops import divisors as _divisors
 from tensorlite.ops.control_flow import control
 from tensorlite.random import Generator
@@ -63,8 +63,8 @@ globals().update(_PUBLIC)
 __all__ = sorted({
     "Generator", "Tensor", "TensorType", "autocast", "autograd", "bfloat16", "bool", "checkpoint", "complex128",
     "complex64", "custom_jvp", "custom_vjp", "debug_nans", "device", "devices_available", "e", "enable_grad",
-    "errors", "float16", "float32", "float64", "get_num_threads", "grad", "hessian", "inf", "int16", "int32",
-    "int64", "int8", "is_grad_enabled", "jacfwd", "jacobian", "jacrev", "jvp", "linearize", "nan", "newaxis",
+    "errors", "float16", "float32", "float64", "get_num_threads", "grad", "hessian", "inf", "inference_mode", "int16",
+    "int32", "int64", "int8", "is_grad_enabled", "jacfwd", "jacobian", "jacrev", "jvp", "linearize", "nan", "newaxis",
     "no_grad", "pi", "set_grad_enabled", "set_num_threads", "uint16", "uint32", "uint64", "uint8", "value_and_grad",
     "vjp", "vmap",
     *_LATER, *_PUBLIC,

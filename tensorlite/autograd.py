@@ -13,15 +13,15 @@ from tensorlite.custom import Function
 from tensorlite.declare import PUBLIC
 from tensorlite.dispatch import apply
 from tensorlite.gradcheck import gradcheck, gradgradcheck
-from tensorlite.modes import enable_grad, no_grad, set_grad_enabled
+from tensorlite.modes import enable_grad, inference_mode, no_grad, set_grad_enabled
 from tensorlite.op import OPS
 from tensorlite.ops.creation import require_grad
 from tensorlite.state import state
 from tensorlite.tape import Leaf, Node, Output, is_leaf
 from tensorlite.tensor import Tensor, link_view
 
-__all__ = ["Function", "Handle", "backward", "enable_grad", "grad", "gradcheck", "gradgradcheck", "no_grad",
-           "set_grad_enabled"]
+__all__ = ["Function", "Handle", "backward", "enable_grad", "grad", "gradcheck", "gradgradcheck",
+           "inference_mode", "no_grad", "set_grad_enabled"]
 
 
 class Handle:

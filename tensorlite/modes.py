@@ -133,6 +133,23 @@ class enable_grad(_Mode):
     mode = True
 
 
+def inference_mode(mode: Any = True) -> Any:
+    """What PyTorch calls inference: `no_grad`, and with ``mode=False`` `enable_grad`, as a block or as a decorator.
+
+    Tensors are values, so that none made here is of another kind than those made elsewhere.
+
+    >>> import tensorlite as tl
+    >>> x = tl.tensor(1.0, requires_grad=True)
+    >>> with tl.inference_mode():
+    ...     y = x * 2
+    >>> y.requires_grad
+    False
+    """
+    if callable(mode):
+        return _decorate(mode, no_grad.mode)
+    return no_grad() if mode else enable_grad()
+
+
 def is_grad_enabled() -> bool:
     """Whether ops on this thread are recorded.
 

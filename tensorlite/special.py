@@ -25,6 +25,7 @@ from tensorlite.ops.elementwise import (
     where,
 )
 from tensorlite.ops.elementwise import sigmoid as expit
+from tensorlite.ops.incomplete_gamma import gammainc, gammaincc
 from tensorlite.ops.reduce import logsumexp
 from tensorlite.ops.softmax import log_softmax, softmax
 from tensorlite.ops.special import digamma, erf, erfc, erfinv, logit, polygamma, sinc, xlogy
@@ -33,9 +34,9 @@ from tensorlite.ops.special import lgamma as gammaln
 from tensorlite.ops.torch_functions import mvlgamma as multigammaln
 from tensorlite.tensor import Tensor
 
-__all__ = ["digamma", "entr", "erf", "erfc", "erfcx", "erfinv", "exp2", "expit", "expm1", "gammaln", "i0", "i0e", "i1",
-           "i1e", "log1p", "log_ndtr", "log_softmax", "logit", "logsumexp", "multigammaln", "ndtr", "ndtri",
-           "polygamma", "psi", "round", "sinc", "softmax", "xlog1py", "xlogy"]
+__all__ = ["digamma", "entr", "erf", "erfc", "erfcx", "erfinv", "exp2", "expit", "expm1", "gammainc", "gammaincc",
+           "gammaln", "i0", "i0e", "i1", "i1e", "log1p", "log_ndtr", "log_softmax", "logit", "logsumexp",
+           "multigammaln", "ndtr", "ndtri", "polygamma", "psi", "round", "sinc", "softmax", "xlog1py", "xlogy"]
 
 
 @functional

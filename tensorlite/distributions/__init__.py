@@ -19,8 +19,11 @@ from tensorlite.distributions.categorical import Categorical, OneHotCategorical,
 from tensorlite.distributions.constraint_registry import ConstraintRegistry, biject_to, transform_to
 from tensorlite.distributions.counts import Binomial, Multinomial, NegativeBinomial, Poisson
 from tensorlite.distributions.distribution import Distribution
+from tensorlite.distributions.exp_family import ExponentialFamily
 from tensorlite.distributions.gamma import Chi2, Exponential, Gamma, InverseGamma
+from tensorlite.distributions.generalized_pareto import GeneralizedPareto
 from tensorlite.distributions.kl import kl_divergence, register_kl
+from tensorlite.distributions.lkj_cholesky import LKJCholesky
 from tensorlite.distributions.location_scale import Cauchy, Gumbel, HalfCauchy, Laplace
 from tensorlite.distributions.logistic_normal import LogisticNormal
 from tensorlite.distributions.mixture_same_family import MixtureSameFamily
@@ -38,3 +41,4 @@ from tensorlite.distributions.transforms import *
 from tensorlite.distributions.uniform import Uniform
 from tensorlite.distributions.von_mises import VonMises
 from tensorlite.distributions.weibull import Pareto, Weibull
+from tensorlite.distributions.wishart import Wishart

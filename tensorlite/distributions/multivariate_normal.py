@@ -36,7 +36,39 @@ def precision_factor(precision: Tensor) -> Tensor:
     return tl.linalg.solve_triangular(inverse, one, upper=False)
 
 
-class MultivariateNormal(Distribution):
+class OfMatrix(Distribution):
+    """What is made of a positive definite matrix, given as it is, as its inverse, or as its Cholesky factor."""
+
+    _factor: Tensor
+
+    def _one_of(self, **matrices: Any) -> tuple[str, Tensor]:
+        """The matrix that is given, and its name; raises `ArgumentError` where it is not one."""
+        given = {name: matrix for name, matrix in matrices.items() if matrix is not None}
+        if len(given) != 1:
+            raise errors.complaint(errors.ArgumentError, type(self).__name__, "exactly one of covariance_matrix, "
+                                   "precision_matrix and scale_tril must be given", matrices)
+        (name, matrix), = given.items()
+        return name, matrix
+
+    def _factor_of(self, name: str, matrix: Tensor) -> Tensor:
+        if name == "scale_tril":
+            return self.scale_tril
+        return tl.linalg.cholesky(matrix) if name == "covariance_matrix" else precision_factor(matrix)
+
+    def __getattr__(self, name: str) -> Tensor:
+        if name == "scale_tril" and "_factor" in self.__dict__:
+            return tl.broadcast_to(self._factor, (*self.batch_shape, *self._factor.shape[-2:]))
+        if name == "covariance_matrix" and "_factor" in self.__dict__:
+            return self.scale_tril @ self.scale_tril.mT
+        if name == "precision_matrix" and "_factor" in self.__dict__:
+            factor = self.scale_tril
+            one = tl.broadcast_to(tl.eye(factor.shape[-1], dtype=factor.dtype), factor.shape)
+            inverse = tl.linalg.solve_triangular(factor, one, upper=False)
+            return inverse.mT @ inverse
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+
+class MultivariateNormal(OfMatrix):
     """Normal vectors of mean ``loc``, and of one of a covariance, its inverse, or its Cholesky factor.
 
     >>> import tensorlite as tl
@@ -51,13 +83,8 @@ class MultivariateNormal(Distribution):
 
     def __init__(self, loc: Any, covariance_matrix: Any = None, precision_matrix: Any = None, scale_tril: Any = None,
                  validate_args: bool | None = None) -> None:
-        matrices = {"covariance_matrix": covariance_matrix, "precision_matrix": precision_matrix,
-                    "scale_tril": scale_tril}
-        given = {name: matrix for name, matrix in matrices.items() if matrix is not None}
-        if len(given) != 1:
-            raise errors.complaint(errors.ArgumentError, "MultivariateNormal", "exactly one of covariance_matrix, "
-                                   "precision_matrix and scale_tril must be given", matrices)
-        (name, matrix), = given.items()
+        name, matrix = self._one_of(covariance_matrix=covariance_matrix, precision_matrix=precision_matrix,
+                                    scale_tril=scale_tril)
         if not isinstance(loc, Tensor) or loc.ndim < 1:
             raise errors.complaint(errors.ShapeError, "MultivariateNormal", "loc must be a vector, or a batch of them",
                                    {"loc": loc})
@@ -68,22 +95,7 @@ class MultivariateNormal(Distribution):
         self.loc = tl.broadcast_to(loc, (*batch, loc.shape[-1]))
         self.__dict__[name] = tl.broadcast_to(matrix, (*batch, *matrix.shape[-2:]))
         super().__init__(batch, loc.shape[-1:], validate_args)
-        if name == "scale_tril":
-            self._factor = self.scale_tril
-        else:
-            self._factor = tl.linalg.cholesky(matrix) if name == "covariance_matrix" else precision_factor(matrix)
-
-    def __getattr__(self, name: str) -> Tensor:
-        if name == "scale_tril" and "_factor" in self.__dict__:
-            return tl.broadcast_to(self._factor, (*self.batch_shape, *self.event_shape * 2))
-        if name == "covariance_matrix" and "_factor" in self.__dict__:
-            return self.scale_tril @ self.scale_tril.mT
-        if name == "precision_matrix" and "_factor" in self.__dict__:
-            factor = self.scale_tril
-            one = tl.broadcast_to(tl.eye(factor.shape[-1], dtype=factor.dtype), factor.shape)
-            inverse = tl.linalg.solve_triangular(factor, one, upper=False)
-            return inverse.mT @ inverse
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        self._factor = self._factor_of(name, matrix)
 
     @property
     def mean(self) -> Tensor:

@@ -175,9 +175,9 @@ def _share(x, other):
     return 1 / (1 + s.exp(gap))
 
 
-@elementwise(autocast="wide", accepts="real floating", vjp={"x1": lambda g, x1, x2: g * _share(x1, x2),
-                                           "x2": lambda g, x1, x2: g * _share(x2, x1)})
-def logaddexp(x1, x2):
+@elementwise(autocast="wide", accepts="real floating", name="logaddexp", hidden=True, vjp={
+    "x1": lambda g, x1, x2: g * _share(x1, x2), "x2": lambda g, x1, x2: g * _share(x2, x1)})
+def _logaddexp(x1, x2):
     """``log(exp(x1) + exp(x2))`` without overflow."""
     return s.logaddexp(x1, x2)
 

@@ -158,16 +158,22 @@ def _number(op: str, name: str, value: Any, dtype: np.dtype) -> Tensor:
     return asarray(np.asarray(value, dtype))
 
 
-def _inputs(op: str, x: Any, x_zero_point: Any, weight_zero_point: Any, bias: Any, scale: Any, zero_point: Any
-            ) -> tuple[Tensor, tuple[Tensor, ...], tuple[str, ...]]:
+def _inputs(op: str, x: Any, weight: Any, x_zero_point: Any, weight_zero_point: Any, bias: Any, scale: Any,
+            zero_point: Any) -> tuple[Tensor, tuple[Tensor, ...], tuple[str, ...]]:
     """The zero point of x, what else an op is given, and the names of that."""
     if not isinstance(x, Tensor):
         raise complaint(DTypeError, op, f"takes a tensor, not {type(x).__name__}", None, "make it one: tl.asarray(...)")
     byte = x.dtype if x.dtype in _BYTES else uint8
+    if not isinstance(weight, Tensor):
+        raise complaint(DTypeError, op, f"weight must be a tensor, not {type(weight).__name__}", {"weight": weight},
+                        "make it one: tl.asarray(..., dtype=tl.int8)")
     given: dict[str, Tensor] = {}
     if weight_zero_point is not None:
         given["weight_zero_point"] = _number(op, "weight_zero_point", weight_zero_point, int8)
     if bias is not None:
+        if not isinstance(bias, Tensor):
+            raise complaint(DTypeError, op, f"bias must be a tensor, not {type(bias).__name__}", {"bias": bias},
+                            "give other options by name, as x_zero_point=7")
         given["bias"] = bias
     if scale is not None:
         given["scale"] = scale if isinstance(scale, Tensor) else asarray(np.asarray(scale, np.float32))
@@ -194,7 +200,8 @@ def quantized_matmul(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, x
     >>> tl.quantized_matmul(x, weight, x_zero_point=128, scale=0.5, zero_point=50)
     tensor([[3]], dtype=uint8)
     """
-    zero, others, extras = _inputs("quantized_matmul", x, x_zero_point, weight_zero_point, bias, scale, zero_point)
+    zero, others, extras = _inputs("quantized_matmul", x, weight, x_zero_point, weight_zero_point, bias, scale,
+                                   zero_point)
     packed_shape = None if packed_shape is None else tuple(packed_shape)
     return _quantized_matmul(x, weight, zero, *others, extras=extras, packed_shape=packed_shape)
 
@@ -275,7 +282,8 @@ def quantized_conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, 
     tensor([[[[2, 4],
               [4, 8]]]], dtype=int32)
     """
-    zero, others, extras = _inputs("quantized_conv2d", input, x_zero_point, weight_zero_point, bias, scale, zero_point)
+    zero, others, extras = _inputs("quantized_conv2d", input, weight, x_zero_point, weight_zero_point, bias, scale,
+                                   zero_point)
     strides = pair("quantized_conv2d", "stride", stride)
     dilations = pair("quantized_conv2d", "dilation", dilation)
     packed_shape = None if packed_shape is None else tuple(packed_shape)

@@ -12,7 +12,7 @@ import numpy as np
 
 from tensorlite.declare import elementwise, primitive, public
 from tensorlite.dispatch import apply
-from tensorlite.errors import DTypeError, complaint
+from tensorlite.errors import ArgumentError, DTypeError, complaint
 from tensorlite.kernels import scalar as s
 from tensorlite.op import OPS, Sample
 from tensorlite.ops.axes import reduced_shape, some_axes
@@ -177,18 +177,41 @@ def _var(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, correction: 
     return xp.divide(squares, wide.dtype.type(_divisor(x.shape, axis, correction))).astype(x.dtype, copy=False)
 
 
+#: Corrections that nobody gave: these objects, and not others of the same value.
+NO_CORRECTION, ONE_LESS = 0.0, 1.0
+
+
+def corrected(op: str, x: Tensor, axis: Axis, correction: float, unbiased: bool | None,
+              default: float) -> tuple[Axis, float]:
+    """The axes and the correction; PyTorch's older spelling of that is ``unbiased``, by place in place of axes too."""
+    if isinstance(axis, bool) and unbiased is None:
+        axis, unbiased = None, axis
+    if unbiased is None:
+        return axis, correction
+    if correction is not default:
+        raise complaint(ArgumentError, op, "unbiased and correction say the same thing: both were given",
+                        {"x": x, "unbiased": unbiased, "correction": correction}, "use correction alone")
+    if not isinstance(unbiased, bool):
+        raise complaint(DTypeError, op, f"unbiased must be a bool, not {type(unbiased).__name__}", {"x": x},
+                        "use correction for numbers")
+    return axis, float(unbiased)
+
+
 @public
-def var(x: Tensor, /, axis: Axis = None, keepdims: bool = False, *, correction: float = 0.0) -> Tensor:
+def var(x: Tensor, /, axis: Axis = None, keepdims: bool = False, *, correction: float = NO_CORRECTION,
+        unbiased: bool | None = None) -> Tensor:
     """The variance ``sum((x - mean(x))**2) / (n - correction)`` over one, several or all axes.
 
-    ``correction=1`` gives the unbiased estimate. NaN where ``n <= correction``. Complex numbers vary by
+    ``correction`` is 0 unless given; 1 gives the unbiased estimate, and so does ``unbiased=True``. NaN where
+    ``n <= correction``. Complex numbers vary by
     ``|x - mean(x)|``.
 
     >>> import tensorlite as tl
     >>> tl.var(tl.tensor([1.0, 2.0, 3.0, 4.0]), correction=1).item()
     1.6666666269302368
     """
-    result = _variance("var", x, axis, keepdims, correction)
+    axis, freedom = corrected("var", x, axis, correction, unbiased, NO_CORRECTION)
+    result = _variance("var", x, axis, keepdims, freedom)
     return astype(result, DEFAULT_FLOAT) if x.dtype.kind in "biu" else result
 
 
@@ -200,14 +223,16 @@ def deviation(x):
 
 
 @public
-def std(x: Tensor, /, axis: Axis = None, keepdims: bool = False, *, correction: float = 0.0) -> Tensor:
+def std(x: Tensor, /, axis: Axis = None, keepdims: bool = False, *, correction: float = NO_CORRECTION,
+        unbiased: bool | None = None) -> Tensor:
     """The standard deviation, the square root of `var`; its derivative where that is 0 is 0.
 
     >>> import tensorlite as tl
     >>> tl.std(tl.tensor([1.0, 3.0]))
     tensor(1.)
     """
-    result = deviation(_variance("std", x, axis, keepdims, correction))
+    axis, freedom = corrected("std", x, axis, correction, unbiased, NO_CORRECTION)
+    result = deviation(_variance("std", x, axis, keepdims, freedom))
     return astype(result, DEFAULT_FLOAT) if x.dtype.kind in "biu" else result
 
 

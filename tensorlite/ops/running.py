@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tensorlite.declare import primitive, public
-from tensorlite.errors import DTypeError, complaint
 from tensorlite.op import Sample
 from tensorlite.ops.axes import one_axis
+from tensorlite.ops.complex_numbers import real
 from tensorlite.ops.cumulative import _before, _linear_scan
 from tensorlite.ops.elementwise import exp, isfinite, log, where
 from tensorlite.ops.extremes import ordered
@@ -73,15 +73,15 @@ def cummin(x: Tensor, /, axis: int) -> Running:
 def logcumsumexp(x: Tensor, /, axis: int) -> Tensor:
     """``log(cumulative_sum(exp(x)))`` along an axis, without overflow.
 
-    It is a linear recurrence whose factors are at most 1: sums are kept relative to the largest element so far. Raises
-    `DTypeError` for complex numbers.
+    It is a linear recurrence whose factors are at most 1: sums are kept relative to the largest element so far. Of
+    complex numbers, imaginary parts are between -pi and pi.
 
     >>> import tensorlite as tl
     >>> tl.logcumsumexp(tl.tensor([1000.0, 1000.0]), 0)
     tensor([1000.    , 1000.6932])
     """
     if x.dtype.kind == "c":
-        raise complaint(DTypeError, "logcumsumexp", f"takes real floating dtypes, not {x.dtype.name}", {"x": x})
+        return _of_complex(x, axis)
     dtype = x.dtype if x.dtype in GROUPS["real floating"] else DEFAULT_FLOAT
     line, axis = with_an_axis("logcumsumexp", astype(x, accumulator(dtype), copy=False), axis)
     if not line.size:
@@ -93,3 +93,16 @@ def logcumsumexp(x: Tensor, /, axis: int) -> Tensor:
     total = _linear_scan(factor, exp(line - peak), axis=axis)
     found = where(total > 0, log(where(total > 0, total, 1.0)) + peak, where(total == 0, -float("inf"), total))
     return astype(_reshape(found, shape=x.shape), dtype, copy=False)
+
+
+def _of_complex(x: Tensor, axis: int) -> Tensor:
+    """By the same recurrence, whose factors are of the real parts."""
+    line, axis = with_an_axis("logcumsumexp", x, axis)
+    if not line.size:
+        return x
+    top = cummax(real(line.detach()), axis).values
+    peak = where(isfinite(top), top, 0.0)
+    factor = where(isfinite(_before(top, axis, 0)), exp(_before(peak, axis, 0) - peak), where(
+        _before(top, axis, 0) < 0, 0.0, 1.0))
+    total = _linear_scan(astype(factor, line.dtype), exp(line - peak), axis=axis)
+    return _reshape(log(total) + peak, shape=x.shape)

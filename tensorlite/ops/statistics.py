@@ -16,7 +16,7 @@ from tensorlite.ops.elementwise import conj, isnan, logical_not, sqrt, where
 from tensorlite.ops.indexing.index import _slice
 from tensorlite.ops.join import along
 from tensorlite.ops.linear_algebra.linalg import matmul
-from tensorlite.ops.reduce import mean, std, sum, var
+from tensorlite.ops.reduce import ONE_LESS, corrected, mean, std, sum, var
 from tensorlite.ops.results import StdMean, VarMean
 from tensorlite.ops.shape import _permute_dims, _reshape, astype
 from tensorlite.tensor import Tensor
@@ -56,22 +56,24 @@ def nanmean(x: Tensor, /, axis: int | Sequence[int] | None = None, keepdims: boo
 
 
 @public
-def var_mean(x: Tensor, /, axis: int | Sequence[int] | None = None, *, correction: float = 1,
-             keepdims: bool = False) -> VarMean:
+def var_mean(x: Tensor, /, axis: int | Sequence[int] | None = None, *, correction: float = ONE_LESS,
+             keepdims: bool = False, unbiased: bool | None = None) -> VarMean:
     """The unbiased variance and the mean over one, several or all axes: fields ``var`` and ``mean``.
 
-    The variance is divided by ``n - correction``: as in PyTorch, unlike in `var`, it is unbiased unless told otherwise.
+    The variance is divided by ``n - correction``: as in PyTorch, unlike in `var`, it is unbiased unless told
+    otherwise, by ``correction`` or by ``unbiased=False``.
 
     >>> import tensorlite as tl
     >>> tl.var_mean(tl.tensor([1.0, 2.0, 3.0]))
     VarMean(var=tensor(1.), mean=tensor(2.))
     """
-    return VarMean(var(x, axis, keepdims, correction=correction), mean(x, axis, keepdims))
+    axis, freedom = corrected("var_mean", x, axis, correction, unbiased, ONE_LESS)
+    return VarMean(var(x, axis, keepdims, correction=freedom), mean(x, axis, keepdims))
 
 
 @public
-def std_mean(x: Tensor, /, axis: int | Sequence[int] | None = None, *, correction: float = 1,
-             keepdims: bool = False) -> StdMean:
+def std_mean(x: Tensor, /, axis: int | Sequence[int] | None = None, *, correction: float = ONE_LESS,
+             keepdims: bool = False, unbiased: bool | None = None) -> StdMean:
     """The standard deviation and the mean over one, several or all axes: fields ``std`` and ``mean``.
 
     As in PyTorch, unlike in `std`, the variance is unbiased unless told otherwise: ``correction`` is 1.
@@ -80,7 +82,8 @@ def std_mean(x: Tensor, /, axis: int | Sequence[int] | None = None, *, correctio
     >>> tl.std_mean(tl.tensor([1.0, 2.0, 3.0])).std
     tensor(1.)
     """
-    return StdMean(std(x, axis, keepdims, correction=correction), mean(x, axis, keepdims))
+    axis, freedom = corrected("std_mean", x, axis, correction, unbiased, ONE_LESS)
+    return StdMean(std(x, axis, keepdims, correction=freedom), mean(x, axis, keepdims))
 
 
 # --- covariance ---------------------------------------------------------------------------------------------------

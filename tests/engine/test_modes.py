@@ -169,3 +169,22 @@ def test_leaves_are_made_without_recording():
     with tl.no_grad():
         w = tl.tensor([1.0], requires_grad=True)
     assert w.requires_grad
+
+
+def test_inference_records_nothing():
+    x = tl.tensor(1.0, requires_grad=True)
+
+    @tl.inference_mode
+    def plain(x):
+        return x * 2
+
+    @tl.inference_mode()
+    def called(x):
+        return x * 2
+    assert not plain(x).requires_grad
+    assert not called(x).requires_grad
+    with tl.autograd.inference_mode():
+        assert not (x * 2).requires_grad
+        with tl.inference_mode(False):
+            assert (x * 2).requires_grad
+    assert (x * 2).requires_grad

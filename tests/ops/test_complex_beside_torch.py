@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from nn.against_torch import compare, draw, torch
 from nn.beside_torch import check_compiled, check_mapped
+from tolerance import assert_close
 
 import tensorlite as tl
+from tensorlite.errors import ArgumentError, DTypeError
 
 X, Y, W, V = draw(3, 4), draw(3, 4, seed=1), draw(2, 4, seed=2), draw(2, 4, seed=3)
 
@@ -29,6 +31,11 @@ FUNCTIONS = {
     "var": lambda t, z: t.var(z, 1, correction=1),
     "std": lambda t, z: t.std(z, (0, 1), correction=0, keepdim=True),
     "var_mean": lambda t, z: t.var_mean(z, 0)[0] * t.var_mean(z, 0)[1],
+    "std_mean": lambda t, z: t.std_mean(z, 0, unbiased=False)[0] + t.var(z, 0, unbiased=True),
+    "logaddexp": lambda t, z: t.logaddexp(z * 3, z.flip(0) + 1),
+    "logcumsumexp": lambda t, z: t.exp(t.logcumsumexp(z, 1) + t.logcumsumexp(z * 2, 0)),
+    "rms_norm": lambda t, z: t.nn.functional.rms_norm(z, z.shape[-1:], z[0] * 2) + t.nn.functional.rms_norm(
+        z, z.shape, eps=0.1),
     "l1_loss": lambda t, z: t.nn.functional.l1_loss(z, z.conj() * 2 + 1),
     "pinv": lambda t, z: t.linalg.pinv(positive(t, z), hermitian=True),
     "cholesky": lambda t, z: t.linalg.cholesky(positive(t, z)),
@@ -81,3 +88,36 @@ def test_a_layer_of_complex_numbers_learns():
     z = tl.complex(tl.tensor(X), tl.tensor(Y))
     tl.abs(layer(z)).sum().backward()
     assert layer.weight.grad.dtype == layer.bias.grad.dtype == tl.complex128
+
+
+def test_sums_of_exponentials_of_complex_infinities_agree_with_torch():
+    inf = float("inf")
+    x = np.array([complex(-inf, 1), complex(-inf, 1), complex(1, 10), complex(2, -7)])
+    y = np.array([complex(-inf, 3), complex(1, 2), complex(-inf, 0), complex(1, 20)])
+    found, expected = tl.logaddexp(tl.tensor(x), tl.tensor(y)), torch.logaddexp(torch.tensor(x), torch.tensor(y))
+    assert_close(found, expected.numpy(), terms=8)
+
+
+#: PyTorch's older spelling of a correction of 1 or 0.
+UNBIASED = {
+    "var": lambda t, x: t.var(x, unbiased=True), "std": lambda t, x: t.std(x, dim=0, unbiased=False),
+    "var of a flag": lambda t, x: t.var(x, False), "std of a flag": lambda t, x: x.std(True),
+    "var_mean": lambda t, x: t.var_mean(x, unbiased=False)[0],
+    "std_mean": lambda t, x: t.std_mean(x, dim=0, unbiased=False, keepdim=True)[0],
+}
+
+
+@pytest.mark.parametrize("name", UNBIASED)
+def test_unbiased_is_a_correction_of_one(name):
+    compare(lambda x: UNBIASED[name](tl, x), lambda x: UNBIASED[name](torch, x), X, terms=64)
+
+
+@pytest.mark.parametrize("name", ["var", "std", "var_mean", "std_mean"])
+def test_unbiased_and_correction_are_not_both_given(name):
+    with pytest.raises(ArgumentError) as caught:
+        getattr(tl, name)(tl.ones(3), unbiased=True, correction=1)
+    assert str(caught.value).splitlines()[0] == (
+        f"{name}: unbiased and correction say the same thing: both were given")
+    with pytest.raises(DTypeError) as caught:
+        getattr(tl, name)(tl.ones(3), unbiased=1)
+    assert str(caught.value).splitlines()[0] == f"{name}: unbiased must be a bool, not int"

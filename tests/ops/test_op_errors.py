@@ -89,8 +89,8 @@ mean: an axis is given twice
   x     float32[2, 3]
   axis  (0, -2)
   at HERE"""),
-    "an axis that is a truth, as PyTorch's unbiased": (lambda: tl.var(M23, True), "DTypeError", """
-var: axis must be an integer, not bool
+    "an axis that is a truth": (lambda: tl.sum(M23, True), "DTypeError", """
+sum: axis must be an integer, not bool
   x     float32[2, 3]
   axis  True
   at HERE"""),

@@ -78,10 +78,6 @@ cummax: complex64 numbers have no order
   x  complex64[3]
   at HERE
   fix: use tl.abs(x) or tl.real(x)"""),
-    "logcumsumexp of complex numbers": (lambda: tl.logcumsumexp(Z3, 0), "DTypeError", """
-logcumsumexp: takes real floating dtypes, not complex64
-  x  complex64[3]
-  at HERE"""),
     "norm of integers": (lambda: tl.norm(I3), "DTypeError", """
 norm: takes floating dtypes, not int64
   x  int64[3]

@@ -96,7 +96,7 @@ def test_gives_what_pytorch_gives(name):
 @pytest.mark.parametrize("name", [name for name in tl.special.__all__ if name != "polygamma"])  # theirs is inexact
 def test_special_functions_go_by_pytorchs_names(name):
     x = np.array([[0.0, 0.3, 0.9], [-0.1, tl.nan, 0.5]])
-    more = (x,) if name in ("xlog1py", "xlogy") else ()
+    more = (x,) if name in ("gammainc", "gammaincc", "xlog1py", "xlogy") else ()
 
     def call(t):
         tensors = [t.tensor(v) if isinstance(v, np.ndarray) else v for v in (*more, x)]
@@ -367,3 +367,13 @@ REFUSALS = {
 def test_refuses(name):
     call, error, words = REFUSALS[name]
     assert first_line(call, getattr(tl.errors, error)) == words
+
+
+@pytest.mark.parametrize(("shape", "count"), [((0, 0), 0), ((3, 0), 0), ((3, 2), 0), ((2, 4, 3), 0)])
+def test_no_reflection_stays_on_the_tape(shape, count):
+    x, tau = tl.ones(shape, requires_grad=True), tl.ones((*shape[:-2], count), requires_grad=True)
+    found = tl.linalg.householder_product(x, tau)
+    assert found.detach().numpy().tolist() == np.broadcast_to(np.eye(*shape[-2:]), shape).tolist()
+    for part, rate in zip((x, tau), tl.autograd.grad(found.sum(), (x, tau)), strict=True):
+        assert rate.shape == part.shape
+        assert not rate.numpy().any()

@@ -15,10 +15,11 @@ import numpy as np
 from tensorlite.batch import Attributes, Batch, merged, move_axis, repeat, reshape
 from tensorlite.declare import primitive, public
 from tensorlite.dispatch import apply
-from tensorlite.errors import ArgumentError, ShapeError, complaint
+from tensorlite.errors import ArgumentError, ShapeError, TensorliteError, complaint
 from tensorlite.op import OPS, Sample
 from tensorlite.ops.checks import check_alike, check_floating
 from tensorlite.ops.convolution.complex_conv import by_parts, is_complex
+from tensorlite.ops.convolution.integer_conv import convolved, is_integer
 from tensorlite.ops.convolution.window import (
     AXES,
     Extents,
@@ -58,10 +59,11 @@ def check_filters(weight: Any) -> None:
 
 
 def check_windows(x: Any, weight: Any, bias: tuple[Any, ...], stride: Extents, padding: tuple[Pair, ...],
-                  dilation: tuple[int, ...], groups: int) -> Extents:
+                  dilation: tuple[int, ...], groups: int, of_integers: bool = False) -> Extents:
     """The number of windows along each axis; raises what is wrong with arrays or their types."""
     check_alike(x, weight=weight, **({"bias": bias[0]} if bias else {}))
-    check_floating(x)
+    if not of_integers:
+        check_floating(x)
     if len(weight.shape) != len(stride) + 2:
         raise ShapeError(f"weight must be [out channels, in channels / groups, {', '.join(AXES[len(stride)])}], "
                          f"it has {len(weight.shape)} dimensions")
@@ -273,6 +275,21 @@ def read_padding(op: str, padding: Any, kernel: tuple[int, ...], stride: tuple[i
     return tuple((n, n) for n in integers(op, "padding", padding, len(stride), least=0))
 
 
+def of_integers(op: str, input: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, ...],
+                padding: tuple[Pair, ...], dilation: tuple[int, ...], groups: int) -> Tensor:
+    """The convolution of integers along any number of axes, of one sample or a batch."""
+    biases = () if bias is None else (bias,)
+
+    def of_batch(x: Tensor) -> Tensor:
+        try:
+            counts = check_windows(x, weight, biases, stride, padding, dilation, groups, of_integers=True)
+        except TensorliteError as problem:
+            arguments = {"x": x, "weight": weight, **({} if bias is None else {"bias": bias})}
+            raise complaint(type(problem), op, problem.problem, arguments, problem.fix) from None
+        return convolved(x, weight, biases, counts, stride, padding, dilation, groups)
+    return batched(op, of_batch, input, len(stride))
+
+
 @public(method=False)
 def conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int | tuple[int, int] = 1,
            padding: int | tuple[int, int] | str = 0, dilation: int | tuple[int, int] = 1, groups: int = 1) -> Tensor:
@@ -280,7 +297,8 @@ def conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: in
 
     input: [batch, channels, height, width] or [channels, height, width]; weight: [out channels, channels / groups,
     kernel height, kernel width]; bias: [out channels]. ``padding`` is zeros on each side, or ``"same"`` for an output
-    of the input's size, or ``"valid"`` for none. Raises `ShapeError` and `DTypeError` where these do not fit.
+    of the input's size, or ``"valid"`` for none. Integers are summed in their dtype, in which they wrap. Raises
+    `ShapeError` and `DTypeError` where these do not fit.
 
     >>> import tensorlite as tl
     >>> tl.conv2d(tl.ones((1, 1, 3, 3)), tl.ones((1, 1, 2, 2)))
@@ -292,6 +310,8 @@ def conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: in
                         bias)
     strides, dilations = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
     borders = read_padding("conv2d", padding, weight.shape[2:], strides, dilations)
+    if is_integer(input):
+        return of_integers("conv2d", input, weight, bias, strides, borders, dilations, groups)
     others = (weight,) if bias is None else (weight, bias)
     return batched("conv2d", lambda x: _conv2d(x, *others, stride=strides, padding=borders, dilation=dilations,
                                                groups=groups), input)

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 from tensorlite.declare import public
 from tensorlite.errors import DTypeError, TensorliteError, complaint
 from tensorlite.ops.convolution.complex_conv import by_parts, is_complex
-from tensorlite.ops.convolution.conv import _conv2d, check_windows, read_padding
+from tensorlite.ops.convolution.conv import _conv2d, check_windows, of_integers, read_padding
+from tensorlite.ops.convolution.integer_conv import is_integer
 from tensorlite.ops.convolution.window import Pair, batched, integers, steps
 from tensorlite.ops.indexing.index import _slice, _unslice
 from tensorlite.ops.join import along, concat
@@ -143,6 +144,8 @@ def _convolved(op: str, axes: int, input: Tensor, weight: Tensor, bias: Tensor |
                         weight, bias)
     strides, dilations = integers(op, "stride", stride, axes), integers(op, "dilation", dilation, axes)
     borders = read_padding(op, padding, weight.shape[2:], strides, dilations)
+    if is_integer(input):
+        return of_integers(op, input, weight, bias, strides, borders, dilations, groups)
     geometry, biases = Geometry(strides, borders, dilations, groups), () if bias is None else (bias,)
 
     def of_batch(x: Tensor) -> Tensor:

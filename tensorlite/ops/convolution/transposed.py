@@ -26,6 +26,7 @@ from tensorlite.ops.convolution.dimensions import (
     part_axis,
     placed,
 )
+from tensorlite.ops.convolution.integer_conv import is_integer, transposed
 from tensorlite.ops.convolution.window import AXES, SUBJECTS, batched, integers, span
 from tensorlite.ops.indexing.index import _slice
 from tensorlite.ops.join import along
@@ -40,7 +41,8 @@ def _check(x: Any, weight: Any, bias: Any | None, geometry: Geometry) -> None:
     """Raises what is wrong with arrays or their types."""
     names, groups = AXES[len(geometry.stride)], geometry.groups
     check_alike(x, weight=weight, **({} if bias is None else {"bias": bias}))
-    check_floating(x)
+    if not is_integer(x):
+        check_floating(x)
     if len(weight.shape) != len(names) + 2:
         raise ShapeError(f"weight must be [in channels, out channels / groups, {', '.join(names)}], "
                          f"it has {len(weight.shape)} dimensions")
@@ -138,6 +140,8 @@ def _transposed(op: str, axes: int, input: Tensor, weight: Tensor, bias: Tensor 
             return _size(x, weight, geometry, extra)
         arguments = named(x, weight, bias) | geometry.attributes | {"output_padding": extra}
         size, wide = checked(op, arguments, check), accumulator(x.dtype)
+        if is_integer(x):
+            return transposed(x, weight, () if bias is None else (bias,), size, *geometry.attributes.values())
         y = _BY_AXES[axes](astype(x, wide, copy=False), astype(weight, wide, copy=False), geometry, size)
         if bias is not None:
             biases = _reshape(bias, shape=(bias.size, *(1,) * axes))

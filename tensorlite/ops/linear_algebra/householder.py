@@ -8,6 +8,7 @@ from tensorlite.ops.elementwise import where
 from tensorlite.ops.linear_algebra.linalg import matmul
 from tensorlite.ops.linear_algebra.matrices import adjoint, identity
 from tensorlite.ops.manipulation import _tril
+from tensorlite.ops.reduce import sum
 from tensorlite.ops.shape import broadcast_to
 from tensorlite.tensor import Tensor
 
@@ -32,6 +33,9 @@ def householder_product(x: Tensor, tau: Tensor, /) -> Tensor:
         raise complaint(ShapeError, "householder_product", "tau must have a number for each of the first columns of x",
                         {"x": x, "tau": tau})
     rows, columns = x.shape[-2:]
+    if not tau.shape[-1]:  # there is no reflection, and on the tape the result is still one of x and tau
+        nothing = sum(tau, axis=-1)[..., None, None] + sum(x[..., :0], axis=-1, keepdims=True)
+        return identity(rows, x)[:, :columns] + nothing
     one = identity(rows, x)
     vectors = where(one[:, :columns] != 0, 1, _tril(x, k=-1))
     found = broadcast_to(one[:, :columns], x.shape)

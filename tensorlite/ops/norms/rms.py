@@ -113,6 +113,11 @@ def rms_norm(input: Tensor, normalized_shape: int | Sequence[int], weight: Tenso
     tensor([[ 1., -1.,  1.,  1.]])
     """
     axes = last_axes("rms_norm", input, normalized_shape, weight=weight)
+    if input.dtype.kind == "c":  # the mean is of squares, not of magnitudes, as PyTorch has it
+        if eps is None:
+            eps = float(np.finfo(input.dtype).eps)
+        out = input * _factor(input, axes, eps)
+        return out if weight is None else out * weight
     if eps is None:
         eps = _EPSILONS.get(accumulator(input.dtype), 0.0)
     return _rms_norm(input, *(() if weight is None else (weight,)), axes=axes, eps=eps)
