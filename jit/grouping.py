@@ -49,6 +49,7 @@ class Grouping:
         self.maker: dict[Value, Group] = {}
         self.uses: dict[Value, int] = {}
         self.users: dict[Value, list[Equation]] = {}
+        self.given, self.returned = frozenset(graph.inputs), frozenset(graph.outputs)
         self.readers: dict[Value, list[Group]] = {}
         for value in graph.outputs:
             self.uses[value] = self.uses.get(value, 0) + 1
@@ -118,7 +119,7 @@ class Grouping:
         is_reduction = equation.op.name in REDUCTIONS
         if group.contract and (is_reduction or is_relabel(equation) or equation.outputs[0].dtype.kind not in "fV"):
             return None
-        if len(operands([*group.equations, equation])) > MOST_OPERANDS:
+        if len(operands([*group.equations, equation])) > MOST_OPERANDS or self.replaces_early(group, equation):
             return None
         axes = group.space.place(equation)
         if axes is None or (is_reduction and not self.may_reduce(group, equation)):
@@ -126,6 +127,26 @@ class Grouping:
         if group.contract and (axes != _identity(equation.outputs[0].shape) or self.is_better_later(group, equation)):
             return None
         return axes
+
+    def replaces_early(self, group: Group, equation: Equation) -> bool:
+        """Whether an equation would make the next state while someone who waits for the group has yet to read this one.
+
+        Then it could not be updated in place.
+        """
+        (output,) = equation.outputs
+        if output not in self.returned:
+            return False
+        replaced = [x for x in equation.values if x in self.given and x.type == output.type]
+        makers = (self.maker.get(y) for x in replaced for y in self.made_of(x))
+        return any(maker is not None and maker is not group and maker.before & group.bit for maker in makers)
+
+    def made_of(self, value: Value) -> Iterable[Value]:
+        """What is computed of a value, of views of it too."""
+        for user in self.users.get(value, ()):
+            yield from user.outputs
+            if user.op.kind == "movement":
+                for output in user.outputs:
+                    yield from self.made_of(output)
 
     def is_better_later(self, group: Group, equation: Equation) -> bool:
         """Whether an equation after a contraction would only be one more result to store.

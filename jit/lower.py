@@ -81,6 +81,7 @@ class _Lowering:
             self.constants.append(array)
         self.makers = {y: e for e in graph.equations for y in e.outputs}
         self.kept: set[Buffer] = set()
+        self.checked: set[tuple[Place, int]] = set()
         self.last: Set[Value] = frozenset()
         self.wanted = self.claim()
         self.parts = self.claim_parts()
@@ -238,10 +239,22 @@ class _Lowering:
         """Appends the stages of a plan over places and scratch memory."""
         scratch = [Place(Buffer(Home.ARENA, size), 0, Array.contiguous(UNTYPED, (size,))) for size in plan.scratch]
         places = [*inputs, *outputs, *scratch]
-        fault = None if plan.fault is None else places[plan.fault].buffer
+        fault = None if plan.fault is None or self.was_checked(equation, inputs) else places[plan.fault].buffer
         for stage in plan.stages:
             self.steps.append(Native(stage, tuple(places[k] for k in stage.reads),
                                      tuple(places[k] for k in stage.writes), equation, matched, fault))
+
+    def was_checked(self, equation: Equation, inputs: Sequence[Place]) -> bool:
+        """Whether an earlier step says it if an index is out of range: the derivative of a look-up does what it did.
+
+        State may then be updated in place before, as it may not where a step can still fail.
+        """
+        if equation.op.name not in ("take_rows", "add_rows"):
+            return False
+        size = equation.attributes.get("size", inputs[0].array.shape[equation.attributes["axis"]])
+        checked = (inputs[1], size) in self.checked
+        self.checked.add((inputs[1], size))
+        return checked
 
     def copy(self, equation: Equation, source: Place, target: Place) -> None:
         """Appends a copy."""

@@ -43,14 +43,28 @@ def test_workloads_are_one_native_program(name):
         assert {kernel.segment for kernel in each.kernels} == {0}
 
 
+def has_no_slope(parameter: str, x: tl.Tensor) -> tl.Tensor:
+    """Where a parameter's derivative is nothing but rounding, of which Adam makes whole steps.
+
+    So it is with the bias of keys: it adds the same to all scores of a query, and softmax does not see that.
+    """
+    none = np.zeros(x.shape, bool)
+    if parameter.endswith("qkv.bias"):
+        none[x.size // 3:2 * x.size // 3] = True
+        assert float(abs(x.grad[tl.tensor(none)]).max()) < 1e-7
+    return tl.tensor(none)
+
+
 @pytest.mark.parametrize("name", ["W1", "W2", "W3", "W4", "W5"])
 def test_workloads_give_the_eager_curve(name):
     eager, jitted = (workload(name, small=True).start(0, jit=jit) for jit in (False, True))
     for _ in range(STEPS):
         assert_close(jitted.step(*jitted.batch), eager.step(*eager.batch), tolerance=CURVE)
-    for x, y in zip(jitted.model.parameters(), eager.model.parameters(), strict=True):
-        assert_close(x, y, tolerance=WEIGHTS)
-        assert_close(x.grad, y.grad, tolerance=WEIGHTS)
+    others = dict(eager.model.named_parameters())
+    for parameter, x in jitted.model.named_parameters():
+        seen = ~has_no_slope(parameter, x)
+        assert_close(x[seen], others[parameter][seen], tolerance=WEIGHTS)
+        assert_close(x.grad, others[parameter].grad, tolerance=WEIGHTS)
     for x, y in zip(jitted.model.buffers(), eager.model.buffers(), strict=True):
         assert_close(x, y, tolerance=CURVE)
     assert compiled(jitted.step) <= 2  # the first call found no gradients
